@@ -1,0 +1,41 @@
+"""Windows over a track, through a model, to a TrackAnalysis."""
+
+from fluxbeat.analysis.engine import (
+    DEFAULT_HOP_S,
+    DEFAULT_MODEL,
+    Progress,
+    Track,
+    analyze,
+    analyze_track,
+    compare,
+    disagreement,
+    read_track,
+)
+from fluxbeat.analysis.result import (
+    Envelope,
+    Genre,
+    Segment,
+    Tempo,
+    TempoCandidate,
+    Timeline,
+    TrackAnalysis,
+)
+
+__all__ = [
+    "DEFAULT_HOP_S",
+    "DEFAULT_MODEL",
+    "Envelope",
+    "Genre",
+    "Progress",
+    "Segment",
+    "Tempo",
+    "TempoCandidate",
+    "Timeline",
+    "Track",
+    "TrackAnalysis",
+    "analyze",
+    "analyze_track",
+    "compare",
+    "disagreement",
+    "read_track",
+]

@@ -1,0 +1,78 @@
+"""From the windows' tempo distributions to one tempo with its alternatives, and to a tempo curve."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+from scipy.signal import find_peaks
+
+from fluxbeat.analysis.result import Tempo, TempoCandidate
+from fluxbeat.models import TempoGrid
+
+TOLERANCE = 0.04
+"""Tempi closer than this count as the same, as in the usual Accuracy1."""
+CANDIDATES = 4
+LEAST_PROBABILITY = 0.03
+LEAST_CONFIDENCE = 0.12
+"""Below this share in the best candidate the distribution is as flat as that of music without a beat."""
+SMOOTHING_WINDOWS = 4.0
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Distribution over the last axis."""
+    power = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return power / power.sum(axis=-1, keepdims=True)
+
+
+def find_tempo(tempo_logits: np.ndarray, audible: np.ndarray, grid: TempoGrid) -> tuple[Tempo, np.ndarray]:
+    """The tempo of a track and along it.
+
+    Parameters
+    ----------
+    tempo_logits : float array, shape (windows, bins)
+    audible : bool array, shape (windows,)
+        Windows that hold music.
+    grid : TempoGrid
+
+    Returns
+    -------
+    tempo : Tempo
+        `bpm` is None where no tempo stands out.
+    bpm : float array, shape (windows,)
+        NaN where no tempo stands out or nothing sounds.
+    """
+    flat = np.full(grid.bins, 1.0 / grid.bins)
+    if not audible.any():
+        return Tempo(None, 0.0, (), grid.bpm, flat), np.full(len(tempo_logits), np.nan)
+    windows = softmax(tempo_logits.astype(np.float64))
+    whole = windows[audible].mean(axis=0)
+    candidates = _candidates(whole, grid)
+    confidence = candidates[0].probability if candidates else 0.0
+    beat = confidence >= LEAST_CONFIDENCE
+    tempo = Tempo(candidates[0].bpm if beat else None, confidence, candidates, grid.bpm, whole)
+    curve = np.full(len(windows), np.nan)
+    if beat:
+        # neighbours share most of their music, and tempo rarely jumps an octave: read each window with its context
+        context = gaussian_filter1d(windows * audible[:, None], SMOOTHING_WINDOWS, axis=0, mode="nearest")
+        for index in np.flatnonzero(audible):
+            local = _candidates(context[index] / max(context[index].sum(), 1e-12), grid)
+            if local and local[0].probability >= LEAST_CONFIDENCE:
+                curve[index] = local[0].bpm
+    return tempo, curve
+
+
+def _candidates(distribution: np.ndarray, grid: TempoGrid) -> tuple[TempoCandidate, ...]:
+    """Peaks of a distribution, most probable first: probability within 4 %, tempo at the peak's centre of mass."""
+    reach = int(np.ceil(np.log2(1 + TOLERANCE) * grid.bins_per_octave))
+    mass = np.convolve(distribution, np.ones(2 * reach + 1), mode="same")
+    smooth = gaussian_filter1d(distribution, 1.0, mode="constant")
+    peaks, _ = find_peaks(np.concatenate([[0.0], smooth, [0.0]]), distance=reach)
+    found = []
+    for peak in peaks - 1:
+        near = np.arange(max(peak - reach, 0), min(peak + reach + 1, grid.bins))
+        position = float((near * distribution[near]).sum() / max(distribution[near].sum(), 1e-12))
+        bpm = grid.min_bpm * 2 ** (position / grid.bins_per_octave)
+        found.append(TempoCandidate(float(bpm), float(min(mass[peak], 1.0))))
+    found.sort(key=lambda candidate: -candidate.probability)
+    kept = [candidate for candidate in found if candidate.probability >= LEAST_PROBABILITY]
+    return tuple((kept or found)[:CANDIDATES])

@@ -1,0 +1,205 @@
+"""The one front end: mono audio to a normalised log-mel spectrogram, for training and inference alike.
+
+The mel bands are Slaney's, as in librosa (McFee et al., "librosa: Audio and Music Signal Analysis in Python",
+SciPy 2015); a golden test holds the two together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+
+import numpy as np
+import torch
+
+from fluxbeat.errors import ConfigMismatchError
+from fluxbeat.torch_pair import check_torch_pair
+
+check_torch_pair()
+import torchaudio  # noqa: E402  (only after the pair was checked)
+
+ACTIVE_RANGE_DB = 60.0
+STD_FLOOR_DB = 3.0
+
+
+@dataclass(frozen=True)
+class FeatureConfig:
+    """Everything that decides what a model hears. Stored, with its hash, inside every checkpoint.
+
+    Attributes
+    ----------
+    sample_rate_hz : int
+        Rate of the audio that goes in.
+    n_fft : int
+        Length of the Hann window and of the transform, in samples.
+    hop_samples : int
+        Samples from one frame to the next.
+    n_mels : int
+        Number of Slaney mel bands.
+    f_min_hz, f_max_hz : float
+        Edges of the lowest and the highest band.
+    floor_db : float
+        Mel power below this level (dB, full scale = about 0) counts as this level.
+    dynamic_range_db : float
+        Whatever lies further than this below the loudest band of the track is raised to that level.
+    norm_window_s : float
+        Each frame is centred and scaled by mean and standard deviation of the music around it, this long.
+    """
+
+    sample_rate_hz: int = 22_050
+    n_fft: int = 2048
+    hop_samples: int = 1050
+    n_mels: int = 80
+    f_min_hz: float = 40.0
+    f_max_hz: float = 11_025.0
+    floor_db: float = -100.0
+    dynamic_range_db: float = 80.0
+    norm_window_s: float = 30.0
+
+    @property
+    def frame_rate_hz(self) -> float:
+        """Frames per second."""
+        return self.sample_rate_hz / self.hop_samples
+
+    @property
+    def hash(self) -> str:
+        """First 12 hexadecimal digits of the SHA-256 of all values; equal features have equal hashes."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+
+    def to_dict(self) -> dict[str, float | int | str]:
+        """All values and their hash, as a checkpoint's config.json holds them."""
+        return {**asdict(self), "hash": self.hash}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, float | int | str]) -> FeatureConfig:
+        """Read what `to_dict` wrote.
+
+        Raises
+        ------
+        ConfigMismatchError
+            If a value is missing or unknown, or if the stored hash is not what this code computes from the values.
+        """
+        expected = {field.name for field in fields(cls)}
+        given = set(values) - {"hash"}
+        if given != expected:
+            raise ConfigMismatchError(
+                f"features: expected the settings {sorted(expected)}, got {sorted(given)}: "
+                "the checkpoint was made by another version of FluxBeat"
+            )
+        config = cls(**{name: values[name] for name in expected})  # type: ignore[arg-type]
+        if values.get("hash") != config.hash:
+            raise ConfigMismatchError(
+                f"features: the checkpoint says hash {values.get('hash')}, this program computes {config.hash} "
+                "from the same settings: the features differ, so its answers would be wrong"
+            )
+        return config
+
+
+class LogMel(torch.nn.Module):
+    """Mono float audio to log-mel power in dB, and from there to what the models take."""
+
+    def __init__(self, config: FeatureConfig):
+        super().__init__()
+        self.config = config
+        self.mel = torchaudio.transforms.MelSpectrogram(
+            sample_rate=config.sample_rate_hz,
+            n_fft=config.n_fft,
+            hop_length=config.hop_samples,
+            f_min=config.f_min_hz,
+            f_max=config.f_max_hz,
+            n_mels=config.n_mels,
+            center=False,
+            norm="slaney",
+            mel_scale="slaney",
+        )
+
+    def n_frames(self, n_samples: int) -> int:
+        """Frames that `n_samples` samples give: one at 0 s, then one every hop."""
+        return 1 + n_samples // self.config.hop_samples
+
+    @torch.inference_mode()
+    def from_blocks(self, blocks: Iterable[np.ndarray]) -> np.ndarray:
+        """Log-mel power of audio that comes in pieces; equal to that of the audio in one piece.
+
+        Parameters
+        ----------
+        blocks : iterable of float32 arrays, shape (samples,)
+            Consecutive pieces of any length at `sample_rate_hz`.
+
+        Returns
+        -------
+        float32 array, shape (mels, frames)
+            Mel power in dB. Frame `t` is centred on `t * hop_samples` samples, zeros lie beyond both ends.
+        """
+        n_fft, hop = self.config.n_fft, self.config.hop_samples
+        rest = np.zeros(n_fft // 2, np.float32)
+        pieces = []
+        for block in blocks:
+            rest = np.concatenate([rest, block])
+            ready = (len(rest) - n_fft) // hop + 1
+            if ready > 0:
+                pieces.append(self._frames(rest, ready))
+                rest = rest[ready * hop :]
+        rest = np.concatenate([rest, np.zeros(n_fft // 2, np.float32)])
+        ready = (len(rest) - n_fft) // hop + 1
+        if ready > 0:
+            pieces.append(self._frames(rest, ready))
+        return np.concatenate(pieces, axis=1)
+
+    def forward(self, samples: np.ndarray) -> np.ndarray:
+        """Mono float32 samples, shape (samples,), to the normalised log-mel (mels, frames) that the models take."""
+        return self.normalise(self.from_blocks([samples]))
+
+    def _frames(self, samples: np.ndarray, count: int) -> np.ndarray:
+        used = (count - 1) * self.config.hop_samples + self.config.n_fft
+        power = self.mel(torch.from_numpy(np.ascontiguousarray(samples[:used])))
+        floor = 10.0 ** (self.config.floor_db / 10.0)
+        return (10.0 * torch.log10(torch.clamp(power, min=floor))).numpy()
+
+    def active(self, log_mel_db: np.ndarray) -> np.ndarray:
+        """Which frames hold music: bool (frames,), False 60 dB and more under the loudest moment and at the floor."""
+        loudest_db = float(log_mel_db.max())
+        return log_mel_db.max(axis=0) > max(loudest_db - ACTIVE_RANGE_DB, self.config.floor_db)
+
+    def normalise(self, log_mel_db: np.ndarray) -> np.ndarray:
+        """Centre and scale every frame by the music around it, so that level and mastering do not count.
+
+        Each frame is shifted and scaled by the mean and the standard deviation, over all bands, of the
+        `norm_window_s` around it (cut off at the ends of the track). Frames that lie 60 dB under the loudest
+        moment of the track take no part in the statistics: silence is not music.
+
+        Parameters
+        ----------
+        log_mel_db : float32 array, shape (mels, frames)
+            What `from_blocks` returns.
+
+        Returns
+        -------
+        float32 array, shape (mels, frames)
+            Mostly within -3 .. 3; all zeros where the whole track is at the floor.
+        """
+        loudest_db = float(log_mel_db.max())
+        if loudest_db <= self.config.floor_db:
+            return np.zeros_like(log_mel_db)
+        mel_db = np.maximum(log_mel_db, loudest_db - self.config.dynamic_range_db)
+        active = self.active(log_mel_db)
+        half = round(self.config.norm_window_s * self.config.frame_rate_hz / 2)
+        count = _moving_sum(active.astype(np.float64), half)
+        # a stretch with no music at all takes the statistics of the whole track
+        fallback = count < 1
+        mean = _moving_sum(mel_db.mean(axis=0, dtype=np.float64) * active, half) / np.maximum(count, 1)
+        square = _moving_sum((mel_db.astype(np.float64) ** 2).mean(axis=0) * active, half) / np.maximum(count, 1)
+        if fallback.any():
+            music = mel_db[:, active].astype(np.float64)
+            mean[fallback], square[fallback] = music.mean(), (music**2).mean()
+        std = np.sqrt(np.maximum(square - mean**2, STD_FLOOR_DB**2))
+        return ((mel_db - mean) / std).astype(np.float32)
+
+
+def _moving_sum(values: np.ndarray, half: int) -> np.ndarray:
+    """Sum over [t - half, t + half], cut off at the ends; shape (frames,) -> (frames,)."""
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    frames = np.arange(len(values))
+    return total[np.minimum(frames + half + 1, len(values))] - total[np.maximum(frames - half, 0)]

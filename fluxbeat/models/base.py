@@ -1,0 +1,174 @@
+"""What the three model families share: configuration, heads, and the two steps from spectrogram to answer.
+
+A model works in two steps, so that overlapping windows share their convolutions:
+
+1. `encode_frames`: convolutions without padding in time, run once over a whole track;
+2. `decide`: what looks at one window (pooling, LSTM, attention) and the heads.
+
+`forward` on one window does both, and gives what the two steps give on the same stretch of a track.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fluxbeat.errors import ConfigMismatchError
+from fluxbeat.features import FeatureConfig
+from fluxbeat.models.tempo import TempoGrid, TempoHead
+
+
+class ModelOutput(NamedTuple):
+    """What a model says of a batch of windows.
+
+    Attributes
+    ----------
+    genre_logits : Tensor, shape (batch, labels)
+        One logit per label; labels do not exclude each other.
+    tempo_logits : Tensor, shape (batch, tempo_bins)
+        Logits of a distribution over the tempo grid.
+    embedding : Tensor, shape (batch, d)
+        What the genre head sees.
+    """
+
+    genre_logits: Tensor
+    tempo_logits: Tensor
+    embedding: Tensor
+
+
+class FrameFeatures(NamedTuple):
+    """What `encode_frames` finds along a track: timbre (batch, c, steps), novelty curves (batch, k, frames')."""
+
+    timbre: Tensor
+    novelty: Tensor
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Logits to probabilities: sigmoid(scale * logit + bias), fitted on music the model did not see (Platt 1999)."""
+
+    scale: float = 1.0
+    bias: float = 0.0
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What a checkpoint says of its model; nothing of this lives in code.
+
+    Attributes
+    ----------
+    family : str
+        'cnn', 'crnn' or 'vit'.
+    labels : tuple of str
+        Names of the genre logits, in order.
+    thresholds : tuple of float
+        Probability from which a label counts as present; one per label.
+    tempo_grid : TempoGrid
+        The tempo classes.
+    features : FeatureConfig
+        The spectrogram the model was trained on.
+    window_s : float
+        Length of one window in seconds.
+    calibration : Calibration
+        How logits become probabilities.
+    architecture : dict
+        Keyword arguments of the family's class, all numbers.
+    metrics : tuple of dict
+        Each with measure, value, n, split and date: what was measured, on what.
+    """
+
+    family: str
+    labels: tuple[str, ...]
+    thresholds: tuple[float, ...]
+    tempo_grid: TempoGrid = field(default_factory=TempoGrid)
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    window_s: float = 8.0
+    calibration: Calibration = field(default_factory=Calibration)
+    architecture: dict[str, Any] = field(default_factory=dict)
+    metrics: tuple[dict[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.thresholds) != len(self.labels):
+            raise ConfigMismatchError(
+                f"{len(self.labels)} labels need as many thresholds, got {len(self.thresholds)}"
+            )
+        if len(set(self.labels)) != len(self.labels) or not self.labels:
+            raise ConfigMismatchError(f"labels must be different from each other and at least one: {self.labels}")
+
+    @property
+    def window_frames(self) -> int:
+        """Length of one window in frames."""
+        return round(self.window_s * self.features.frame_rate_hz)
+
+
+class GenreTempoModel(nn.Module):
+    """Base of BaselineCNN, CRNN and AudioTransformer.
+
+    A family sets `time_stride` and `time_context` and implements `timbre_frames` and `embed`.
+    """
+
+    time_stride: int
+    """Frames from one step of `timbre_frames` to the next."""
+    time_context: int
+    """Frames that one step of `timbre_frames` sees."""
+
+    def __init__(self, config: ModelConfig, embedding_size: int):
+        super().__init__()
+        self.config = config
+        self.embedding_size = embedding_size
+        self.genre_head = nn.Linear(embedding_size, len(config.labels))
+        self.tempo_head = TempoHead(
+            config.features.n_mels, config.features.frame_rate_hz, config.tempo_grid, embedding_size
+        )
+
+    def timbre_frames(self, log_mel: Tensor) -> Tensor:
+        """log_mel (batch, mels, frames) -> (batch, c, steps), without padding in time."""
+        raise NotImplementedError
+
+    def embed(self, timbre: Tensor) -> Tensor:
+        """The steps of one window, (batch, c, steps) -> embedding (batch, d)."""
+        raise NotImplementedError
+
+    @property
+    def window_steps(self) -> int:
+        """Steps of `timbre_frames` in one window."""
+        return (self.config.window_frames - self.time_context) // self.time_stride + 1
+
+    @property
+    def window_novelty_frames(self) -> int:
+        """Frames of the novelty curves in one window."""
+        return self.config.window_frames - self.tempo_head.context_frames + 1
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of trained values."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def encode_frames(self, log_mel: Tensor) -> FrameFeatures:
+        """The part that windows share: log_mel (batch, mels, frames) -> FrameFeatures."""
+        return FrameFeatures(self.timbre_frames(log_mel), self.tempo_head.frames(log_mel))
+
+    def decide(self, features: FrameFeatures) -> ModelOutput:
+        """The part that looks at one window: features of `window_frames` frames -> ModelOutput."""
+        embedding = self.embed(features.timbre)
+        return ModelOutput(
+            self.genre_head(embedding), self.tempo_head(features.novelty, embedding), embedding
+        )
+
+    def forward(self, log_mel: Tensor) -> ModelOutput:
+        """log_mel (batch, mels, window_frames), normalised as `LogMel` does -> ModelOutput."""
+        return self.decide(self.encode_frames(log_mel))
+
+    def probabilities(self, genre_logits: Tensor) -> Tensor:
+        """Calibrated probability of every label: (batch, labels) -> (batch, labels) in 0..1."""
+        calibration = self.config.calibration
+        return torch.sigmoid(genre_logits * calibration.scale + calibration.bias)
+
+    @property
+    def thresholds(self) -> np.ndarray:
+        """Probability from which each label counts as present, float64, shape (labels,)."""
+        return np.asarray(self.config.thresholds)

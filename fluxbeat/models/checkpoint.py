@@ -1,0 +1,146 @@
+"""A model on disk: a folder with config.json and model.safetensors. Loading is strict, nothing is unpickled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save_file
+
+from fluxbeat.errors import ConfigMismatchError, ModelLoadError
+from fluxbeat.features import FeatureConfig
+from fluxbeat.models.base import Calibration, GenreTempoModel, ModelConfig
+from fluxbeat.models.cnn import BaselineCNN
+from fluxbeat.models.crnn import CRNN
+from fluxbeat.models.tempo import TempoGrid
+from fluxbeat.models.vit import AudioTransformer
+
+CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+SCHEMA = 1
+FAMILIES: dict[str, type[GenreTempoModel]] = {"cnn": BaselineCNN, "crnn": CRNN, "vit": AudioTransformer}
+
+
+def build_model(config: ModelConfig) -> GenreTempoModel:
+    """A model with fresh weights, as its configuration describes it.
+
+    Raises
+    ------
+    ModelLoadError
+        If the family is not known or does not take the architecture's settings.
+    """
+    if config.family not in FAMILIES:
+        raise ModelLoadError(f"model family must be one of {', '.join(FAMILIES)}, got {config.family!r}")
+    try:
+        return FAMILIES[config.family](config, **config.architecture)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ModelLoadError(f"architecture of {config.family} does not fit this program: {error}") from error
+
+
+def config_to_dict(config: ModelConfig) -> dict[str, Any]:
+    """What config.json holds."""
+    return {
+        "schema": SCHEMA,
+        "family": config.family,
+        "labels": list(config.labels),
+        "thresholds": list(config.thresholds),
+        "tempo_grid": asdict(config.tempo_grid),
+        "features": config.features.to_dict(),
+        "window_s": config.window_s,
+        "calibration": asdict(config.calibration),
+        "architecture": config.architecture,
+        "metrics": list(config.metrics),
+    }
+
+
+def config_from_dict(values: dict[str, Any]) -> ModelConfig:
+    """Read what `config_to_dict` wrote.
+
+    Raises
+    ------
+    ConfigMismatchError
+        If the schema, the features or the labels are not what this program can serve.
+    ModelLoadError
+        If a setting is missing or has the wrong type.
+    """
+    if values.get("schema") != SCHEMA:
+        raise ConfigMismatchError(f"config.json has schema {values.get('schema')}, this program reads {SCHEMA}")
+    try:
+        return ModelConfig(
+            family=values["family"],
+            labels=tuple(values["labels"]),
+            thresholds=tuple(float(threshold) for threshold in values["thresholds"]),
+            tempo_grid=TempoGrid(**values["tempo_grid"]),
+            features=FeatureConfig.from_dict(values["features"]),
+            window_s=float(values["window_s"]),
+            calibration=Calibration(**values["calibration"]),
+            architecture=dict(values["architecture"]),
+            metrics=tuple(values["metrics"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelLoadError(f"config.json is incomplete or damaged: {type(error).__name__} {error}") from error
+
+
+def save_checkpoint(model: GenreTempoModel, folder: str | Path) -> None:
+    """Write config.json and model.safetensors into `folder`, which is made where it is missing."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CONFIG_FILE).write_text(json.dumps(config_to_dict(model.config), indent=2) + "\n", encoding="utf-8")
+    weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    save_file(weights, folder / WEIGHTS_FILE)
+
+
+def load_checkpoint(folder: str | Path) -> tuple[GenreTempoModel, str]:
+    """Read a checkpoint.
+
+    Parameters
+    ----------
+    folder : path
+        Folder with config.json and model.safetensors.
+
+    Returns
+    -------
+    model : GenreTempoModel
+        In evaluation mode.
+    revision : str
+        First 12 hexadecimal digits of the SHA-256 of the weights file.
+
+    Raises
+    ------
+    ModelLoadError
+        If a file is missing or damaged, or the weights do not fit the configuration exactly.
+    ConfigMismatchError
+        If features, labels or schema differ from what this program computes.
+    """
+    folder = Path(folder)
+    for name in (CONFIG_FILE, WEIGHTS_FILE):
+        if not (folder / name).is_file():
+            raise ModelLoadError(f"{folder} is no checkpoint: it has no {name}")
+    try:
+        values = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ModelLoadError(f"{folder / CONFIG_FILE} is not JSON: {error}") from error
+    model = build_model(config_from_dict(values))
+    content = (folder / WEIGHTS_FILE).read_bytes()
+    try:
+        weights = load_safetensors(content)
+    except SafetensorError as error:
+        raise ModelLoadError(f"{folder / WEIGHTS_FILE} is damaged or no safetensors file: {error}") from error
+    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in weights.items()}
+    wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    if wrong:
+        name = wrong[0]
+        raise ModelLoadError(
+            f"{folder / WEIGHTS_FILE} does not fit its config.json in {len(wrong)} of {len(expected)} tensors; "
+            f"{name}: expected {expected.get(name)}, got {found.get(name)}"
+        )
+    if any(not torch.isfinite(value).all() for value in weights.values()):
+        raise ModelLoadError(f"{folder / WEIGHTS_FILE} holds values that are not finite: the file is damaged")
+    model.load_state_dict(weights, strict=True)
+    return model.eval(), hashlib.sha256(content).hexdigest()[:12]

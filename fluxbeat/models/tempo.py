@@ -1,0 +1,128 @@
+"""Tempo as a distribution: novelty curves, their periodicity on a log-spaced tempo grid, and a small network over it.
+
+The periodicity is read twice, as Fourier tempogram (strong at multiples of the tempo) and as autocorrelation
+(strong at fractions), because together they tell the octave (Grosche & Müller, "Extracting predominant local pulse
+information from music recordings", IEEE TASLP 2011; Percival & Tzanetakis, "Streamlined tempo estimation",
+IEEE/ACM TASLP 2014). The network over it looks at every tempo class with the same weights, so that what it learns
+at 90 BPM holds at 130; only a bias per class, moved by the music's embedding, knows which tempi are usual
+(Hörschläger et al., "Addressing tempo estimation octave errors in electronic music", SMC 2015).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+HARMONICS = (0.5, 1.0, 2.0, 3.0, 4.0)
+LAG_MULTIPLES = (0.5, 1.0, 2.0, 3.0, 4.0)
+
+
+@dataclass(frozen=True)
+class TempoGrid:
+    """Log-spaced tempo classes: `bins` of them from `min_bpm` to `max_bpm`, both included."""
+
+    min_bpm: float = 30.0
+    max_bpm: float = 300.0
+    bins: int = 160
+
+    @property
+    def bpm(self) -> np.ndarray:
+        """Tempo of each class in BPM, float64, shape (bins,)."""
+        return np.geomspace(self.min_bpm, self.max_bpm, self.bins)
+
+    @property
+    def bins_per_octave(self) -> float:
+        """Classes from a tempo to its double."""
+        return (self.bins - 1) / float(np.log2(self.max_bpm / self.min_bpm))
+
+    def position(self, bpm: float | np.ndarray) -> np.ndarray:
+        """Where a tempo lies on the grid, in classes (float, 0 = `min_bpm`)."""
+        return np.log2(np.asarray(bpm, dtype=np.float64) / self.min_bpm) * self.bins_per_octave
+
+
+class TempoHead(nn.Module):
+    """Novelty curves of a window and its embedding to logits over a `TempoGrid`.
+
+    Parameters
+    ----------
+    n_mels : int
+        Mel bands of the spectrogram.
+    frame_rate_hz : float
+        Frames per second of the spectrogram.
+    grid : TempoGrid
+        The tempo classes.
+    embedding_size : int
+        Size of the embedding that moves the prior over tempi.
+    channels : int
+        Number of novelty curves.
+    hidden : int
+        Width of the network over the periodicities.
+    """
+
+    context_frames = 5
+
+    def __init__(
+        self, n_mels: int, frame_rate_hz: float, grid: TempoGrid, embedding_size: int, channels: int = 8, hidden: int = 32
+    ):
+        super().__init__()
+        self.frame_rate_hz, self.grid = frame_rate_hz, grid
+        self.novelty = nn.Conv1d(n_mels, channels, kernel_size=self.context_frames)
+        self.novelty_norm = nn.BatchNorm1d(channels)
+        features = channels * (len(HARMONICS) + len(LAG_MULTIPLES))
+        self.network = nn.Sequential(
+            nn.Conv1d(features, hidden, 3, padding=1), nn.BatchNorm1d(hidden), nn.ReLU(),
+            nn.Conv1d(hidden, hidden, 5, padding=2), nn.BatchNorm1d(hidden), nn.ReLU(),
+            nn.Conv1d(hidden, 1, 1),
+        )  # fmt: skip
+        self.prior = nn.Parameter(torch.zeros(grid.bins))
+        self.usual = nn.Sequential(nn.Linear(embedding_size, 8), nn.Linear(8, grid.bins))
+        nn.init.zeros_(self.usual[1].weight)
+        nn.init.zeros_(self.usual[1].bias)
+        # the bases follow from grid and length of the window: recomputed, never stored
+        self._bases: dict[tuple[int, torch.device], tuple[Tensor, Tensor, Tensor]] = {}
+
+    def frames(self, log_mel: Tensor) -> Tensor:
+        """log_mel (batch, mels, frames) -> novelty curves (batch, channels, frames - context_frames + 1)."""
+        return torch.relu(self.novelty_norm(self.novelty(log_mel)))
+
+    def forward(self, novelty: Tensor, embedding: Tensor) -> Tensor:
+        """novelty (batch, channels, n), embedding (batch, d) -> logits (batch, tempo_bins)."""
+        periodicity = self.periodicity(novelty)  # (batch, features, bins)
+        logits = self.network(periodicity)[:, 0]  # (batch, bins)
+        return logits + self.prior + self.usual(embedding)
+
+    def periodicity(self, novelty: Tensor) -> Tensor:
+        """Fourier and autocorrelation strength at each class and at its multiples: (batch, features, bins)."""
+        wave, window, lags = self._basis(novelty.shape[-1], novelty.device)
+        centred = novelty - novelty.mean(-1, keepdim=True)
+        energy = centred.square().sum(-1, keepdim=True) + 1e-4  # (batch, channels, 1)
+        spectrum = (centred * window) @ wave  # (batch, channels, 2 * harmonics * bins)
+        cosine, sine = spectrum.chunk(2, dim=-1)
+        fourier = torch.sqrt(cosine.square() + sine.square() + 1e-8) / torch.sqrt(energy)
+        n = novelty.shape[-1]
+        power = torch.fft.rfft(centred, 2 * n).abs().square()
+        correlation = torch.fft.irfft(power)[..., :n] / energy  # 1 at lag 0
+        delayed = correlation @ lags
+        bins = self.grid.bins
+        return torch.cat([part.unflatten(-1, (-1, bins)).flatten(1, 2) for part in (fourier, delayed)], 1)
+
+    def _basis(self, n: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+        key = (n, device)
+        if key not in self._bases:
+            beat_hz = torch.from_numpy(self.grid.bpm / 60.0)
+            hz = torch.cat([beat_hz * harmonic for harmonic in HARMONICS])
+            heard = (hz < self.frame_rate_hz / 2).double()
+            phase = 2 * torch.pi * torch.arange(n, dtype=torch.float64)[:, None] * hz / self.frame_rate_hz
+            wave = torch.cat([torch.cos(phase) * heard, torch.sin(phase) * heard], 1)  # (n, 2 * harmonics * bins)
+            window = torch.hann_window(n, periodic=False, dtype=torch.float64)
+            window = window / window.square().sum().sqrt()
+            lag = torch.cat([multiple * self.frame_rate_hz / beat_hz for multiple in LAG_MULTIPLES])
+            # linear interpolation between whole lags; fewer terms at long lags are made up for, up to four times
+            frames = torch.arange(n, dtype=torch.float64)[:, None]
+            lags = (1 - (frames - lag).abs()).clamp(min=0) * (lag <= 0.8 * n)
+            lags = lags * (n / (n - frames.clamp(max=0.75 * n)))  # (n, multiples * bins)
+            self._bases[key] = tuple(part.float().to(device) for part in (wave, window, lags))  # type: ignore[assignment]
+        return self._bases[key]

@@ -1,0 +1,105 @@
+"""Changes to a spectrogram that keep its labels true, or change them along.
+
+All work on normalised log-mel, float32 (mels, frames), with an explicit random generator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+# one unit of the normalised log-mel is about this many dB: the usual deviation over bands and time
+UNIT_DB = 13.5
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How strongly training examples are changed; all off at 0.
+
+    Attributes
+    ----------
+    stretch_octaves : float
+        Time-stretch up to this many octaves either way; the tempo label moves along.
+    shift_bands : float
+        Largest shift along the mel axis, in bands: a small change of pitch.
+    eq_units, gain_units, scale_range, noise_units : float
+        Random equaliser curve, level, contrast and noise, in units of the normalised log-mel.
+    mask_bands, mask_frames : float
+        Largest share of bands and of frames in each of two masks (SpecAugment, Park et al. 2019).
+    mix_probability, mix_range_db : float
+        How often two clips are mixed, and by how much one may be louder; both genres are then present.
+    """
+
+    stretch_octaves: float = 0.35
+    shift_bands: float = 1.5
+    eq_units: float = 0.25
+    gain_units: float = 0.2
+    scale_range: float = 0.15
+    noise_units: float = 0.3
+    mask_bands: float = 0.15
+    mask_frames: float = 0.15
+    mix_probability: float = 0.4
+    mix_range_db: float = 12.0
+
+
+def crop_and_stretch(
+    log_mel: np.ndarray, frames: int, octaves: float, rng: np.random.Generator
+) -> tuple[np.ndarray, float]:
+    """A random stretch of music resampled to `frames` frames.
+
+    Returns
+    -------
+    window : float32 array, shape (mels, frames)
+    rate : float
+        How much faster the music goes: the tempo label times `rate` is the window's tempo.
+    """
+    longest = log_mel.shape[1] / frames
+    rate = min(2.0 ** rng.uniform(-octaves, octaves), max(longest - 1e-3, 0.5))
+    needed = rate * (frames - 1)
+    start = rng.uniform(0, max(log_mel.shape[1] - 1 - needed, 0))
+    at = start + rate * np.arange(frames)
+    at = np.minimum(at, log_mel.shape[1] - 1 - 1e-4) if longest * 1.001 >= rate else at % (log_mel.shape[1] - 1)
+    low = at.astype(np.int64)
+    fraction = (at - low).astype(np.float32)
+    return log_mel[:, low] * (1 - fraction) + log_mel[:, low + 1] * fraction, rate
+
+
+def shift_pitch(window: np.ndarray, bands: float) -> np.ndarray:
+    """Move the music up by `bands` mel bands (fractions interpolate); the edge bands repeat."""
+    at = np.clip(np.arange(len(window)) - bands, 0, len(window) - 1.001)
+    low = at.astype(np.int64)
+    fraction = (at - low).astype(np.float32)[:, None]
+    return window[low] * (1 - fraction) + window[low + 1] * fraction
+
+
+def mix(first: np.ndarray, second: np.ndarray, gain_db: float) -> tuple[np.ndarray, float]:
+    """Both windows sounding together, the first `gain_db` louder; with the first one's share of the power."""
+    a, b = first * UNIT_DB + gain_db, second * UNIT_DB
+    together = np.logaddexp(a * (np.log(10) / 10), b * (np.log(10) / 10)) * (10 / np.log(10)) / UNIT_DB
+    together = (together - together.mean()) / max(together.std(), 0.2)
+    return together.astype(np.float32), 1.0 / (1.0 + 10.0 ** (-gain_db / 10.0))
+
+
+def colour(window: np.ndarray, config: AugmentConfig, rng: np.random.Generator) -> np.ndarray:
+    """Random equaliser, level, contrast and noise: another room, another record, another player."""
+    bands, frames = window.shape
+    knots = np.linspace(0, bands - 1, 6)
+    eq = np.interp(np.arange(bands), knots, rng.normal(0, config.eq_units, 6))
+    scale = 1.0 + rng.uniform(-config.scale_range, config.scale_range)
+    noise = rng.standard_normal((bands, frames), dtype=np.float32) * rng.uniform(0, config.noise_units)
+    return (window * scale + eq[:, None] + rng.normal(0, config.gain_units) + noise).astype(np.float32)
+
+
+def mask(window: np.ndarray, config: AugmentConfig, rng: np.random.Generator) -> np.ndarray:
+    """Two stripes of bands and two of frames set to the mean (SpecAugment)."""
+    window = window.copy()
+    bands, frames = window.shape
+    for _ in range(2):
+        width = int(rng.uniform(0, config.mask_bands) * bands)
+        start = rng.integers(0, bands - width + 1)
+        window[start : start + width] = 0.0
+        width = int(rng.uniform(0, config.mask_frames) * frames)
+        start = rng.integers(0, frames - width + 1)
+        window[:, start : start + width] = 0.0
+    return window

@@ -1,0 +1,53 @@
+"""Losses of the two tasks, each masked where nothing is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fluxbeat.models.tempo import TempoGrid
+
+
+def genre_loss(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+    """Binary cross-entropy over the labels whose truth is known; all shapes (batch, labels); scalar."""
+    loss = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    return (loss * mask).sum() / mask.sum().clamp(min=1.0)
+
+
+def tempo_targets(tempo_bpm: np.ndarray, has_beat: np.ndarray, grid: TempoGrid, width_bins: float = 1.2) -> np.ndarray:
+    """Soft targets over the tempo classes.
+
+    Parameters
+    ----------
+    tempo_bpm : float array, shape (batch,)
+        NaN where unknown.
+    has_beat : bool array, shape (batch,)
+        False where the music has none: the target is flat.
+    grid : TempoGrid
+        The classes.
+    width_bins : float
+        Standard deviation of the bell around the true class; neighbouring classes are nearly right.
+
+    Returns
+    -------
+    float32 array, shape (batch, bins)
+        Rows sum to 1, or to 0 where the tempo is unknown.
+    """
+    known = np.isfinite(tempo_bpm)
+    centre = grid.position(np.where(known, tempo_bpm, 100.0))[:, None]
+    bell = np.exp(-0.5 * ((np.arange(grid.bins) - centre) / width_bins) ** 2)
+    bell /= np.maximum(bell.sum(axis=1, keepdims=True), 1e-12)
+    flat = np.full(grid.bins, 1.0 / grid.bins)
+    targets = np.where(has_beat[:, None], bell * known[:, None], flat)
+    outside = known & has_beat & ((tempo_bpm < grid.min_bpm) | (tempo_bpm > grid.max_bpm))
+    targets[outside] = 0.0
+    return targets.astype(np.float32)
+
+
+def tempo_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy with soft targets, both (batch, bins), over the rows that have a target; scalar."""
+    known = targets.sum(1)
+    loss = -(targets * torch.log_softmax(logits, 1)).sum(1)
+    return loss.sum() / known.sum().clamp(min=1.0)

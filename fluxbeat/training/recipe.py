@@ -1,0 +1,122 @@
+"""A recipe: everything that decides a training run, in one YAML file named as the run is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import yaml
+
+from fluxbeat.errors import FluxBeatError
+from fluxbeat.features import FeatureConfig
+from fluxbeat.models import TempoGrid
+from fluxbeat.training.augment import AugmentConfig
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the music comes from; paths are relative to `--data-root`.
+
+    Attributes
+    ----------
+    gtzan_archive : str
+        Stem of a picture archive, or empty.
+    gtzan_recordings : str
+        Folder with the audio of some of its clips, or empty.
+    recordings : str
+        CSV of further recordings, or empty.
+    synthetic : int
+        Number of drawn rhythms.
+    """
+
+    gtzan_archive: str = ""
+    gtzan_recordings: str = ""
+    recordings: str = ""
+    synthetic: int = 0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A training run.
+
+    Attributes
+    ----------
+    family : str
+        'cnn', 'crnn' or 'vit'.
+    labels : tuple of str
+        Genres, in order.
+    window_s : float
+        Length of one window.
+    epochs, batch_size : int
+        An epoch draws one window from every item.
+    learning_rate, weight_decay : float
+        AdamW, one-cycle schedule.
+    tempo_weight : float
+        Weight of the tempo loss beside the genre loss.
+    ema_decay : float
+        The shipped weights are a moving average with this decay per step.
+    seed : int
+        Of everything random.
+    """
+
+    family: str
+    labels: tuple[str, ...]
+    data: DataConfig = field(default_factory=DataConfig)
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    tempo_grid: TempoGrid = field(default_factory=TempoGrid)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    architecture: dict[str, Any] = field(default_factory=dict)
+    window_s: float = 8.0
+    epochs: int = 60
+    batch_size: int = 32
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05
+    tempo_weight: float = 0.3
+    ema_decay: float = 0.99
+    seed: int = 0
+
+
+def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
+    """Read a recipe, with single values changed by `name=value` or `part.name=value` (value in YAML).
+
+    Raises
+    ------
+    FluxBeatError
+        If the file is missing or a name is not known.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FluxBeatError(f"{path}: no such recipe")
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for change in changes:
+        name, equals, text = change.partition("=")
+        if not equals:
+            raise FluxBeatError(f"--set needs name=value, got {change!r}")
+        *parts, last = name.split(".")
+        target = values
+        for part in parts:
+            target = target.setdefault(part, {})
+        target[last] = yaml.safe_load(text)
+    return _build(Recipe, values, str(path))
+
+
+def _build(kind: type[T], values: dict[str, Any], where: str) -> T:
+    known = {item.name for item in fields(kind)}  # type: ignore[arg-type]
+    unknown = set(values) - known
+    if unknown:
+        raise FluxBeatError(f"{where}: unknown setting {sorted(unknown)[0]!r}; known are {', '.join(sorted(known))}")
+    hints = get_type_hints(kind)
+    built = {}
+    for name, value in values.items():
+        if is_dataclass(hints[name]):
+            value = _build(hints[name], value or {}, f"{where}: {name}")
+        elif isinstance(value, list):
+            value = tuple(value)
+        elif hints[name] is float:
+            value = float(value)
+        built[name] = value
+    return kind(**built)

@@ -1,0 +1,119 @@
+"""Supervised multi-task training: genre and tempo together, driven by Lightning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import Dataset
+
+from fluxbeat.models import GenreTempoModel, ModelConfig, build_model
+from fluxbeat.training.augment import colour, crop_and_stretch, mask, mix, shift_pitch
+from fluxbeat.training.items import Item, label_targets
+from fluxbeat.training.losses import genre_loss, tempo_loss, tempo_targets
+from fluxbeat.training.recipe import Recipe
+
+MIX_KEEPS_TEMPO_DB = 8.0
+
+
+class WindowDataset(Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
+    """One random, augmented window of each item.
+
+    An index gives (log_mel (mels, frames), genre targets (labels,), genre mask (labels,), tempo targets (bins,)).
+    The randomness is that of torch, so that Lightning's seed decides it.
+    """
+
+    def __init__(self, items: Sequence[Item], recipe: Recipe, window_frames: int):
+        self.items, self.recipe, self.window_frames = items, recipe, window_frames
+        self.targets, self.known = label_targets(items, recipe.labels)
+        self.labelled = [index for index, item in enumerate(items) if item.labels is not None]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        augment = self.recipe.augment
+        rng = np.random.default_rng(int(torch.randint(2**62, ()).item()))
+        item = self.items[index]
+        window, rate = self._window(item, rng)
+        targets = self.targets[index]
+        tempo_bpm = item.tempo_bpm * rate if item.tempo_bpm else np.nan
+        if item.labels is not None and rng.random() < augment.mix_probability:
+            other = self.labelled[rng.integers(len(self.labelled))]
+            gain_db = rng.uniform(-augment.mix_range_db, augment.mix_range_db)
+            window, share = mix(window, self._window(self.items[other], rng)[0], gain_db)
+            targets = np.maximum(targets * min(2 * share, 1.0), self.targets[other] * min(2 * (1 - share), 1.0))
+            tempo_bpm = tempo_bpm if gain_db > MIX_KEEPS_TEMPO_DB else np.nan
+        window = mask(colour(window, augment, rng), augment, rng)
+        tempo = tempo_targets(np.array([tempo_bpm]), np.array([item.has_beat]), self.recipe.tempo_grid)[0]
+        return (
+            torch.from_numpy(np.ascontiguousarray(window, dtype=np.float32)),
+            torch.from_numpy(targets),
+            torch.from_numpy(self.known[index]),
+            torch.from_numpy(tempo),
+        )
+
+    def _window(self, item: Item, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+        augment = self.recipe.augment
+        window, rate = crop_and_stretch(
+            item.log_mel.astype(np.float32), self.window_frames, augment.stretch_octaves, rng
+        )
+        return shift_pitch(window, rng.uniform(-augment.shift_bands, augment.shift_bands)), rate
+
+
+class SupervisedTask(lightning.LightningModule):
+    """Genre and tempo loss, AdamW with a one-cycle schedule, and a moving average of the weights."""
+
+    def __init__(self, recipe: Recipe):
+        super().__init__()
+        self.recipe = recipe
+        labels = recipe.labels
+        config = ModelConfig(
+            family=recipe.family,
+            labels=labels,
+            thresholds=(0.5,) * len(labels),
+            tempo_grid=recipe.tempo_grid,
+            features=recipe.features,
+            window_s=recipe.window_s,
+            architecture=recipe.architecture,
+        )
+        self.model = build_model(config).to(memory_format=torch.channels_last)
+        self.average = AveragedModel(
+            self.model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True
+        )
+
+    @property
+    def averaged(self) -> GenreTempoModel:
+        """The model with averaged weights: what is shipped."""
+        model: GenreTempoModel = self.average.module
+        return model.eval()
+
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
+        log_mel, targets, known, tempo = batch
+        output = self.model(log_mel)
+        genre = genre_loss(output.genre_logits, targets, known)
+        beat = tempo_loss(output.tempo_logits, tempo)
+        loss = genre * len(self.recipe.labels) / 2 + self.recipe.tempo_weight * beat
+        self.log_dict({"genre_loss": genre, "tempo_loss": beat, "loss": loss}, prog_bar=True, on_epoch=True, on_step=False)
+        return loss
+
+    def optimizer_step(self, *args: object, **kwargs: object) -> None:
+        super().optimizer_step(*args, **kwargs)  # type: ignore[arg-type]
+        self.average.update_parameters(self.model)
+
+    def configure_optimizers(self) -> dict[str, object]:
+        decayed = [value for value in self.model.parameters() if value.ndim > 1]
+        plain = [value for value in self.model.parameters() if value.ndim <= 1]
+        optimizer = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": self.recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+            lr=self.recipe.learning_rate,
+        )
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, self.recipe.learning_rate, total_steps=max(steps, 2), pct_start=0.2
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
