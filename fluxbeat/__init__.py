@@ -15,7 +15,13 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from fluxbeat.analysis import TrackAnalysis, analyze, compare
-    from fluxbeat.errors import AnalysisCancelled, AudioDecodeError, ConfigMismatchError, FluxBeatError, ModelLoadError
+    from fluxbeat.errors import (
+        AnalysisCancelled,
+        AudioDecodeError,
+        ConfigMismatchError,
+        FluxBeatError,
+        ModelLoadError,
+    )
     from fluxbeat.zoo import load
 
 _HOMES = {

@@ -125,11 +125,17 @@ def _fetch(name: str) -> tuple[Path, str, str]:
     except RevisionNotFoundError as error:
         raise ModelLoadError(f"{name}: the repository has no revision {parts['revision']}") from error
     except GatedRepoError as error:
-        raise ModelLoadError(f"{name}: access must be asked for on the Hub first, then log in with `hf auth login`") from error
+        raise ModelLoadError(
+            f"{name}: access must be asked for on the Hub first, then log in with `hf auth login`"
+        ) from error
     except RepositoryNotFoundError as error:
         raise ModelLoadError(f"{name}: no such repository, or a private one: log in with `hf auth login`") from error
     except LocalEntryNotFoundError as error:
         raise ModelLoadError(f"{name}: the Hub cannot be reached and nothing of it is in the local cache") from error
     except (HfHubHTTPError, OSError) as error:
         raise ModelLoadError(f"{name}: the Hub could not deliver it ({type(error).__name__})") from error
-    return Path(snapshot, prefix), parts["repo"].split("/")[1] + (f"/{parts['folder']}" if prefix else ""), name
+    return (
+        Path(snapshot, prefix),
+        parts["repo"].split("/")[1] + (f"/{parts['folder']}" if prefix else ""),
+        name,
+    )

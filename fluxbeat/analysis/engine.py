@@ -141,7 +141,7 @@ def analyze_track(
         Genre(label, float(value), bool(value >= threshold))
         for label, value, threshold in zip(config.labels, whole, config.thresholds, strict=True)
     ]
-    tempo, bpm = find_tempo(windows.tempo_logits, audible, config.tempo_grid)
+    tempo, bpm = find_tempo(windows.tempo_logits, audible, config.tempo_grid, config.tempo_threshold)
     if tempo.bpm is None and audible.any():
         warnings.append("no steady beat: no tempo given")
     timeline = Timeline(config.window_s, hop_s, windows.start_s, config.labels, probability, bpm)

@@ -162,7 +162,11 @@ class TrackAnalysis:
                 "bpm": [None if math.isnan(bpm) else round(float(bpm), 1) for bpm in timeline.bpm],
             },
             "segments": [
-                {"start_s": round(part.start_s, 2), "end_s": round(part.end_s, 2), "labels": list(part.labels)}
+                {
+                    "start_s": round(part.start_s, 2),
+                    "end_s": round(part.end_s, 2),
+                    "labels": list(part.labels),
+                }
                 for part in self.segments
             ],
             "warnings": list(self.warnings),

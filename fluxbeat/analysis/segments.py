@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import ruptures
 
@@ -13,7 +15,11 @@ PENALTY_S = 6.0
 
 
 def find_segments(
-    centre_s: np.ndarray, probability: np.ndarray, thresholds: np.ndarray, labels: tuple[str, ...], duration_s: float
+    centre_s: np.ndarray,
+    probability: np.ndarray,
+    thresholds: np.ndarray,
+    labels: tuple[str, ...],
+    duration_s: float,
 ) -> tuple[Segment, ...]:
     """Cut a track where its genre probabilities change for good.
 
@@ -38,7 +44,7 @@ def find_segments(
     borders = _change_points(centre_s, probability)
     edges = [0, *borders, len(centre_s)]
     found: list[Segment] = []
-    for first, end in zip(edges, edges[1:], strict=False):
+    for first, end in itertools.pairwise(edges):
         start_s = 0.0 if first == 0 else float(centre_s[first - 1] + centre_s[first]) / 2
         end_s = duration_s if end == len(centre_s) else float(centre_s[end - 1] + centre_s[end]) / 2
         present = _present(probability[first:end].mean(axis=0), thresholds, labels)

@@ -13,8 +13,6 @@ TOLERANCE = 0.04
 """Tempi closer than this count as the same, as in the usual Accuracy1."""
 CANDIDATES = 4
 LEAST_PROBABILITY = 0.03
-LEAST_CONFIDENCE = 0.12
-"""Below this share in the best candidate the distribution is as flat as that of music without a beat."""
 SMOOTHING_WINDOWS = 4.0
 
 
@@ -24,7 +22,9 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return power / power.sum(axis=-1, keepdims=True)
 
 
-def find_tempo(tempo_logits: np.ndarray, audible: np.ndarray, grid: TempoGrid) -> tuple[Tempo, np.ndarray]:
+def find_tempo(
+    tempo_logits: np.ndarray, audible: np.ndarray, grid: TempoGrid, threshold: float
+) -> tuple[Tempo, np.ndarray]:
     """The tempo of a track and along it.
 
     Parameters
@@ -33,6 +33,8 @@ def find_tempo(tempo_logits: np.ndarray, audible: np.ndarray, grid: TempoGrid) -
     audible : bool array, shape (windows,)
         Windows that hold music.
     grid : TempoGrid
+    threshold : float
+        Probability that the best candidate needs, in the track or in a window, to count as a beat.
 
     Returns
     -------
@@ -48,7 +50,7 @@ def find_tempo(tempo_logits: np.ndarray, audible: np.ndarray, grid: TempoGrid) -
     whole = windows[audible].mean(axis=0)
     candidates = _candidates(whole, grid)
     confidence = candidates[0].probability if candidates else 0.0
-    beat = confidence >= LEAST_CONFIDENCE
+    beat = confidence >= threshold
     tempo = Tempo(candidates[0].bpm if beat else None, confidence, candidates, grid.bpm, whole)
     curve = np.full(len(windows), np.nan)
     if beat:
@@ -56,7 +58,7 @@ def find_tempo(tempo_logits: np.ndarray, audible: np.ndarray, grid: TempoGrid) -
         context = gaussian_filter1d(windows * audible[:, None], SMOOTHING_WINDOWS, axis=0, mode="nearest")
         for index in np.flatnonzero(audible):
             local = _candidates(context[index] / max(context[index].sum(), 1e-12), grid)
-            if local and local[0].probability >= LEAST_CONFIDENCE:
+            if local and local[0].probability >= threshold:
                 curve[index] = local[0].bpm
     return tempo, curve
 

@@ -106,9 +106,7 @@ def slide(
     return WindowPredictions(starts / rate_hz, genre, tempo, embedding, padded)
 
 
-def _encode(
-    model: GenreTempoModel, log_mel: Tensor, progress: Callable[[float], None] | None
-) -> FrameFeatures:
+def _encode(model: GenreTempoModel, log_mel: Tensor, progress: Callable[[float], None] | None) -> FrameFeatures:
     """The shared part over a whole track, chunk by chunk: log_mel (mels, frames) -> FrameFeatures of batch 1."""
     stride, context = model.time_stride, model.time_context
     novelty_context = model.tempo_head.context_frames

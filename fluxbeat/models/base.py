@@ -69,6 +69,8 @@ class ModelConfig:
         Probability from which a label counts as present; one per label.
     tempo_grid : TempoGrid
         The tempo classes.
+    tempo_threshold : float
+        Probability from which the best tempo counts as a beat that is there.
     features : FeatureConfig
         The spectrogram the model was trained on.
     window_s : float
@@ -85,6 +87,7 @@ class ModelConfig:
     labels: tuple[str, ...]
     thresholds: tuple[float, ...]
     tempo_grid: TempoGrid = field(default_factory=TempoGrid)
+    tempo_threshold: float = 0.12
     features: FeatureConfig = field(default_factory=FeatureConfig)
     window_s: float = 8.0
     calibration: Calibration = field(default_factory=Calibration)
@@ -93,9 +96,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         if len(self.thresholds) != len(self.labels):
-            raise ConfigMismatchError(
-                f"{len(self.labels)} labels need as many thresholds, got {len(self.thresholds)}"
-            )
+            raise ConfigMismatchError(f"{len(self.labels)} labels need as many thresholds, got {len(self.thresholds)}")
         if len(set(self.labels)) != len(self.labels) or not self.labels:
             raise ConfigMismatchError(f"labels must be different from each other and at least one: {self.labels}")
 
@@ -155,9 +156,7 @@ class GenreTempoModel(nn.Module):
     def decide(self, features: FrameFeatures) -> ModelOutput:
         """The part that looks at one window: features of `window_frames` frames -> ModelOutput."""
         embedding = self.embed(features.timbre)
-        return ModelOutput(
-            self.genre_head(embedding), self.tempo_head(features.novelty, embedding), embedding
-        )
+        return ModelOutput(self.genre_head(embedding), self.tempo_head(features.novelty, embedding), embedding)
 
     def forward(self, log_mel: Tensor) -> ModelOutput:
         """log_mel (batch, mels, window_frames), normalised as `LogMel` does -> ModelOutput."""

@@ -34,7 +34,10 @@ class BaselineCNN(GenreTempoModel):
             nn.ReLU(inplace=True),
         )
         self.to_embedding = nn.Sequential(
-            nn.Dropout(head_dropout), nn.Linear(3 * frame_size, embedding_size), nn.ReLU(), nn.Dropout(head_dropout)
+            nn.Dropout(head_dropout),
+            nn.Linear(3 * frame_size, embedding_size),
+            nn.ReLU(),
+            nn.Dropout(head_dropout),
         )
 
     def timbre_frames(self, log_mel: Tensor) -> Tensor:

@@ -65,7 +65,13 @@ class TempoHead(nn.Module):
     context_frames = 5
 
     def __init__(
-        self, n_mels: int, frame_rate_hz: float, grid: TempoGrid, embedding_size: int, channels: int = 8, hidden: int = 32
+        self,
+        n_mels: int,
+        frame_rate_hz: float,
+        grid: TempoGrid,
+        embedding_size: int,
+        channels: int = 8,
+        hidden: int = 32,
     ):
         super().__init__()
         self.frame_rate_hz, self.grid = frame_rate_hz, grid
@@ -78,9 +84,10 @@ class TempoHead(nn.Module):
             nn.Conv1d(hidden, 1, 1),
         )  # fmt: skip
         self.prior = nn.Parameter(torch.zeros(grid.bins))
-        self.usual = nn.Sequential(nn.Linear(embedding_size, 8), nn.Linear(8, grid.bins))
-        nn.init.zeros_(self.usual[1].weight)
-        nn.init.zeros_(self.usual[1].bias)
+        to_bins = nn.Linear(8, grid.bins)
+        nn.init.zeros_(to_bins.weight)
+        nn.init.zeros_(to_bins.bias)
+        self.usual = nn.Sequential(nn.Linear(embedding_size, 8), to_bins)
         # the bases follow from grid and length of the window: recomputed, never stored
         self._bases: dict[tuple[int, torch.device], tuple[Tensor, Tensor, Tensor]] = {}
 

@@ -54,7 +54,10 @@ class AudioTransformer(GenreTempoModel):
         )
         self.transformer = nn.TransformerEncoder(layer, depth, norm=nn.LayerNorm(width), enable_nested_tensor=False)
         self.to_embedding = nn.Sequential(
-            nn.Dropout(head_dropout), nn.Linear(2 * width, embedding_size), nn.GELU(), nn.Dropout(head_dropout)
+            nn.Dropout(head_dropout),
+            nn.Linear(2 * width, embedding_size),
+            nn.GELU(),
+            nn.Dropout(head_dropout),
         )
 
     def timbre_frames(self, log_mel: Tensor) -> Tensor:

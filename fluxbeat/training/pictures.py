@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fluxbeat.audio import load_audio
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.features import FeatureConfig, LogMel
 from fluxbeat.training.items import Item
+from fluxbeat.training.recordings import Recording, recording_items
 
 BINS = 129
 NYQUIST_HZ = 11_025.0
@@ -60,9 +60,7 @@ def picture_to_log_mel(spectrogram: np.ndarray, config: FeatureConfig) -> np.nda
     return LogMel(config).normalise(at_frames)
 
 
-def read_archive(
-    stem: str | Path, config: FeatureConfig, recordings: str | Path | None = None
-) -> Iterator[Item]:
+def read_archive(stem: str | Path, config: FeatureConfig, recordings: str | Path | None = None) -> Iterator[Item]:
     """The clips of an archive as items, one by one.
 
     Parameters
@@ -79,28 +77,52 @@ def read_archive(
     FluxBeatError
         If the archive is incomplete.
     """
-    arrays_path, table_path = Path(f"{stem}.npz"), Path(f"{stem}.csv")
-    for path in (arrays_path, table_path):
-        if not path.is_file():
-            raise FluxBeatError(f"picture archive {stem}: {path.name} is missing; it needs STEM.npz and STEM.csv")
-    with np.load(arrays_path) as arrays:
+    rows = _read_rows(stem)
+    with np.load(f"{stem}.npz") as arrays:
         pictures = dict(zip(arrays["clip_id"].tolist(), arrays["spectrogram"], strict=True))
-    with open(table_path, newline="", encoding="utf-8") as handle:
-        rows = list(csv.DictReader(handle))
-    front_end = LogMel(config)
     for row in rows:
-        clip_id = row["clip_id"]
-        known = dict(
+        if row["clip_id"] not in pictures:
+            raise FluxBeatError(f"picture archive {stem}: the table names {row['clip_id']}, the arrays do not hold it")
+        yield Item(
+            item_id=row["clip_id"],
+            log_mel=picture_to_log_mel(pictures[row["clip_id"]], config),
             labels=(row["genre"],),
             tempo_bpm=float(row["bpm"]) if row.get("bpm") else None,
-            artist=f"{row['genre']}/{row['artist_group']}",
+            artist=_artist(row),
             fold=int(row.get("fold") or 0),
+            source="picture",
         )
-        yield Item(clip_id, picture_to_log_mel(pictures[clip_id], config), source="picture", **known)
-        if recordings is None:
-            continue
+    if recordings is not None:
+        yield from recording_items(archive_recordings(stem, recordings), config)
+
+
+def archive_recordings(stem: str | Path, folder: str | Path) -> list[Recording]:
+    """The audio files in `folder` (CLIP_ID.flac or .wav) with what the archive's table knows of them.
+
+    Raises
+    ------
+    FluxBeatError
+        If the archive is incomplete, or the folder holds audio of none of its clips.
+    """
+    found = []
+    for row in _read_rows(stem):
         for ending in (".flac", ".wav"):
-            path = Path(recordings, clip_id + ending)
+            path = Path(folder, row["clip_id"] + ending)
             if path.is_file():
-                audio = load_audio(path, sample_rate_hz=config.sample_rate_hz)
-                yield Item(clip_id, front_end(audio.samples), source="recording", **known)
+                tempo_bpm = float(row["bpm"]) if row.get("bpm") else None
+                found.append(Recording(path, (row["genre"],), tempo_bpm, _artist(row), int(row.get("fold") or 0)))
+    if not found:
+        raise FluxBeatError(f"{folder}: no CLIP_ID.flac or CLIP_ID.wav of a clip that {stem}.csv names")
+    return found
+
+
+def _read_rows(stem: str | Path) -> list[dict[str, str]]:
+    for path in (Path(f"{stem}.npz"), Path(f"{stem}.csv")):
+        if not path.is_file():
+            raise FluxBeatError(f"picture archive {stem}: {path.name} is missing; it needs STEM.npz and STEM.csv")
+    with open(f"{stem}.csv", newline="", encoding="utf-8") as handle:
+        return list(csv.DictReader(handle))
+
+
+def _artist(row: dict[str, str]) -> str:
+    return f"{row['genre']}/{row['artist_group']}"

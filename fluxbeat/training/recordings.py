@@ -41,7 +41,9 @@ def read_table(path: str | Path) -> list[Recording]:
     with open(path, newline="", encoding="utf-8-sig") as handle:
         reader = csv.DictReader(handle)
         if "path" not in (reader.fieldnames or []):
-            raise FluxBeatError(f"{path}: the first line must name the columns, path among them, got {reader.fieldnames}")
+            raise FluxBeatError(
+                f"{path}: the first line must name the columns, path among them, got {reader.fieldnames}"
+            )
         for line, row in enumerate(reader, start=2):
             labels = tuple(label.strip() for label in (row.get("labels") or "").split(";") if label.strip())
             try:

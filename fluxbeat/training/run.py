@@ -12,7 +12,6 @@ from pathlib import Path
 
 import lightning
 import numpy as np
-import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from torch.utils.data import DataLoader
 
@@ -46,7 +45,10 @@ def cached_items(recipe: Recipe, root: Path, cache: Path) -> list[Item]:
         with np.load(path) as arrays:
             facts = json.loads(str(arrays["facts"]))
             return [
-                Item(log_mel=arrays[f"m{row}"], **{**fact, "labels": tuple(fact["labels"]) if fact["labels"] else None})
+                Item(
+                    log_mel=arrays[f"m{row}"],
+                    **{**fact, "labels": tuple(fact["labels"]) if fact["labels"] else None},
+                )
                 for row, fact in enumerate(facts)
             ]
     items = list(read_items(recipe.data, recipe.features, root, seed=0))
@@ -58,7 +60,12 @@ def cached_items(recipe: Recipe, root: Path, cache: Path) -> list[Item]:
 
 
 def train(
-    recipe: Recipe, data_root: Path, output: Path, held_out_fold: int = 0, cache: Path | None = None, progress: bool = True
+    recipe: Recipe,
+    data_root: Path,
+    output: Path,
+    held_out_fold: int = 0,
+    cache: Path | None = None,
+    progress: bool = True,
 ) -> SupervisedTask:
     """Train one model and write its checkpoint into `output`.
 
@@ -102,5 +109,5 @@ def train(
     )
     last = output / "state" / "last.ckpt"
     trainer.fit(task, loader, ckpt_path=str(last) if last.is_file() else None)
-    save_checkpoint(task.averaged.to("cpu", memory_format=torch.contiguous_format), output)
+    save_checkpoint(task.averaged.cpu(), output)
     return task

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import lightning
 import numpy as np
@@ -81,16 +82,14 @@ class SupervisedTask(lightning.LightningModule):
             window_s=recipe.window_s,
             architecture=recipe.architecture,
         )
-        self.model = build_model(config).to(memory_format=torch.channels_last)
-        self.average = AveragedModel(
-            self.model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True
-        )
+        self.model = build_model(config)
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True)
 
     @property
     def averaged(self) -> GenreTempoModel:
         """The model with averaged weights: what is shipped."""
-        model: GenreTempoModel = self.average.module
-        return model.eval()
+        return cast(GenreTempoModel, self.average.module).eval()
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
         log_mel, targets, known, tempo = batch
@@ -98,18 +97,26 @@ class SupervisedTask(lightning.LightningModule):
         genre = genre_loss(output.genre_logits, targets, known)
         beat = tempo_loss(output.tempo_logits, tempo)
         loss = genre * len(self.recipe.labels) / 2 + self.recipe.tempo_weight * beat
-        self.log_dict({"genre_loss": genre, "tempo_loss": beat, "loss": loss}, prog_bar=True, on_epoch=True, on_step=False)
+        self.log_dict(
+            {"genre_loss": genre, "tempo_loss": beat, "loss": loss},
+            prog_bar=True,
+            on_epoch=True,
+            on_step=False,
+        )
         return loss
 
     def optimizer_step(self, *args: object, **kwargs: object) -> None:
         super().optimizer_step(*args, **kwargs)  # type: ignore[arg-type]
         self.average.update_parameters(self.model)
 
-    def configure_optimizers(self) -> dict[str, object]:
+    def configure_optimizers(self) -> Any:
         decayed = [value for value in self.model.parameters() if value.ndim > 1]
         plain = [value for value in self.model.parameters() if value.ndim <= 1]
         optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": self.recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+            [
+                {"params": decayed, "weight_decay": self.recipe.weight_decay},
+                {"params": plain, "weight_decay": 0.0},
+            ],
             lr=self.recipe.learning_rate,
         )
         steps = int(self.trainer.estimated_stepping_batches)

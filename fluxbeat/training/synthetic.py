@@ -52,7 +52,8 @@ def rhythm(tempo_bpm: float, pattern: str, duration_s: float, rng: np.random.Gen
     samples = np.zeros(int(duration_s * rate_hz))
     offset_s = rng.uniform(0, 60.0 / tempo_bpm)
     sounds = {
-        name: (_hit(name, rng, rate_hz), rng.uniform(0.5, 1.0) * (rng.random() > 0.1)) for name in ("kick", "snare", "hat")
+        name: (_hit(name, rng, rate_hz), rng.uniform(0.5, 1.0) * (rng.random() > 0.1))
+        for name in ("kick", "snare", "hat")
     }
     if pattern == "clicks":
         frequency_hz, click_s = rng.uniform(500, 3000), rng.uniform(0.01, 0.06)
@@ -88,8 +89,10 @@ def drone(duration_s: float, rng: np.random.Generator, rate_hz: int, change_s: f
         for _ in range(rng.integers(1, 5)):
             tone_hz, swell_hz = 55 * 2 ** rng.uniform(0, 4), rng.uniform(0.02, 0.15)
             for overtone in range(1, rng.integers(2, 8)):
-                chord += np.sin(2 * np.pi * tone_hz * overtone * part + rng.uniform(0, 6)) / overtone**1.5 * (
-                    1 + 0.5 * np.sin(2 * np.pi * swell_hz * part + rng.uniform(0, 6))
+                chord += (
+                    np.sin(2 * np.pi * tone_hz * overtone * part + rng.uniform(0, 6))
+                    / overtone**1.5
+                    * (1 + 0.5 * np.sin(2 * np.pi * swell_hz * part + rng.uniform(0, 6)))
                 )
         fade = min(len(part) // 4, rate_hz // 4)
         ramp = np.linspace(0, 1, fade)
