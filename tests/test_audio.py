@@ -10,7 +10,6 @@ import struct
 import subprocess
 import sys
 import tempfile
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -84,9 +83,6 @@ def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     return folder
-
-
-# --- the same music in every format
 
 
 @pytest.mark.parametrize(
@@ -207,9 +203,6 @@ def test_full_scale_may_be_exceeded() -> None:
     assert np.max(load_audio((tone(level=3.0), SAMPLE_RATE_HZ)).samples) == pytest.approx(3.0, abs=0.01)
 
 
-# --- blocks
-
-
 @pytest.mark.parametrize("rate_hz", [8_000, 22_050, 44_100, 96_000])
 @pytest.mark.parametrize("block_s", [0.05, 0.7, 10.0])
 def test_blocks_joined_are_the_whole(rate_hz: int, block_s: float) -> None:
@@ -298,9 +291,6 @@ def test_three_hours_are_read_in_little_memory(tmp_path: Path) -> None:
     assert peak_mb < 600
 
 
-# --- ffmpeg: found, watched and ended
-
-
 def test_m4a_needs_no_installed_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = converted(tmp_path / "tone.m4a", tone())
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -376,11 +366,8 @@ def test_a_playlist_opens_nothing_that_it_names(
 ) -> None:
     monkeypatch.setattr(audio, "find_ffmpeg", lambda: program)
     secret = write_wav(tmp_path / "secret.wav", tone())
-    visits: list[object] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(0.2)
-        listener = threading.Thread(target=accept_all, args=(server, visits))
-        listener.start()
+        server.setblocking(False)
         url = f"http://127.0.0.1:{server.getsockname()[1]}/song.wav"
         for target in (secret.name, str(secret), f"file://{secret}", url):
             hls = (
@@ -389,8 +376,8 @@ def test_a_playlist_opens_nothing_that_it_names(
             concat = f"ffconcat version 1.0\nfile '{target}'\n"
             dash = (
                 '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" '
-                'mediaPresentationDuration="PT2S"><Period><AdaptationSet mimeType="audio/wav"><Representation id="1">'
-                f"<BaseURL>{target}</BaseURL></Representation></AdaptationSet></Period></MPD>"
+                'mediaPresentationDuration="PT2S"><Period><AdaptationSet mimeType="audio/wav">'
+                f'<Representation id="1"><BaseURL>{target}</BaseURL></Representation></AdaptationSet></Period></MPD>'
             )
             sdp = "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 5004 RTP/AVP 0\n"
             for text in (hls, concat, dash, sdp):
@@ -399,17 +386,8 @@ def test_a_playlist_opens_nothing_that_it_names(
                 for source in (path, text.encode()):
                     with pytest.raises(AudioDecodeError, match="not an audio file"):
                         load_audio(source, name=name)
-        listener.join()
-    assert visits == []
-
-
-def accept_all(server: socket.socket, visits: list[object]) -> None:
-    quiet = 0
-    while quiet < 25:  # 5 s: longer than the readers take
-        try:
-            visits.append(server.accept())
-        except TimeoutError:
-            quiet += 1
+        with pytest.raises(BlockingIOError):  # nobody called
+            server.accept()
 
 
 @pytest.mark.parametrize(
@@ -423,9 +401,6 @@ def test_a_name_is_only_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     odd = Path(f"{prefix.replace('/', '')}odd.m4a")
     odd.write_bytes(Path("secret.m4a").read_bytes())
     assert_is_the_tone(load_audio(odd))
-
-
-# --- what is wrong with a file
 
 
 @pytest.mark.parametrize(
@@ -562,7 +537,7 @@ def test_too_long_is_found_while_decoding_where_the_header_is_silent(tmp_path: P
     ("source", "found"),
     [
         ((np.zeros((2, 3, 4)), 44_100), r"the shape \(2, 3, 4\)"),
-        ((np.float64(0.0) * np.zeros(()), 44_100), "numpy.*|float64|shape"),
+        ((np.zeros(()), 44_100), r"the shape \(\)"),
         ((np.zeros(100, complex), 44_100), "type complex128"),
         ((np.zeros(100, bool), 44_100), "type bool"),
         ((np.zeros(100, np.int64), 44_100), "type int64"),
@@ -602,7 +577,7 @@ def test_impossible_requests_are_the_callers_error(options: dict[str, Any]) -> N
         ("C:\\Users\\me\\song.mp3", "song.mp3"),
         ("bad\x1b[31m\nname.mp3", "bad�[31m�name.mp3"),
         ("exe\u202e3pm.mp3", "exe�3pm.mp3"),
-        ("Björk – Jóga 🎧.flac", "Björk – Jóga 🎧.flac"),
+        ("Björk - Jóga 🎧.flac", "Björk - Jóga 🎧.flac"),
         ("a" * 4000 + ".mp3", "a" * 64 + "…" + "a" * 11 + ".mp3"),
         ("\udcff.wav", "�.wav"),
     ],
@@ -613,9 +588,6 @@ def test_names_are_made_fit_to_show(name: str, shown: str) -> None:
     assert str(caught.value).startswith(f'"{shown}" is damaged')
     with open_audio((np.ones(100), 44_100), name=name) as stream:
         assert stream.name == shown
-
-
-# --- copies for the browser
 
 
 @pytest.mark.parametrize(
@@ -681,7 +653,7 @@ def test_a_copy_of_no_audio_is_refused(tmp_path: Path) -> None:
 def test_import_is_quick_and_silent_and_so_is_the_copy_without_ffmpeg_on_path(tmp_path: Path) -> None:
     script = (
         "import sys, numpy, fluxbeat.audio as audio\n"
-        "assert not {'pydub', 'imageio_ffmpeg', 'librosa', 'torch'} & set(sys.modules), 'imported too early'\n"
+        "assert not {'pydub', 'imageio_ffmpeg', 'librosa', 'torch'} & set(sys.modules)\n"
         "audio.playable_copy((numpy.ones((5000, 6)), 44_100), sys.argv[1])"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": str(tmp_path)}

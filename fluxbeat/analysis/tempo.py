@@ -70,7 +70,7 @@ def _candidates(distribution: np.ndarray, grid: TempoGrid) -> tuple[TempoCandida
     smooth = gaussian_filter1d(distribution, 1.0, mode="constant")
     peaks, _ = find_peaks(np.concatenate([[0.0], smooth, [0.0]]), distance=reach)
     found = []
-    for peak in peaks - 1:
+    for peak in (peaks - 1).tolist():
         near = np.arange(max(peak - reach, 0), min(peak + reach + 1, grid.bins))
         position = float((near * distribution[near]).sum() / max(distribution[near].sum(), 1e-12))
         bpm = grid.min_bpm * 2 ** (position / grid.bins_per_octave)

@@ -1,0 +1,76 @@
+"""One track heard by several models, one after the other, each result handed on as soon as it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from fluxbeat.analysis import Track, TrackAnalysis, analyze_track, read_track
+from fluxbeat.features import FeatureConfig
+from fluxbeat.zoo import ZooModel
+
+Report = Callable[[float, str, str], None]
+"""Called with the finished share (0..1), the engine's words and the model's name."""
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """What a page shows: one track and what each model that is ready says of it."""
+
+    key: str
+    path: str
+    analyses: dict[str, TrackAnalysis]
+
+    def by(self, model: str) -> TrackAnalysis | None:
+        """What this model says, or None while it is still listening."""
+        return self.analyses.get(model)
+
+    @property
+    def any(self) -> TrackAnalysis:
+        """One of the analyses, for what all have in common."""
+        return next(iter(self.analyses.values()))
+
+
+def listen(
+    path: str, name: str, key: str, models: list[ZooModel], report: Report
+) -> Iterator[Heard]:
+    """Analyse a track with each model in turn; every step holds all results so far.
+
+    The track is decoded once for all models that share their features.
+
+    Parameters
+    ----------
+    path : str
+        The audio file.
+    name : str
+        What to call it.
+    key : str
+        Tells this track from the one shown before.
+    models : list of ZooModel
+        In the order in which they are to answer.
+    report : Report
+        What it raises ends the work.
+
+    Raises
+    ------
+    AudioDecodeError
+        If there is nothing to analyse in the file.
+    """
+    needed = {model.network.config.features for model in models}
+    steps, done = len(needed) + len(models), 0
+    tracks: dict[FeatureConfig, Track] = {}
+    heard = Heard(key, path, {})
+    for model in models:
+        short = model.info.name
+
+        def part(share: float, words: str, short: str = short) -> None:
+            report((done + share) / steps, words, short)
+
+        features = model.network.config.features
+        if features not in tracks:
+            tracks[features] = read_track(path, features, name, part)
+            done += 1
+        analysis = analyze_track(tracks[features], model, progress=part)
+        done += 1
+        heard = replace(heard, analyses={**heard.analyses, short: analysis})
+        yield heard

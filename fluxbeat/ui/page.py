@@ -1,0 +1,254 @@
+"""The page: one player above three tabs, and what happens when a track is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from fluxbeat.analysis import DEFAULT_MODEL, analyze
+from fluxbeat.errors import AnalysisCancelled, FluxBeatError
+from fluxbeat.ui.colours import Paint, genre_paints
+from fluxbeat.ui.compare_tab import ComparePieces, compare_pieces, compare_view
+from fluxbeat.ui.examples_shelf import Example, read_examples
+from fluxbeat.ui.jobs import Job, Jobs
+from fluxbeat.ui.listening import Heard, listen
+from fluxbeat.ui.panel import panel, panel_value
+from fluxbeat.ui.player import AnyFileButton, GivenFile, TrackPlayer, browser_file, track_player
+from fluxbeat.ui.tempo_tab import tempo_panel, tempo_view
+from fluxbeat.ui.timeline_tab import timeline_panel, timeline_view
+from fluxbeat.ui.wording import doing, model_title
+from fluxbeat.zoo import ZooModel
+
+Updates = dict[Any, Any]
+
+TITLE = "FluxBeat"
+RECORDING = "Your recording"
+ANALYSES_AT_ONCE = 2
+WAITING_AT_MOST = 32
+UPLOADS_KEPT_S = 6 * 3600
+RESULTS_KEPT_S = 2 * 3600
+
+
+@dataclass(frozen=True, eq=False)
+class Pieces:
+    """Every component that an event reads or changes."""
+
+    player: TrackPlayer
+    any_file: AnyFileButton
+    notice: gr.HTML
+    status: gr.HTML
+    shelf: gr.Accordion
+    examples: gr.HTML
+    results: gr.Column
+    model: gr.Radio
+    timeline: gr.HTML
+    tempo: gr.HTML
+    compare: ComparePieces
+    heard: gr.State
+    job: gr.State
+
+
+def build_page(models: Sequence[ZooModel]) -> gr.Blocks:
+    """The Gradio page over these models; the default model, or else the first, answers first."""
+    examples = read_examples()
+    with gr.Blocks(title=TITLE, delete_cache=(3600, UPLOADS_KEPT_S), fill_width=False) as page:
+        pieces = _lay_out([model.info.name for model in models], examples)
+        _Events(pieces, models, examples).connect(page)
+        _offer_api([model.info.name for model in models])
+    page.queue(max_size=WAITING_AT_MOST, default_concurrency_limit=8)
+    return page
+
+
+def _lay_out(names: Sequence[str], examples: Sequence[Example]) -> Pieces:
+    first = DEFAULT_MODEL if DEFAULT_MODEL in names else names[0]
+    panel("masthead")
+    player = track_player()
+    any_file = AnyFileButton(
+        "Open another kind of file (MP4, WebM, WMA …)", size="sm", variant="secondary", elem_id="any-file"
+    )
+    notice = panel("notice")
+    status = panel("status")
+    with gr.Accordion("Or begin with an example", open=True, visible=bool(examples), elem_id="shelf") as shelf:
+        shown = panel("examples", [_example_view(example) for example in examples], js="/* 'chosen' */")
+    with gr.Column(visible=False, elem_id="results") as results:
+        model = gr.Radio(
+            [(model_title(name), name) for name in names], value=first, label="Heard by", elem_id="model"
+        )
+        with gr.Tabs(elem_id="tabs"):
+            with gr.Tab("Timeline", id="timeline"):
+                timeline = timeline_panel()
+            with gr.Tab("Tempo", id="tempo"):
+                tempo = tempo_panel()
+            with gr.Tab("Compare", id="compare"):
+                compare = compare_pieces(names)
+    return Pieces(
+        player, any_file, notice, status, shelf, shown, results, model, timeline, tempo, compare,
+        heard=gr.State(None, time_to_live=RESULTS_KEPT_S), job=gr.State(None, time_to_live=RESULTS_KEPT_S),
+    )  # fmt: skip
+
+
+def _example_view(example: Example) -> dict[str, str]:
+    return {
+        "title": example.title,
+        "artist": example.artist,
+        "licence": example.licence,
+        "licence_url": example.licence_url,
+        "source": example.source,
+        "genre": example.genre_hint,
+    }
+
+
+class _Events:
+    """What the page does; holds no result of anybody's, these live in each session's state."""
+
+    def __init__(self, pieces: Pieces, models: Sequence[ZooModel], examples: Sequence[Example]) -> None:
+        self._at = pieces
+        self._models = {model.info.name: model for model in models}
+        self._examples = examples
+        self._jobs = Jobs()
+        self._paints: dict[str, Paint] = genre_paints(
+            label for model in models for label in model.network.config.labels
+        )
+
+    def connect(self, page: gr.Blocks) -> None:
+        at, hidden = self._at, {"api_visibility": "private", "show_progress": "hidden"}
+        at_once: dict[str, Any] = {**hidden, "queue": False, "trigger_mode": "multiple"}
+        given = [
+            at.player.upload(self.begin, at.player, [at.job, at.notice], **at_once),
+            at.player.stop_recording(self.begin_recording, at.player, [at.job, at.notice], **at_once),
+            at.any_file.upload(self.begin, at.any_file, [at.job, at.notice], **at_once),
+            at.examples.chosen(self.begin_example, None, [at.job, at.notice], **at_once),
+        ]
+        for event in given:
+            event.then(
+                self.analyse,
+                [at.job, at.heard, at.model, at.compare.switches],
+                [at.player, at.notice, at.status, at.shelf, at.results, at.timeline, at.tempo, at.compare.panel, at.heard],
+                api_visibility="private",
+                show_progress="full",
+                show_progress_on=at.status,
+                trigger_mode="multiple",
+                concurrency_id="analysis",
+                concurrency_limit=ANALYSES_AT_ONCE,
+            ).then(self.show_model, [at.heard, at.model], [at.timeline, at.tempo], **hidden, queue=False)
+        at.player.clear(
+            self.clear, None, [at.notice, at.shelf, at.results, at.timeline, at.tempo, at.compare.panel, at.heard], **at_once
+        )
+        at.model.change(self.show_model, [at.heard, at.model], [at.timeline, at.tempo], **hidden, queue=False)
+        at.compare.switches.change(
+            self.show_compared, [at.heard, at.compare.switches], at.compare.panel, **hidden, queue=False
+        )
+        page.unload(self.leave)
+
+    def begin(self, given: GivenFile | None, request: gr.Request) -> tuple[Any, Any]:
+        """A file was given: it is what the session waits for from now on."""
+        if given is None:
+            return gr.skip(), gr.skip()
+        return self._jobs.start(_session(request), given.path, given.name), panel_value(None)
+
+    def begin_recording(self, given: GivenFile | None, request: gr.Request) -> tuple[Any, Any]:
+        return self.begin(given and GivenFile(given.path, RECORDING), request)
+
+    def begin_example(self, event: gr.EventData, request: gr.Request) -> tuple[Any, Any]:
+        example = self._examples[int(event.index)]
+        return self.begin(GivenFile(str(example.path), f"{example.title} – {example.artist}"), request)
+
+    def analyse(
+        self, job: Job | None, heard: Heard | None, model: str, compared: list[str], progress: gr.Progress = gr.Progress()  # noqa: B008
+    ) -> Iterator[Updates]:
+        """Analyse the session's track with every model, the chosen one first, and show each answer as it comes."""
+        if job is None or not self._jobs.claim(job):
+            return
+        at = self._at
+
+        def report(share: float, words: str, name: str) -> None:
+            if not self._jobs.wanted(job):
+                raise AnalysisCancelled("a newer track was given")
+            progress(share, desc=doing(words, model_title(name)))
+
+        try:
+            playable = browser_file(job.path)
+            yield {at.player: gr.skip() if playable == job.path and not self._is_example(job) else playable}
+            for found in listen(job.path, job.name, str(job.ticket), self._in_turn(model), report):
+                if not self._jobs.wanted(job):
+                    return
+                updates: Updates = {at.heard: found, at.compare.panel: self._compared(found, compared)}
+                if len(found.analyses) == 1:
+                    updates |= self._first_look(found, model)
+                yield updates
+        except AnalysisCancelled:
+            return
+        except FluxBeatError as error:
+            kept = heard.path if heard else None
+            yield {
+                at.notice: panel_value({"kind": "error", "text": str(error)}),
+                at.player: browser_file(kept) if kept and Path(kept).is_file() else None,
+            }
+
+    def _is_example(self, job: Job) -> bool:
+        return any(str(example.path) == job.path for example in self._examples)
+
+    def _in_turn(self, first: str) -> list[ZooModel]:
+        return sorted(self._models.values(), key=lambda model: model.info.name != first)
+
+    def _first_look(self, heard: Heard, model: str) -> Updates:
+        at = self._at
+        timeline, tempo = self.show_model(heard, model)
+        shown = {at.results: gr.Column(visible=True), at.shelf: gr.Accordion(open=False, visible=bool(self._examples))}
+        return shown | {at.timeline: timeline, at.tempo: tempo}
+
+    def show_model(self, heard: Heard | None, model: str) -> tuple[Any, Any]:
+        """Timeline and Tempo as the chosen model hears the track."""
+        analysis = heard.by(model) if heard else None
+        if heard is None or analysis is None:
+            return gr.skip(), gr.skip()
+        timeline = panel_value(timeline_view(heard.key, analysis, self._paints))
+        return timeline, panel_value(tempo_view(heard.key, analysis))
+
+    def show_compared(self, heard: Heard | None, compared: list[str]) -> Any:
+        """The Compare tab with the models that are switched on."""
+        return self._compared(heard, compared) if heard else gr.skip()
+
+    def _compared(self, heard: Heard, compared: list[str]) -> str:
+        names = [name for name in self._models if name in compared]
+        ready = [heard.analyses[name] for name in names if name in heard.analyses]
+        waiting = [name for name in names if name not in heard.analyses]
+        return panel_value(compare_view(heard.key, ready, waiting, self._paints))
+
+    def clear(self, request: gr.Request) -> tuple[Any, ...]:
+        """The player was emptied: stop what is running and begin anew."""
+        self._jobs.cancel(_session(request))
+        empty = panel_value(None)
+        shelf = gr.Accordion(open=True, visible=bool(self._examples))
+        return empty, shelf, gr.Column(visible=False), empty, empty, empty, None
+
+    def leave(self, request: gr.Request) -> None:
+        """The page was closed."""
+        self._jobs.cancel(_session(request))
+
+
+def _session(request: gr.Request) -> str:
+    return request.session_hash or ""
+
+
+def _offer_api(names: Sequence[str]) -> None:
+    """`/analyze` for programs: the JSON that every other door of FluxBeat gives as well."""
+    first = DEFAULT_MODEL if DEFAULT_MODEL in names else names[0]
+    file = gr.File(label="Audio file", visible=False)
+    model = gr.Dropdown(list(names), value=first, label="Model", visible=False)
+    answer = gr.JSON(label="Analysis", visible=False)
+
+    def analyze_file(path: str, model_name: str) -> dict[str, Any]:
+        try:
+            return analyze(path, model_name).to_dict()
+        except FluxBeatError as error:
+            raise gr.Error(str(error)) from error
+
+    gr.Button(visible=False).click(
+        analyze_file, [file, model], answer,
+        api_name="analyze", concurrency_id="analysis", concurrency_limit=ANALYSES_AT_ONCE,
+    )  # fmt: skip

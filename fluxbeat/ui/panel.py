@@ -1,0 +1,46 @@
+"""A piece of the page that the page's own script draws from JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import gradio as gr
+
+# The script may load later than Gradio draws: what comes first waits in a list.
+_ON_LOAD = """
+const panel = {kind: '%s', element, trigger, value: () => props.value};
+if (window.FluxBeat) window.FluxBeat.adopt(panel);
+else (window.fluxbeatWaiting ??= []).push(panel);
+watch('value', () => panel.draw?.());
+"""
+
+
+def panel(kind: str, value: Any = None, **options: Any) -> gr.HTML:
+    """A `gr.HTML` whose content is drawn by `static/<kind>.js`.
+
+    Its template never changes, so Gradio never touches what the script has drawn, and no text of a file or a
+    checkpoint is ever read as HTML. Its value is a JSON string made by `panel_value`.
+
+    Parameters
+    ----------
+    kind : str
+        Name by which the script knows what to draw.
+    value : Any, optional
+        Shown at first.
+    **options : Any
+        As `gr.HTML` takes them.
+    """
+    return gr.HTML(
+        panel_value(value),
+        html_template=f'<div class="fb-panel fb-{kind}"></div>',
+        js_on_load=_ON_LOAD % kind + options.pop("js", ""),
+        elem_id=options.pop("elem_id", kind),
+        apply_default_css=False,
+        **options,
+    )
+
+
+def panel_value(value: Any) -> str:
+    """What a panel is given: JSON, in which NaN is an error."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

@@ -1,0 +1,263 @@
+"""The Plotly figures. Time is in milliseconds on a date axis, so that ticks read as a clock.
+
+Colours that depend on the theme are left open: a trace's `meta` names its role, and the page's script paints it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from fluxbeat.analysis import Envelope, Segment, Tempo, TrackAnalysis
+from fluxbeat.ui.colours import Paint
+from fluxbeat.ui.smoothing import fine_curves
+from fluxbeat.ui.wording import clock
+
+Figure = dict[str, Any]
+
+MARGIN = {"l": 44, "r": 12, "t": 8, "b": 26}
+CLOCK = "%-M:%S"
+LONG_CLOCK = "%-H:%M:%S"
+HOVER_LABELS = 6
+HOVER_LEAST = 0.15
+SEGMENT_LABELS = 3
+MOST_CURVE_POINTS = 1500
+
+
+def timeline_figure(analysis: TrackAnalysis, paints: dict[str, Paint], order: Sequence[str]) -> Figure:
+    """The river, under it the segments as a ribbon, under that the waveform: one time axis."""
+    figure = _figure(analysis.duration_s)
+    _add_river(figure, analysis, paints, order, "y")
+    _add_ribbon(figure, analysis.segments, paints)
+    _add_waveform(figure, analysis.envelope)
+    figure.update_layout(
+        yaxis={"domain": [0.37, 1.0]},
+        yaxis2=_bare_axis([0.22, 0.33], [0.0, 1.0]),
+        yaxis3=_bare_axis([0.0, 0.18], [-1.0, 1.0]),
+        uniformtext={"mode": "hide", "minsize": 9},
+        bargap=0,
+    )
+    return figure.to_dict()
+
+
+def river_figure(analysis: TrackAnalysis, paints: dict[str, Paint], order: Sequence[str], rise: float) -> Figure:
+    """The river alone, `rise` being the height of its axis so that rows can be compared."""
+    figure = _figure(analysis.duration_s)
+    _add_river(figure, analysis, paints, order, "y", rise)
+    return figure.to_dict()
+
+
+def tempo_curve_figure(analysis: TrackAnalysis) -> Figure:
+    """Tempo along the track, with gaps where there is no beat."""
+    figure = _figure(analysis.duration_s)
+    timeline = analysis.timeline
+    stride = -(-len(timeline.bpm) // MOST_CURVE_POINTS)
+    bpm = [None if np.isnan(value) else round(float(value), 1) for value in timeline.bpm[::stride]]
+    lonely = sum(value is not None for value in bpm) < 3
+    figure.add_scatter(
+        x=_milliseconds(timeline.centre_s[::stride]),
+        y=bpm,
+        mode="lines+markers" if lonely else "lines",
+        line={"width": 2.5, "shape": "spline", "smoothing": 0.6},
+        connectgaps=False,
+        hovertemplate="%{y:.0f} BPM<extra></extra>",
+        meta={"role": "tempo"},
+    )
+    figure.update_layout(hovermode="x", yaxis={"visible": True, "fixedrange": True, "nticks": 5, "tickformat": ".0f"})
+    return figure.to_dict()
+
+
+def tempo_spread_figure(tempo: Tempo) -> Figure:
+    """How probable each tempo is, over the whole track, on a scale where doubling is always the same step."""
+    figure = go.Figure()
+    share = tempo.distribution / max(float(tempo.distribution.max()), 1e-12)
+    figure.add_scatter(
+        x=[round(float(bpm), 2) for bpm in tempo.grid_bpm],
+        y=[round(float(value), 4) for value in share],
+        mode="lines",
+        fill="tozeroy",
+        line={"width": 2, "shape": "spline", "smoothing": 0.6},
+        hovertemplate="%{x:.0f} BPM<extra></extra>",
+        meta={"role": "spread"},
+    )
+    ticks = [value for value in (30, 40, 60, 80, 100, 120, 150, 200, 240, 300)]
+    low, high = float(tempo.grid_bpm[0]), float(tempo.grid_bpm[-1])
+    figure.update_layout(
+        template=None,
+        showlegend=False,
+        margin={**MARGIN, "t": 34, "l": 16},
+        hovermode="closest",
+        xaxis={
+            "type": "log",
+            "range": [float(np.log10(low)), float(np.log10(high))],
+            "tickvals": ticks,
+            "ticktext": [str(tick) for tick in ticks],
+            "fixedrange": True,
+            "showgrid": True,
+            "zeroline": False,
+        },
+        yaxis={"visible": False, "fixedrange": True, "range": [0.0, 1.12]},
+    )
+    return figure.to_dict()
+
+
+def difference_figure(centre_s: np.ndarray, difference: np.ndarray, duration_s: float) -> Figure:
+    """How far the models are apart, 0 where all say the same, 1 where each is sure of another genre."""
+    figure = _figure(duration_s)
+    time_s, fine = fine_curves(centre_s, difference[:, None], duration_s)
+    figure.add_scatter(
+        x=_milliseconds(time_s),
+        y=_rounded(fine[:, 0]),
+        mode="lines",
+        fill="tozeroy",
+        line={"width": 1.5},
+        hovertemplate="%{y:.0%} apart<extra></extra>",
+        meta={"role": "difference"},
+    )
+    figure.update_layout(hovermode="x", yaxis={"range": [0.0, 1.0]})
+    return figure.to_dict()
+
+
+def river_rise(analyses: Sequence[TrackAnalysis]) -> float:
+    """Height of the axis on which all these rivers fit; at least one sure genre high."""
+    return max(1.0, *(float(analysis.timeline.probability.sum(axis=1).max()) for analysis in analyses))
+
+
+def _add_river(
+    figure: go.Figure,
+    analysis: TrackAnalysis,
+    paints: dict[str, Paint],
+    order: Sequence[str],
+    axis: str,
+    rise: float | None = None,
+) -> None:
+    """Stacked areas about a middle line; the first trace is the bare ground below, which centres them."""
+    timeline = analysis.timeline
+    column = {label: index for index, label in enumerate(timeline.labels)}
+    time_s, fine = fine_curves(timeline.centre_s, timeline.probability, analysis.duration_s)
+    rise = rise or river_rise([analysis])
+    ground = (rise - fine.sum(axis=1)).clip(0.0) / 2
+    told = sorted(timeline.labels, key=lambda label: -float(timeline.probability[:, column[label]].max()))
+    told = [label for label in told[:HOVER_LABELS] if timeline.probability[:, column[label]].max() >= HOVER_LEAST]
+    shared: dict[str, Any] = {"x": _milliseconds(time_s), "stackgroup": "river", "mode": "lines", "yaxis": axis}
+    figure.add_scatter(
+        y=_rounded(ground),
+        hoverinfo="skip",
+        line={"width": 0},
+        fillcolor="rgba(0,0,0,0)",
+        meta={"role": "ground", "rise": round(rise, 4)},
+        **shared,
+    )
+    for label in order:
+        paint = paints[label]
+        hover = {"hovertemplate": "%{y:.0%}"} if label in told else {"hoverinfo": "skip"}
+        figure.add_scatter(
+            y=_rounded(fine[:, column[label]]),
+            name=escape(label),
+            line={"width": 0.8, "color": paint.fill},
+            fillcolor=paint.fill,
+            fillpattern={"shape": paint.pattern, "fgcolor": paint.ink, "fgopacity": 0.5, "size": 6},
+            meta={"role": "area", "label": label},
+            **hover,
+            **shared,
+        )
+    figure.update_layout(yaxis={"range": [0.0, rise]})
+
+
+def _add_ribbon(figure: go.Figure, segments: Sequence[Segment], paints: dict[str, Paint]) -> None:
+    """Each segment as a band; where several genres are present it is split among them."""
+    bands = []
+    for segment in segments:
+        labels = segment.labels[:SEGMENT_LABELS]
+        for index, label in enumerate(labels or (None,)):
+            bands.append((segment, label, index, max(len(labels), 1)))
+    span = [f"{clock(s.start_s)} to {clock(s.end_s)}" for s, _, _, _ in bands]
+    paint = [None if label is None else paints[label] for _, label, _, _ in bands]
+    figure.add_bar(
+        orientation="h",
+        base=_milliseconds(np.array([s.start_s for s, _, _, _ in bands])),
+        x=_milliseconds(np.array([s.end_s - s.start_s for s, _, _, _ in bands])),
+        y=[1 - (index + 0.5) / of for _, _, index, of in bands],
+        width=[0.96 / of for _, _, _, of in bands],
+        text=["" if label is None else escape(label) for _, label, _, _ in bands],
+        textposition="inside",
+        insidetextanchor="middle",
+        textangle=0,
+        textfont={"size": 12, "color": [p.ink if p else "#888888" for p in paint]},
+        marker={
+            "color": [p.fill if p else "rgba(128,128,128,0.18)" for p in paint],
+            "pattern": {"shape": [p.pattern if p else "" for p in paint], "size": 6},
+            "line": {"width": 0},
+        },
+        customdata=[[escape(label or "nothing sure"), when] for (_, label, _, _), when in zip(bands, span, strict=True)],
+        hovertemplate="%{customdata[0]}, %{customdata[1]}<extra></extra>",
+        yaxis="y2",
+        meta={"role": "ribbon"},
+    )
+
+
+def _add_waveform(figure: go.Figure, envelope: Envelope) -> None:
+    """Loudness, mirrored about its middle line, as one closed shape."""
+    peak = envelope.peak
+    if len(peak) > 1000:
+        group = -(-len(peak) // 1000)
+        peak = np.pad(peak, (0, -len(peak) % group)).reshape(-1, group).max(axis=1)
+        step_s = envelope.step_s * group
+    else:
+        step_s = envelope.step_s
+    peak = (peak / max(float(peak.max(initial=0.0)), 1e-3)).clip(0.0, 1.0)
+    time_s = (np.arange(len(peak)) + 0.5) * step_s
+    figure.add_scatter(
+        x=_milliseconds(np.concatenate([time_s, time_s[::-1]])),
+        y=_rounded(np.concatenate([peak, -peak[::-1]])),
+        mode="lines",
+        fill="toself",
+        line={"width": 0},
+        hoverinfo="skip",
+        yaxis="y3",
+        meta={"role": "waveform"},
+    )
+
+
+def _figure(duration_s: float) -> go.Figure:
+    """An empty figure over the whole track."""
+    end = round(duration_s * 1000)
+    reading = LONG_CLOCK if duration_s >= 3600 else CLOCK
+    layout = {
+        "template": None,
+        "showlegend": False,
+        "margin": MARGIN,
+        "dragmode": False,
+        "hovermode": "x unified",
+        "xaxis": {
+            "type": "date",
+            "range": [0, end],
+            "minallowed": 0,
+            "maxallowed": end,
+            "tickformat": reading,
+            "hoverformat": reading,
+            "showgrid": False,
+            "zeroline": False,
+            "anchor": "free",
+            "position": 0,
+            "showspikes": False,
+        },
+        "yaxis": {"visible": False, "fixedrange": True},
+    }
+    return go.Figure(layout=layout)
+
+
+def _bare_axis(domain: list[float], limits: list[float]) -> dict[str, Any]:
+    return {"domain": domain, "range": limits, "visible": False, "fixedrange": True, "anchor": "x"}
+
+
+def _milliseconds(seconds: np.ndarray) -> list[int]:
+    return [round(float(second) * 1000) for second in seconds]
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+    return [round(float(value), 4) for value in values]

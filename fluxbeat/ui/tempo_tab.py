@@ -1,0 +1,44 @@
+"""The Tempo tab: one number, how sure it is, what else it could be, and how it moves through the track."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from fluxbeat.analysis import TrackAnalysis
+from fluxbeat.ui.panel import panel
+from fluxbeat.ui.plots import tempo_curve_figure, tempo_spread_figure
+from fluxbeat.ui.wording import confidence, model_title, percent, tempo_choice
+
+
+def tempo_panel() -> gr.HTML:
+    """The content of the tab."""
+    return panel("tempo")
+
+
+def tempo_view(key: str, analysis: TrackAnalysis) -> dict[str, Any]:
+    """What the Tempo tab shows of one model's analysis."""
+    tempo, timeline = analysis.tempo, analysis.timeline
+    view: dict[str, Any] = {
+        "key": key,
+        "file": analysis.file,
+        "duration_s": round(analysis.duration_s, 3),
+        "model": model_title(analysis.model.name),
+        "bpm": None if tempo.bpm is None else round(tempo.bpm, 1),
+        "spread": tempo_spread_figure(tempo),
+    }
+    if tempo.bpm is None:
+        return view
+    steady = timeline.bpm[~np.isnan(timeline.bpm)]
+    return view | {
+        "confidence": confidence(tempo.confidence),
+        "choice": tempo_choice(tempo),
+        "candidates": [
+            {"bpm": round(candidate.bpm, 1), "percent": percent(candidate.probability)}
+            for candidate in tempo.candidates
+        ],
+        "span": [round(float(steady.min()), 1), round(float(steady.max()), 1)] if len(steady) else None,
+        "curve": tempo_curve_figure(analysis) if len(steady) else None,
+    }

@@ -1,0 +1,54 @@
+"""The Timeline tab: the river of genres, what sounds now, and what the whole track is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from fluxbeat.analysis import TrackAnalysis
+from fluxbeat.ui.colours import Paint
+from fluxbeat.ui.panel import panel
+from fluxbeat.ui.plots import timeline_figure
+from fluxbeat.ui.wording import as_sentence, model_title, percent, tempo_choice
+
+
+def timeline_panel() -> gr.HTML:
+    """The content of the tab."""
+    return panel("timeline")
+
+
+def timeline_view(key: str, analysis: TrackAnalysis, paints: dict[str, Paint]) -> dict[str, Any]:
+    """What the Timeline tab shows of one model's analysis."""
+    order = [genre.label for genre in analysis.genres]
+    return {
+        "key": key,
+        "file": analysis.file,
+        "duration_s": round(analysis.duration_s, 3),
+        "model": model_title(analysis.model.name),
+        "tempo": tempo_choice(analysis.tempo),
+        "figure": timeline_figure(analysis, paints, order),
+        "genres": [
+            {
+                "label": genre.label,
+                "share": round(genre.probability, 4),
+                "percent": percent(genre.probability),
+                "active": genre.active,
+                "colour": paints[genre.label].fill,
+            }
+            for genre in analysis.genres
+        ],
+        "moments": moments(analysis),
+        "notes": [as_sentence(note) for note in analysis.warnings],
+    }
+
+
+def moments(analysis: TrackAnalysis) -> dict[str, Any]:
+    """The probabilities at every window, for what follows the playhead."""
+    timeline = analysis.timeline
+    return {
+        "labels": list(timeline.labels),
+        "centre_s": [round(float(at), 2) for at in timeline.centre_s],
+        "probability": [[round(float(value), 2) for value in row] for row in timeline.probability],
+        "thresholds_passed": [genre.label for genre in analysis.genres if genre.active],
+    }
