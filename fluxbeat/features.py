@@ -33,7 +33,9 @@ class FeatureConfig:
     sample_rate_hz : int
         Rate of the audio that goes in.
     n_fft : int
-        Length of the Hann window and of the transform, in samples.
+        Length of the transform in samples.
+    window_samples : int
+        Length of the Hann window in samples, at most `n_fft`; zeros fill the rest.
     hop_samples : int
         Samples from one frame to the next.
     n_mels : int
@@ -50,10 +52,11 @@ class FeatureConfig:
 
     sample_rate_hz: int = 22_050
     n_fft: int = 2048
+    window_samples: int = 2048
     hop_samples: int = 1050
     n_mels: int = 80
     f_min_hz: float = 40.0
-    f_max_hz: float = 11_025.0
+    f_max_hz: float = 10_000.0
     floor_db: float = -100.0
     dynamic_range_db: float = 80.0
     norm_window_s: float = 30.0
@@ -106,6 +109,7 @@ class LogMel(torch.nn.Module):
         self.mel = torchaudio.transforms.MelSpectrogram(
             sample_rate=config.sample_rate_hz,
             n_fft=config.n_fft,
+            win_length=config.window_samples,
             hop_length=config.hop_samples,
             f_min=config.f_min_hz,
             f_max=config.f_max_hz,

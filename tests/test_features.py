@@ -28,6 +28,7 @@ def test_log_mel_equals_librosa():
             y=samples,
             sr=CONFIG.sample_rate_hz,
             n_fft=CONFIG.n_fft,
+            win_length=CONFIG.window_samples,
             hop_length=CONFIG.hop_samples,
             n_mels=CONFIG.n_mels,
             fmin=CONFIG.f_min_hz,

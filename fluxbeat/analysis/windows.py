@@ -122,11 +122,12 @@ def _encode(model: GenreTempoModel, log_mel: Tensor, progress: Callable[[float],
         novelty.append(model.tempo_head.frames(log_mel[None, :, begin:until]))
         if progress:
             progress(0.5 * (first + count) / steps)
-    return FrameFeatures(torch.cat(timbre, -1), torch.cat(novelty, -1))
+    return FrameFeatures(torch.cat(timbre, -1), torch.cat(novelty, -1), log_mel[None])
 
 
 def _cut(model: GenreTempoModel, shared: FrameFeatures, starts: np.ndarray) -> FrameFeatures:
     """The features of the windows that begin at the given frames, as a batch."""
     timbre = [shared.timbre[0, :, s // model.time_stride :][:, : model.window_steps] for s in starts]
     novelty = [shared.novelty[0, :, s:][:, : model.window_novelty_frames] for s in starts]
-    return FrameFeatures(torch.stack(timbre), torch.stack(novelty))
+    log_mel = [shared.log_mel[0, :, s:][:, : model.config.window_frames] for s in starts]
+    return FrameFeatures(torch.stack(timbre), torch.stack(novelty), torch.stack(log_mel))

@@ -20,6 +20,11 @@ from torch import Tensor, nn
 from fluxbeat.errors import ConfigMismatchError
 from fluxbeat.features import FeatureConfig
 from fluxbeat.models.tempo import TempoGrid, TempoHead
+from fluxbeat.models.texture import Texture
+
+TEXTURE_SIZE = 64
+TEXTURE_SHARE = 0.7
+"""Weight of the texture beside the network's own hearing: the better of the two on little data."""
 
 
 class ModelOutput(NamedTuple):
@@ -41,10 +46,21 @@ class ModelOutput(NamedTuple):
 
 
 class FrameFeatures(NamedTuple):
-    """What `encode_frames` finds along a track: timbre (batch, c, steps), novelty curves (batch, k, frames')."""
+    """What `encode_frames` finds along a track.
+
+    Attributes
+    ----------
+    timbre : Tensor, shape (batch, c, steps)
+        What the family's convolutions hear.
+    novelty : Tensor, shape (batch, k, frames - a few)
+        Novelty curves for the tempo head.
+    log_mel : Tensor, shape (batch, mels, frames)
+        The spectrogram itself, for the texture.
+    """
 
     timbre: Tensor
     novelty: Tensor
+    log_mel: Tensor
 
 
 @dataclass(frozen=True)
@@ -109,7 +125,14 @@ class ModelConfig:
 class GenreTempoModel(nn.Module):
     """Base of BaselineCNN, CRNN and AudioTransformer.
 
-    A family sets `time_stride` and `time_context` and implements `timbre_frames` and `embed`.
+    A family sets `time_stride` and `time_context` and implements `timbre_frames` and `embed`: what its network hears
+    in a window. The base adds the window's texture, and the heads.
+
+    Parameters
+    ----------
+    config : ModelConfig
+    timbre_size : int
+        Size of what `embed` returns.
     """
 
     time_stride: int
@@ -117,21 +140,28 @@ class GenreTempoModel(nn.Module):
     time_context: int
     """Frames that one step of `timbre_frames` sees."""
 
-    def __init__(self, config: ModelConfig, embedding_size: int):
+    def __init__(self, config: ModelConfig, timbre_size: int):
         super().__init__()
         self.config = config
-        self.embedding_size = embedding_size
-        self.genre_head = nn.Linear(embedding_size, len(config.labels))
-        self.tempo_head = TempoHead(
-            config.features.n_mels, config.features.frame_rate_hz, config.tempo_grid, embedding_size
+        features = config.features
+        self.texture = Texture(features.n_mels, features.frame_rate_hz, config.window_frames)
+        self.texture_embedding = nn.Sequential(
+            nn.Dropout(0.2),
+            nn.Linear(self.texture.size, TEXTURE_SIZE),
+            nn.BatchNorm1d(TEXTURE_SIZE),
+            nn.ReLU(),
+            nn.Dropout(0.5),
         )
+        self.embedding_size = timbre_size + TEXTURE_SIZE
+        self.genre_head = nn.Linear(self.embedding_size, len(config.labels))
+        self.tempo_head = TempoHead(features.n_mels, features.frame_rate_hz, config.tempo_grid, TEXTURE_SIZE)
 
     def timbre_frames(self, log_mel: Tensor) -> Tensor:
         """log_mel (batch, mels, frames) -> (batch, c, steps), without padding in time."""
         raise NotImplementedError
 
     def embed(self, timbre: Tensor) -> Tensor:
-        """The steps of one window, (batch, c, steps) -> embedding (batch, d)."""
+        """The steps of one window, (batch, c, steps) -> (batch, timbre_size)."""
         raise NotImplementedError
 
     @property
@@ -151,12 +181,24 @@ class GenreTempoModel(nn.Module):
 
     def encode_frames(self, log_mel: Tensor) -> FrameFeatures:
         """The part that windows share: log_mel (batch, mels, frames) -> FrameFeatures."""
-        return FrameFeatures(self.timbre_frames(log_mel), self.tempo_head.frames(log_mel))
+        return FrameFeatures(self.timbre_frames(log_mel), self.tempo_head.frames(log_mel), log_mel)
 
     def decide(self, features: FrameFeatures) -> ModelOutput:
         """The part that looks at one window: features of `window_frames` frames -> ModelOutput."""
-        embedding = self.embed(features.timbre)
-        return ModelOutput(self.genre_head(embedding), self.tempo_head(features.novelty, embedding), embedding)
+        timbre, texture = self.embed(features.timbre), self.texture_embedding(self.texture(features.log_mel))
+        embedding = torch.cat([(1 - TEXTURE_SHARE) * timbre, TEXTURE_SHARE * texture], 1)
+        tempo_logits = self.tempo_head(features.novelty, texture)
+        return ModelOutput(self.genre_head(embedding), tempo_logits, embedding)
+
+    def halves(self, timbre: Tensor, texture: Tensor) -> tuple[Tensor, Tensor]:
+        """What timbre (batch, timbre_size) and texture (batch, TEXTURE_SIZE) would say alone: (batch, labels) each.
+
+        `genre_logits` is their mean, weighted by TEXTURE_SHARE.
+        """
+        return (
+            self.genre_head(torch.cat([timbre, torch.zeros_like(texture)], 1)),
+            self.genre_head(torch.cat([torch.zeros_like(timbre), texture], 1)),
+        )
 
     def forward(self, log_mel: Tensor) -> ModelOutput:
         """log_mel (batch, mels, window_frames), normalised as `LogMel` does -> ModelOutput."""

@@ -18,14 +18,14 @@ class BaselineCNN(GenreTempoModel):
     def __init__(
         self,
         config: ModelConfig,
-        channels: tuple[int, ...] = (16, 32, 64, 96, 128),
+        channels: tuple[int, ...] = (16, 32, 64, 96, 112),
         pools: tuple[tuple[int, int], ...] = ((2, 3), (2, 1), (2, 1), (2, 1), (1, 1)),
-        frame_size: int = 176,
-        embedding_size: int = 128,
-        dropout: float = 0.1,
-        head_dropout: float = 0.4,
+        frame_size: int = 152,
+        timbre_size: int = 96,
+        dropout: float = 0.05,
+        head_dropout: float = 0.3,
     ):
-        super().__init__(config, embedding_size)
+        super().__init__(config, timbre_size)
         self.stack = ConvolutionStack(channels, pools, config.features.n_mels, dropout)
         self.time_stride, self.time_context = self.stack.time_stride, self.stack.time_context
         self.across_bands = nn.Sequential(
@@ -33,9 +33,9 @@ class BaselineCNN(GenreTempoModel):
             nn.BatchNorm2d(frame_size),
             nn.ReLU(inplace=True),
         )
-        self.to_embedding = nn.Sequential(
+        self.to_timbre = nn.Sequential(
             nn.Dropout(head_dropout),
-            nn.Linear(3 * frame_size, embedding_size),
+            nn.Linear(3 * frame_size, timbre_size),
             nn.ReLU(),
             nn.Dropout(head_dropout),
         )
@@ -45,6 +45,6 @@ class BaselineCNN(GenreTempoModel):
         return self.across_bands(self.stack(log_mel))[:, :, 0]  # bands are gone
 
     def embed(self, timbre: Tensor) -> Tensor:
-        """timbre (batch, frame_size, steps) -> embedding (batch, d)."""
+        """timbre (batch, frame_size, steps) -> (batch, timbre_size)."""
         deviation = torch.sqrt(timbre.var(-1, unbiased=False) + 1e-5)
-        return self.to_embedding(torch.cat([timbre.mean(-1), deviation, timbre.amax(-1)], 1))
+        return self.to_timbre(torch.cat([timbre.mean(-1), deviation, timbre.amax(-1)], 1))

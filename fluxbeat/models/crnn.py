@@ -24,11 +24,11 @@ class CRNN(GenreTempoModel):
         frame_size: int = 256,
         lstm_size: int = 208,
         lstm_layers: int = 2,
-        embedding_size: int = 192,
-        dropout: float = 0.1,
-        head_dropout: float = 0.4,
+        timbre_size: int = 192,
+        dropout: float = 0.05,
+        head_dropout: float = 0.3,
     ):
-        super().__init__(config, embedding_size)
+        super().__init__(config, timbre_size)
         self.stack = ConvolutionStack(channels, pools, config.features.n_mels, dropout)
         self.time_stride, self.time_context = self.stack.time_stride, self.stack.time_context
         self.across_bands = nn.Sequential(
@@ -41,9 +41,9 @@ class CRNN(GenreTempoModel):
             frame_size, lstm_size, lstm_layers, batch_first=True, bidirectional=True, dropout=head_dropout
         )
         self.attention = nn.Linear(2 * lstm_size, 1)
-        self.to_embedding = nn.Sequential(
+        self.to_timbre = nn.Sequential(
             nn.Dropout(head_dropout),
-            nn.Linear(4 * lstm_size + frame_size, embedding_size),
+            nn.Linear(4 * lstm_size + frame_size, timbre_size),
             nn.ReLU(),
             nn.Dropout(head_dropout),
         )
@@ -53,9 +53,9 @@ class CRNN(GenreTempoModel):
         return self.across_bands(self.stack(log_mel))[:, :, 0]  # bands are gone
 
     def embed(self, timbre: Tensor) -> Tensor:
-        """timbre (batch, frame_size, steps) -> embedding (batch, d)."""
+        """timbre (batch, frame_size, steps) -> (batch, timbre_size)."""
         moments = F.avg_pool1d(timbre, 2).transpose(1, 2)  # (batch, steps // 2, frame_size)
         states, _ = self.lstm(self.input_dropout(moments))  # (batch, steps // 2, 2 * lstm_size)
         weights = torch.softmax(self.attention(states), dim=1)  # (batch, steps // 2, 1)
         attended = (weights * states).sum(1)
-        return self.to_embedding(torch.cat([attended, states.mean(1), timbre.mean(-1)], 1))
+        return self.to_timbre(torch.cat([attended, states.mean(1), timbre.mean(-1)], 1))

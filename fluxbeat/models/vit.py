@@ -34,11 +34,11 @@ class AudioTransformer(GenreTempoModel):
         width: int = 192,
         depth: int = 6,
         heads: int = 6,
-        embedding_size: int = 192,
+        timbre_size: int = 192,
         dropout: float = 0.1,
         head_dropout: float = 0.4,
     ):
-        super().__init__(config, embedding_size)
+        super().__init__(config, timbre_size)
         self.stem = ConvolutionStack(stem_channels, stem_pools, config.features.n_mels, dropout)
         self.time_stride, self.time_context = self.stem.time_stride, self.stem.time_context
         self.cut = nn.Conv2d(self.stem.channels, width, patch, stride=patch_stride)
@@ -53,9 +53,9 @@ class AudioTransformer(GenreTempoModel):
             width, heads, 4 * width, dropout, activation="gelu", batch_first=True, norm_first=True
         )
         self.transformer = nn.TransformerEncoder(layer, depth, norm=nn.LayerNorm(width), enable_nested_tensor=False)
-        self.to_embedding = nn.Sequential(
+        self.to_timbre = nn.Sequential(
             nn.Dropout(head_dropout),
-            nn.Linear(2 * width, embedding_size),
+            nn.Linear(2 * width, timbre_size),
             nn.GELU(),
             nn.Dropout(head_dropout),
         )
@@ -65,8 +65,8 @@ class AudioTransformer(GenreTempoModel):
         return self.stem(log_mel).flatten(1, 2)
 
     def embed(self, timbre: Tensor) -> Tensor:
-        """The stem's answer (batch, channels * bands, steps) -> embedding (batch, d)."""
+        """The stem's answer (batch, channels * bands, steps) -> (batch, timbre_size)."""
         heard = timbre.unflatten(1, (self.stem.channels, self.stem.bands))  # (batch, channels, bands, steps)
         patches = self.cut(heard) + self.band_position + self.time_position  # (batch, width, *token_grid)
         tokens = self.transformer(patches.flatten(2).transpose(1, 2))  # (batch, tokens, width)
-        return self.to_embedding(torch.cat([tokens.mean(1), tokens.amax(1)], 1))
+        return self.to_timbre(torch.cat([tokens.mean(1), tokens.amax(1)], 1))

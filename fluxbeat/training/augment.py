@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
 
 # one unit of the normalised log-mel is about this many dB: the usual deviation over bands and time
 UNIT_DB = 13.5
@@ -25,21 +27,23 @@ class AugmentConfig:
         Largest shift along the mel axis, in bands: a small change of pitch.
     eq_units, gain_units, scale_range, noise_units : float
         Random equaliser curve, level, contrast and noise, in units of the normalised log-mel.
-    mask_bands, mask_frames : float
-        Largest share of bands and of frames in each of two masks (SpecAugment, Park et al. 2019).
+    mask : float
+        Largest share of bands and of frames in each of two masks (SpecAugment, Park et al. 2019); the network only.
+    blend : float
+        Strength of mixup; the network only.
     mix_probability, mix_range_db : float
         How often two clips are mixed, and by how much one may be louder; both genres are then present.
     """
 
-    stretch_octaves: float = 0.35
-    shift_bands: float = 1.5
-    eq_units: float = 0.25
-    gain_units: float = 0.2
-    scale_range: float = 0.15
-    noise_units: float = 0.3
-    mask_bands: float = 0.15
-    mask_frames: float = 0.15
-    mix_probability: float = 0.4
+    stretch_octaves: float = 0.1
+    shift_bands: float = 0.5
+    eq_units: float = 0.15
+    gain_units: float = 0.1
+    scale_range: float = 0.1
+    noise_units: float = 0.1
+    mask: float = 0.12
+    blend: float = 0.4
+    mix_probability: float = 0.05
     mix_range_db: float = 12.0
 
 
@@ -91,15 +95,44 @@ def colour(window: np.ndarray, config: AugmentConfig, rng: np.random.Generator) 
     return (window * scale + eq[:, None] + rng.normal(0, config.gain_units) + noise).astype(np.float32)
 
 
-def mask(window: np.ndarray, config: AugmentConfig, rng: np.random.Generator) -> np.ndarray:
-    """Two stripes of bands and two of frames set to the mean (SpecAugment)."""
-    window = window.copy()
-    bands, frames = window.shape
-    for _ in range(2):
-        width = int(rng.uniform(0, config.mask_bands) * bands)
-        start = rng.integers(0, bands - width + 1)
-        window[start : start + width] = 0.0
-        width = int(rng.uniform(0, config.mask_frames) * frames)
-        start = rng.integers(0, frames - width + 1)
-        window[:, start : start + width] = 0.0
-    return window
+def blend(log_mel: Tensor, targets: Tensor, known: Tensor, alpha: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Mixup of a batch with itself in another order (Zhang et al., ICLR 2018).
+
+    Parameters
+    ----------
+    log_mel, targets, known : Tensor, shapes (batch, mels, frames), (batch, labels), (batch, labels)
+    alpha : float
+        Of the beta distribution that the share of the first is drawn from; 0 leaves all as it is.
+
+    Returns
+    -------
+    The three, blended; what is known is what both know.
+    """
+    if alpha <= 0:
+        return log_mel, targets, known
+    share = torch.from_numpy(np.random.default_rng(_torch_seed()).beta(alpha, alpha, len(log_mel)).astype(np.float32))
+    share = torch.maximum(share, 1 - share).to(log_mel.device)
+    other = torch.randperm(len(log_mel), device=log_mel.device)
+    wide, row = share[:, None, None], share[:, None]
+    return (
+        wide * log_mel + (1 - wide) * log_mel[other],
+        row * targets + (1 - row) * targets[other],
+        known * known[other],
+    )
+
+
+def mask_stripes(log_mel: Tensor, largest: float) -> Tensor:
+    """Two stripes of bands and two of frames of each window set to 0, up to `largest` of the width (SpecAugment)."""
+    batch, bands, frames = log_mel.shape
+    kept = torch.ones(batch, bands, frames, device=log_mel.device)
+    for length, dim in ((bands, 1), (frames, 2), (bands, 1), (frames, 2)):
+        width = torch.rand(batch, 1, device=log_mel.device) * largest * length
+        start = torch.rand(batch, 1, device=log_mel.device) * (length - width)
+        at = torch.arange(length, device=log_mel.device)
+        outside = ((at < start) | (at >= start + width)).float()
+        kept = kept * outside.unsqueeze(3 - dim)
+    return log_mel * kept
+
+
+def _torch_seed() -> int:
+    return int(torch.randint(2**62, ()).item())

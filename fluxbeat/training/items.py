@@ -43,12 +43,20 @@ class Item:
 
 
 def label_targets(items: Sequence[Item], labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Multi-hot targets and mask, float32, both of shape (items, labels); the mask is 0 where nothing is known."""
+    """Multi-hot targets and mask, float32, both of shape (items, labels); the mask is 0 where nothing is known.
+
+    A kind of source teaches genre only if it shows every genre: from recordings without a single blues a model
+    learns that a recording is never blues.
+    """
+    shown: dict[str, set[str]] = {}
+    for item in items:
+        shown.setdefault(item.source, set()).update(item.labels or ())
+    complete = {source for source, found in shown.items() if found >= set(labels)}
     targets = np.zeros((len(items), len(labels)), np.float32)
     mask = np.zeros_like(targets)
     column = {label: index for index, label in enumerate(labels)}
     for row, item in enumerate(items):
-        if item.labels is None:
+        if item.labels is None or item.source not in complete:
             continue
         mask[row] = 1.0
         for label in item.labels:

@@ -9,7 +9,9 @@ A picture archive is STEM.npz (arrays `clip_id` and `spectrogram`, uint8 (clips,
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -26,6 +28,7 @@ COLUMNS_PER_SECOND = 496 / 30.0
 # 0..255 spans about this much: measured on clips of which picture and recording are both at hand (24 +- 4 nepers
 # of power); the local normalisation takes up what a single clip differs from it
 PICTURE_RANGE_DB = 104.0
+ALIGNMENT = Path(__file__).with_name("picture_alignment.json")
 
 
 @lru_cache(maxsize=8)
@@ -57,7 +60,52 @@ def picture_to_log_mel(spectrogram: np.ndarray, config: FeatureConfig) -> np.nda
     column_s = (np.arange(spectrogram.shape[1]) + 0.5) / COLUMNS_PER_SECOND
     frame_s = np.arange(0.0, duration_s, 1.0 / config.frame_rate_hz)
     at_frames = np.stack([np.interp(frame_s, column_s, band) for band in bands_db]).astype(np.float32)
-    return LogMel(config).normalise(at_frames)
+    normal = LogMel(config).normalise(at_frames)
+    offset, scale = alignment(config)
+    mean = normal.mean(axis=1, keepdims=True)
+    return (mean + offset[:, None] + scale[:, None] * (normal - mean)).astype(np.float32)
+
+
+@lru_cache(maxsize=8)
+def alignment(config: FeatureConfig) -> tuple[np.ndarray, np.ndarray]:
+    """How each band of a recording differs from that of its picture: offset and scale, float32 (mels,) each.
+
+    Measured by `measure_alignment` and kept in picture_alignment.json by the hash of the features; no change (0, 1)
+    for features it was not measured for.
+    """
+    known = json.loads(ALIGNMENT.read_text(encoding="utf-8")) if ALIGNMENT.is_file() else {}
+    if config.hash not in known:
+        return np.zeros(config.n_mels, np.float32), np.ones(config.n_mels, np.float32)
+    entry = known[config.hash]
+    return np.asarray(entry["offset"], np.float32), np.asarray(entry["scale"], np.float32)
+
+
+def measure_alignment(stem: str | Path, recordings: str | Path, config: FeatureConfig) -> None:
+    """Measure `alignment` on clips of which picture and recording are at hand, and keep it. Labels play no part.
+
+    The pictures' bins are wider than the models' low bands and their columns are snapshots, so that a band of a
+    recording moves more than its picture shows.
+    """
+    known = json.loads(ALIGNMENT.read_text(encoding="utf-8")) if ALIGNMENT.is_file() else {}
+    known.pop(config.hash, None)
+    ALIGNMENT.write_text(json.dumps(known), encoding="utf-8")
+    alignment.cache_clear()
+    items = list(read_archive(stem, config, recordings))
+    pictures = {item.item_id: item.log_mel for item in items if item.source == "picture"}
+    offsets, scales = [], []
+    for item in items:
+        if item.source == "recording":
+            frames = min(item.log_mel.shape[1], pictures[item.item_id].shape[1])
+            heard, seen = item.log_mel[:, :frames], pictures[item.item_id][:, :frames]
+            offsets.append(heard.mean(axis=1) - seen.mean(axis=1))
+            scales.append(np.log(heard.std(axis=1) / seen.std(axis=1)))
+    known[config.hash] = {
+        "offset": np.mean(offsets, axis=0).round(3).tolist(),
+        "scale": np.exp(np.mean(scales, axis=0)).round(3).tolist(),
+        "pairs": len(offsets),
+    }
+    ALIGNMENT.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    alignment.cache_clear()
 
 
 def read_archive(stem: str | Path, config: FeatureConfig, recordings: str | Path | None = None) -> Iterator[Item]:
@@ -93,7 +141,8 @@ def read_archive(stem: str | Path, config: FeatureConfig, recordings: str | Path
             source="picture",
         )
     if recordings is not None:
-        yield from recording_items(archive_recordings(stem, recordings), config)
+        for item in recording_items(archive_recordings(stem, recordings), config):
+            yield replace(item, item_id=Path(item.item_id).stem)
 
 
 def archive_recordings(stem: str | Path, folder: str | Path) -> list[Recording]:

@@ -71,12 +71,12 @@ class Recipe:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     architecture: dict[str, Any] = field(default_factory=dict)
     window_s: float = 8.0
-    epochs: int = 60
+    epochs: int = 40
     batch_size: int = 32
-    learning_rate: float = 2e-3
+    learning_rate: float = 2.5e-3
     weight_decay: float = 0.05
     tempo_weight: float = 0.3
-    ema_decay: float = 0.99
+    ema_decay: float = 0.98
     seed: int = 0
 
 

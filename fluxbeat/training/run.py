@@ -13,15 +13,16 @@ from pathlib import Path
 import lightning
 import numpy as np
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
-from torch.utils.data import DataLoader
+from lightning.pytorch.utilities import CombinedLoader
+from torch.utils.data import DataLoader, RandomSampler
 
 from fluxbeat.features import FeatureConfig
 from fluxbeat.models import save_checkpoint
 from fluxbeat.training.items import Item
-from fluxbeat.training.pictures import read_archive
+from fluxbeat.training.pictures import alignment, read_archive
 from fluxbeat.training.recipe import DataConfig, Recipe
 from fluxbeat.training.recordings import read_table, recording_items
-from fluxbeat.training.supervised import SupervisedTask, WindowDataset
+from fluxbeat.training.supervised import SupervisedTask, WindowDataset, Windows
 from fluxbeat.training.synthetic import synthetic_items
 
 SYNTHETIC_S = 20.0
@@ -39,7 +40,8 @@ def read_items(data: DataConfig, features: FeatureConfig, root: Path, seed: int)
 
 def cached_items(recipe: Recipe, root: Path, cache: Path) -> list[Item]:
     """The recipe's items, with their spectrograms kept in `cache` so that the next run starts at once."""
-    key = json.dumps([asdict(recipe.data), recipe.features.to_dict(), SYNTHETIC_S], sort_keys=True)
+    aligned = [values.tolist() for values in alignment(recipe.features)]
+    key = json.dumps([asdict(recipe.data), recipe.features.to_dict(), SYNTHETIC_S, aligned], sort_keys=True)
     path = cache / f"items-{hashlib.sha256(key.encode()).hexdigest()[:12]}.npz"
     if path.is_file():
         with np.load(path) as arrays:
@@ -57,6 +59,24 @@ def cached_items(recipe: Recipe, root: Path, cache: Path) -> list[Item]:
     arrays = {f"m{row}": item.log_mel.astype(np.float16) for row, item in enumerate(items)}
     np.savez(path, facts=np.array(json.dumps(facts)), **arrays)
     return [Item(**{**vars(item), "log_mel": arrays[f"m{row}"]}) for row, item in enumerate(items)]
+
+
+def _loaders(items: list[Item], recipe: Recipe, window_frames: int) -> dict[str, DataLoader[Windows]]:
+    """Music in batches that make up an epoch, and drawn rhythms beside it, half a batch at a time."""
+    music = [item for item in items if item.source != "synthetic"]
+    drawn = [item for item in items if item.source == "synthetic"]
+    batch_size = recipe.batch_size
+    loaders = {
+        "music": DataLoader(
+            WindowDataset(music, recipe, window_frames), batch_size, shuffle=True, drop_last=len(music) > batch_size
+        )
+    }
+    if drawn:
+        count = max(1, min(batch_size // 2, len(drawn)))
+        # as many batches as there are of music, drawn with replacement
+        sampler = RandomSampler(drawn, replacement=True, num_samples=count * len(loaders["music"]))
+        loaders["drawn"] = DataLoader(WindowDataset(drawn, recipe, window_frames), count, sampler=sampler)
+    return loaders
 
 
 def train(
@@ -93,9 +113,10 @@ def train(
         if not held_out_fold or item.fold != held_out_fold
     ]
     task = SupervisedTask(recipe)
-    windows = WindowDataset(items, recipe, task.model.config.window_frames)
-    loader = DataLoader(windows, recipe.batch_size, shuffle=True, drop_last=len(items) > recipe.batch_size)
-    keep_state = ModelCheckpoint(output / "state", save_last=True, save_top_k=0, every_n_epochs=1)
+    loader = CombinedLoader(_loaders(items, recipe, task.model.config.window_frames), "max_size_cycle")
+    keep_state = ModelCheckpoint(
+        output / "state", "latest", every_n_epochs=1, save_on_train_epoch_end=True, enable_version_counter=False
+    )
     trainer = lightning.Trainer(
         max_epochs=recipe.epochs,
         accelerator="auto",
@@ -107,7 +128,7 @@ def train(
         enable_model_summary=False,
         gradient_clip_val=1.0,
     )
-    last = output / "state" / "last.ckpt"
-    trainer.fit(task, loader, ckpt_path=str(last) if last.is_file() else None)
+    latest = output / "state" / "latest.ckpt"
+    trainer.fit(task, loader, ckpt_path=str(latest) if latest.is_file() else None)
     save_checkpoint(task.averaged.cpu(), output)
     return task

@@ -13,15 +13,18 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import Dataset
 
 from fluxbeat.models import GenreTempoModel, ModelConfig, build_model
-from fluxbeat.training.augment import colour, crop_and_stretch, mask, mix, shift_pitch
+from fluxbeat.training.augment import blend, colour, crop_and_stretch, mask_stripes, mix, shift_pitch
 from fluxbeat.training.items import Item, label_targets
 from fluxbeat.training.losses import genre_loss, tempo_loss, tempo_targets
 from fluxbeat.training.recipe import Recipe
 
 MIX_KEEPS_TEMPO_DB = 8.0
 
+Windows = tuple[Tensor, Tensor, Tensor, Tensor]
+Batches = dict[str, Windows]
 
-class WindowDataset(Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
+
+class WindowDataset(Dataset[Windows]):
     """One random, augmented window of each item.
 
     An index gives (log_mel (mels, frames), genre targets (labels,), genre mask (labels,), tempo targets (bins,)).
@@ -31,25 +34,25 @@ class WindowDataset(Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
     def __init__(self, items: Sequence[Item], recipe: Recipe, window_frames: int):
         self.items, self.recipe, self.window_frames = items, recipe, window_frames
         self.targets, self.known = label_targets(items, recipe.labels)
-        self.labelled = [index for index, item in enumerate(items) if item.labels is not None]
+        self.labelled = np.flatnonzero(self.known.any(axis=1))
 
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def __getitem__(self, index: int) -> Windows:
         augment = self.recipe.augment
         rng = np.random.default_rng(int(torch.randint(2**62, ()).item()))
         item = self.items[index]
         window, rate = self._window(item, rng)
         targets = self.targets[index]
         tempo_bpm = item.tempo_bpm * rate if item.tempo_bpm else np.nan
-        if item.labels is not None and rng.random() < augment.mix_probability:
+        if self.known[index].any() and rng.random() < augment.mix_probability:
             other = self.labelled[rng.integers(len(self.labelled))]
             gain_db = rng.uniform(-augment.mix_range_db, augment.mix_range_db)
             window, share = mix(window, self._window(self.items[other], rng)[0], gain_db)
             targets = np.maximum(targets * min(2 * share, 1.0), self.targets[other] * min(2 * (1 - share), 1.0))
             tempo_bpm = tempo_bpm if gain_db > MIX_KEEPS_TEMPO_DB else np.nan
-        window = mask(colour(window, augment, rng), augment, rng)
+        window = colour(window, augment, rng)
         tempo = tempo_targets(np.array([tempo_bpm]), np.array([item.has_beat]), self.recipe.tempo_grid)[0]
         return (
             torch.from_numpy(np.ascontiguousarray(window, dtype=np.float32)),
@@ -91,18 +94,27 @@ class SupervisedTask(lightning.LightningModule):
         """The model with averaged weights: what is shipped."""
         return cast(GenreTempoModel, self.average.module).eval()
 
-    def training_step(self, batch: tuple[Tensor, Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
-        log_mel, targets, known, tempo = batch
-        output = self.model(log_mel)
-        genre = genre_loss(output.genre_logits, targets, known)
-        beat = tempo_loss(output.tempo_logits, tempo)
-        loss = genre * len(self.recipe.labels) / 2 + self.recipe.tempo_weight * beat
+    def training_step(self, batch: Batches, batch_idx: int) -> Tensor:
+        """Genre from music, by timbre and by texture, each alone; tempo from music and drawn rhythms."""
+        log_mel, targets, known, tempo = batch["music"]
+        model = self.model
+        # the network overfits long before the texture does: it alone hears blends of clips with stripes masked
+        blended, blended_targets, both_known = blend(log_mel, targets, known, self.recipe.augment.blend)
+        timbre = model.embed(model.timbre_frames(mask_stripes(blended, self.recipe.augment.mask)))
+        texture = model.texture_embedding(model.texture(log_mel))
+        by_timbre, by_texture = model.halves(timbre, texture)
+        genre = [genre_loss(by_timbre, blended_targets, both_known), genre_loss(by_texture, targets, known)]
+        beat = tempo_loss(model.tempo_head(model.tempo_head.frames(log_mel), texture), tempo)
+        if "drawn" in batch:
+            # a drawn rhythm has no genre: only the tempo head hears it, and no usual tempo helps it
+            drawn, _, _, drawn_tempo = batch["drawn"]
+            no_music = torch.zeros(len(drawn), texture.shape[1], device=drawn.device)
+            beat = beat + tempo_loss(model.tempo_head(model.tempo_head.frames(drawn), no_music), drawn_tempo)
+        loss = (genre[0] + genre[1]) * len(self.recipe.labels) / 2 + self.recipe.tempo_weight * beat
         self.log_dict(
-            {"genre_loss": genre, "tempo_loss": beat, "loss": loss},
-            prog_bar=True,
-            on_epoch=True,
-            on_step=False,
-        )
+            {"timbre_loss": genre[0], "texture_loss": genre[1], "tempo_loss": beat},
+            prog_bar=True, on_epoch=True, on_step=False, batch_size=len(log_mel),
+        )  # fmt: skip
         return loss
 
     def optimizer_step(self, *args: object, **kwargs: object) -> None:

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from fluxbeat import ui  # noqa: F401 - sets Gradio's environment before Gradio is imported
-
 import gradio as gr
 import uvicorn
 from fastapi import FastAPI
@@ -110,7 +108,9 @@ def serve(host: str | None = None, port: int | None = None, onto: FastAPI | None
         If the address cannot be used, or there is no working model.
     """
     host = host or os.environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if os.environ.get("SPACE_ID") else "127.0.0.1")
-    listener = _bound(host, _port() if port is None else port)
+    if port is None:
+        port = int(os.environ.get("GRADIO_SERVER_PORT") or DEFAULT_PORT)
+    listener = _bound(host, port)
     with listener:
         app = build_app(onto=onto)
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3)
@@ -129,15 +129,6 @@ class _AnnouncingServer(uvicorn.Server):
             host, port = listener.getsockname()[:2]
             shown = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
             print(f"FluxBeat is at http://{shown}:{port}/  (Ctrl+C ends it)", file=sys.stdout, flush=True)
-
-
-def _port() -> int:
-    written = os.environ.get("GRADIO_SERVER_PORT")
-    if not written:
-        return DEFAULT_PORT
-    if not written.isdecimal():
-        raise FluxBeatError(f"GRADIO_SERVER_PORT must be a number, got {written!r}")
-    return int(written)
 
 
 def _bound(host: str, port: int) -> socket.socket:

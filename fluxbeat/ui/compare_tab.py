@@ -13,7 +13,7 @@ from fluxbeat.analysis import TrackAnalysis, disagreement
 from fluxbeat.ui.colours import Paint
 from fluxbeat.ui.panel import panel
 from fluxbeat.ui.plots import difference_figure, river_figure, river_rise
-from fluxbeat.ui.wording import clock, model_title, percent, took, tempo_choice
+from fluxbeat.ui.wording import clock, model_title, percent, tempo_choice, took
 
 TOP_GENRES = 3
 NEAR, FAR = 0.15, 0.4
@@ -86,11 +86,12 @@ def _difference(analyses: Sequence[TrackAnalysis]) -> dict[str, Any]:
     try:
         apart = disagreement(analyses)
     except ValueError:
-        return {"words": "These models know different genres, so their answers cannot be laid side by side.", "figure": None}
+        return {"words": "These models know different genres and cannot be laid side by side.", "figure": None}
     centre_s = analyses[0].timeline.centre_s
     mean, worst = float(apart.mean()), int(np.argmax(apart))
     said = "hear nearly the same" if mean < NEAR else "differ in places" if mean < FAR else "hear different things"
-    words = f"They {said}: {percent(mean)} apart on average, most at {clock(float(centre_s[worst]))} ({percent(float(apart[worst]))})."
+    most = f"most at {clock(float(centre_s[worst]))} ({percent(float(apart[worst]))})"
+    words = f"They {said}: {percent(mean)} apart on average, {most}."
     return {"words": words, "figure": difference_figure(centre_s, apart, analyses[0].duration_s)}
 
 

@@ -20,6 +20,7 @@ class Example:
     licence: str
     licence_url: str
     source: str
+    changes: str
     genre_hint: str
 
 
@@ -37,6 +38,7 @@ def read_examples(folder: Path = FOLDER) -> list[Example]:
             licence=entry.get("licence", ""),
             licence_url=entry.get("licence_url", ""),
             source=entry.get("source", ""),
+            changes=entry.get("changes", ""),
             genre_hint=entry.get("genre_hint", ""),
         )
         for entry in entries

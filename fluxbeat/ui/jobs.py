@@ -24,12 +24,15 @@ class Job:
         The audio file on the server.
     name : str
         What to call it in front of a person.
+    in_player : bool
+        Whether the player holds the file already.
     """
 
     session: str
     ticket: int
     path: str
     name: str
+    in_player: bool = True
 
 
 class Jobs:
@@ -41,10 +44,10 @@ class Jobs:
         self._claimed: dict[str, int] = {}
         self._lock = threading.Lock()
 
-    def start(self, session: str, path: str, name: str) -> Job:
+    def start(self, session: str, path: str, name: str, in_player: bool = True) -> Job:
         """Make a job the session's current one; the one before is no longer wanted."""
         with self._lock:
-            job = Job(session, next(self._tickets), path, name)
+            job = Job(session, next(self._tickets), path, name, in_player)
             self._current[session] = job.ticket
             self._current.move_to_end(session)
             while len(self._current) > MOST_SESSIONS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from fluxbeat.analysis import Track, TrackAnalysis, analyze_track, read_track
+from fluxbeat.analysis import Progress, Track, TrackAnalysis, analyze_track, read_track
 from fluxbeat.features import FeatureConfig
 from fluxbeat.zoo import ZooModel
 
@@ -31,9 +31,7 @@ class Heard:
         return next(iter(self.analyses.values()))
 
 
-def listen(
-    path: str, name: str, key: str, models: list[ZooModel], report: Report
-) -> Iterator[Heard]:
+def listen(path: str, name: str, key: str, models: list[ZooModel], report: Report) -> Iterator[Heard]:
     """Analyse a track with each model in turn; every step holds all results so far.
 
     The track is decoded once for all models that share their features.
@@ -61,16 +59,15 @@ def listen(
     tracks: dict[FeatureConfig, Track] = {}
     heard = Heard(key, path, {})
     for model in models:
-        short = model.info.name
-
-        def part(share: float, words: str, short: str = short) -> None:
-            report((done + share) / steps, words, short)
-
-        features = model.network.config.features
+        short, features = model.info.name, model.network.config.features
         if features not in tracks:
-            tracks[features] = read_track(path, features, name, part)
+            tracks[features] = read_track(path, features, name, _step(report, done, steps, short))
             done += 1
-        analysis = analyze_track(tracks[features], model, progress=part)
+        analysis = analyze_track(tracks[features], model, progress=_step(report, done, steps, short))
         done += 1
         heard = replace(heard, analyses={**heard.analyses, short: analysis})
         yield heard
+
+
+def _step(report: Report, done: int, steps: int, model: str) -> Progress:
+    return lambda share, words: report((done + share) / steps, words, model)

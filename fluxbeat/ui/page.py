@@ -17,7 +17,7 @@ from fluxbeat.ui.examples_shelf import Example, read_examples
 from fluxbeat.ui.jobs import Job, Jobs
 from fluxbeat.ui.listening import Heard, listen
 from fluxbeat.ui.panel import panel, panel_value
-from fluxbeat.ui.player import AnyFileButton, GivenFile, TrackPlayer, browser_file, track_player
+from fluxbeat.ui.player import NAMED_FILE, any_file_button, browser_file, track_player
 from fluxbeat.ui.tempo_tab import tempo_panel, tempo_view
 from fluxbeat.ui.timeline_tab import timeline_panel, timeline_view
 from fluxbeat.ui.wording import doing, model_title
@@ -33,12 +33,16 @@ UPLOADS_KEPT_S = 6 * 3600
 RESULTS_KEPT_S = 2 * 3600
 
 
+_HIDDEN: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+
+
 @dataclass(frozen=True, eq=False)
 class Pieces:
     """Every component that an event reads or changes."""
 
-    player: TrackPlayer
-    any_file: AnyFileButton
+    player: gr.Audio
+    any_file: gr.UploadButton
+    file_name: gr.Textbox
     notice: gr.HTML
     status: gr.HTML
     shelf: gr.Accordion
@@ -67,17 +71,14 @@ def _lay_out(names: Sequence[str], examples: Sequence[Example]) -> Pieces:
     first = DEFAULT_MODEL if DEFAULT_MODEL in names else names[0]
     panel("masthead")
     player = track_player()
-    any_file = AnyFileButton(
-        "Open another kind of file (MP4, WebM, WMA …)", size="sm", variant="secondary", elem_id="any-file"
-    )
+    any_file = any_file_button()
+    file_name = gr.Textbox(visible=False)
     notice = panel("notice")
     status = panel("status")
     with gr.Accordion("Or begin with an example", open=True, visible=bool(examples), elem_id="shelf") as shelf:
-        shown = panel("examples", [_example_view(example) for example in examples], js="/* 'chosen' */")
+        shown = panel("examples", [_example_view(example) for example in examples], events=["chosen"])
     with gr.Column(visible=False, elem_id="results") as results:
-        model = gr.Radio(
-            [(model_title(name), name) for name in names], value=first, label="Heard by", elem_id="model"
-        )
+        model = gr.Radio([(model_title(name), name) for name in names], value=first, label="Heard by", elem_id="model")
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab("Timeline", id="timeline"):
                 timeline = timeline_panel()
@@ -86,7 +87,7 @@ def _lay_out(names: Sequence[str], examples: Sequence[Example]) -> Pieces:
             with gr.Tab("Compare", id="compare"):
                 compare = compare_pieces(names)
     return Pieces(
-        player, any_file, notice, status, shelf, shown, results, model, timeline, tempo, compare,
+        player, any_file, file_name, notice, status, shelf, shown, results, model, timeline, tempo, compare,
         heard=gr.State(None, time_to_live=RESULTS_KEPT_S), job=gr.State(None, time_to_live=RESULTS_KEPT_S),
     )  # fmt: skip
 
@@ -97,7 +98,7 @@ def _example_view(example: Example) -> dict[str, str]:
         "artist": example.artist,
         "licence": example.licence,
         "licence_url": example.licence_url,
-        "source": example.source,
+        "origin": "\n".join(filter(None, [example.source, example.changes])),
         "genre": example.genre_hint,
     }
 
@@ -115,50 +116,63 @@ class _Events:
         )
 
     def connect(self, page: gr.Blocks) -> None:
-        at, hidden = self._at, {"api_visibility": "private", "show_progress": "hidden"}
+        at, hidden = self._at, _HIDDEN
         at_once: dict[str, Any] = {**hidden, "queue": False, "trigger_mode": "multiple"}
+        views = [at.timeline, at.tempo]
+        results = [at.shelf, at.results, *views, at.compare.panel, at.heard]
+        begun = [at.job, at.notice]
         given = [
-            at.player.upload(self.begin, at.player, [at.job, at.notice], **at_once),
-            at.player.stop_recording(self.begin_recording, at.player, [at.job, at.notice], **at_once),
-            at.any_file.upload(self.begin, at.any_file, [at.job, at.notice], **at_once),
-            at.examples.chosen(self.begin_example, None, [at.job, at.notice], **at_once),
+            at.player.upload(self.begin, [at.player, at.file_name], begun, js=NAMED_FILE, **at_once),
+            at.player.stop_recording(self.begin_recording, at.player, begun, **at_once),
+            at.any_file.upload(self.begin_any_file, [at.any_file, at.file_name], begun, js=NAMED_FILE, **at_once),
+            at.examples.chosen(self.begin_example, None, begun, **at_once),
         ]
         for event in given:
             event.then(
                 self.analyse,
                 [at.job, at.heard, at.model, at.compare.switches],
-                [at.player, at.notice, at.status, at.shelf, at.results, at.timeline, at.tempo, at.compare.panel, at.heard],
+                [at.player, at.notice, at.status, *results],
                 api_visibility="private",
                 show_progress="full",
                 show_progress_on=at.status,
                 trigger_mode="multiple",
                 concurrency_id="analysis",
                 concurrency_limit=ANALYSES_AT_ONCE,
-            ).then(self.show_model, [at.heard, at.model], [at.timeline, at.tempo], **hidden, queue=False)
-        at.player.clear(
-            self.clear, None, [at.notice, at.shelf, at.results, at.timeline, at.tempo, at.compare.panel, at.heard], **at_once
-        )
-        at.model.change(self.show_model, [at.heard, at.model], [at.timeline, at.tempo], **hidden, queue=False)
+            ).then(self.show_model, [at.heard, at.model], views, **hidden, queue=False)
+        at.player.clear(self.clear, None, [at.notice, *results], **at_once)
+        at.model.change(self.show_model, [at.heard, at.model], views, **hidden, queue=False)
         at.compare.switches.change(
             self.show_compared, [at.heard, at.compare.switches], at.compare.panel, **hidden, queue=False
         )
         page.unload(self.leave)
 
-    def begin(self, given: GivenFile | None, request: gr.Request) -> tuple[Any, Any]:
-        """A file was given: it is what the session waits for from now on."""
-        if given is None:
-            return gr.skip(), gr.skip()
-        return self._jobs.start(_session(request), given.path, given.name), panel_value(None)
+    def begin(self, path: str | None, name: str, request: gr.Request) -> tuple[Any, Any]:
+        """The player was given a file: it is what the session waits for from now on."""
+        return self._begin(path, name, request, in_player=True)
 
-    def begin_recording(self, given: GivenFile | None, request: gr.Request) -> tuple[Any, Any]:
-        return self.begin(given and GivenFile(given.path, RECORDING), request)
+    def begin_any_file(self, path: str | None, name: str, request: gr.Request) -> tuple[Any, Any]:
+        return self._begin(path, name, request, in_player=False)
+
+    def begin_recording(self, path: str | None, request: gr.Request) -> tuple[Any, Any]:
+        return self._begin(path, RECORDING, request, in_player=True)
 
     def begin_example(self, event: gr.EventData, request: gr.Request) -> tuple[Any, Any]:
         example = self._examples[int(event.index)]
-        return self.begin(GivenFile(str(example.path), f"{example.title} – {example.artist}"), request)
+        return self._begin(str(example.path), f"{example.title} – {example.artist}", request, in_player=False)
+
+    def _begin(self, path: str | None, name: str, request: gr.Request, in_player: bool) -> tuple[Any, Any]:
+        if not path:
+            return gr.skip(), gr.skip()
+        job = self._jobs.start(_session(request), str(path), name or Path(path).name, in_player)
+        return job, panel_value(None)
 
     def analyse(
-        self, job: Job | None, heard: Heard | None, model: str, compared: list[str], progress: gr.Progress = gr.Progress()  # noqa: B008
+        self,
+        job: Job | None,
+        heard: Heard | None,
+        model: str,
+        compared: list[str],
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> Iterator[Updates]:
         """Analyse the session's track with every model, the chosen one first, and show each answer as it comes."""
         if job is None or not self._jobs.claim(job):
@@ -171,8 +185,9 @@ class _Events:
             progress(share, desc=doing(words, model_title(name)))
 
         try:
-            playable = browser_file(job.path)
-            yield {at.player: gr.skip() if playable == job.path and not self._is_example(job) else playable}
+            progress(0.0, desc="Opening the track")
+            playable = browser_file(job.path, job.name)
+            yield {at.player: gr.skip() if job.in_player and playable == job.path else playable}
             for found in listen(job.path, job.name, str(job.ticket), self._in_turn(model), report):
                 if not self._jobs.wanted(job):
                     return
@@ -183,14 +198,8 @@ class _Events:
         except AnalysisCancelled:
             return
         except FluxBeatError as error:
-            kept = heard.path if heard else None
-            yield {
-                at.notice: panel_value({"kind": "error", "text": str(error)}),
-                at.player: browser_file(kept) if kept and Path(kept).is_file() else None,
-            }
-
-    def _is_example(self, job: Job) -> bool:
-        return any(str(example.path) == job.path for example in self._examples)
+            before = browser_file(heard.path, heard.any.file) if heard and Path(heard.path).is_file() else None
+            yield {at.notice: panel_value({"text": str(error)}), at.player: before}
 
     def _in_turn(self, first: str) -> list[ZooModel]:
         return sorted(self._models.values(), key=lambda model: model.info.name != first)
@@ -242,7 +251,9 @@ def _offer_api(names: Sequence[str]) -> None:
     model = gr.Dropdown(list(names), value=first, label="Model", visible=False)
     answer = gr.JSON(label="Analysis", visible=False)
 
-    def analyze_file(path: str, model_name: str) -> dict[str, Any]:
+    def analyze_file(path: str | None, model_name: str) -> dict[str, Any]:
+        if not path:
+            raise gr.Error("give an audio file")
         try:
             return analyze(path, model_name).to_dict()
         except FluxBeatError as error:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
 
 # The script may load later than Gradio draws: what comes first waits in a list.
 _ON_LOAD = """
-const panel = {kind: '%s', element, trigger, value: () => props.value};
+const panel = {kind: '%(kind)s', events: %(events)s, element, trigger, value: () => props.value};
 if (window.FluxBeat) window.FluxBeat.adopt(panel);
 else (window.fluxbeatWaiting ??= []).push(panel);
 watch('value', () => panel.draw?.());
 """
 
 
-def panel(kind: str, value: Any = None, **options: Any) -> gr.HTML:
+def panel(kind: str, value: Any = None, events: Sequence[str] = ()) -> gr.HTML:
     """A `gr.HTML` whose content is drawn by `static/<kind>.js`.
 
     Its template never changes, so Gradio never touches what the script has drawn, and no text of a file or a
@@ -28,16 +29,15 @@ def panel(kind: str, value: Any = None, **options: Any) -> gr.HTML:
         Name by which the script knows what to draw.
     value : Any, optional
         Shown at first.
-    **options : Any
-        As `gr.HTML` takes them.
+    events : sequence of str, optional
+        What the script may trigger; each becomes a method of the component, as `click` is one.
     """
     return gr.HTML(
         panel_value(value),
         html_template=f'<div class="fb-panel fb-{kind}"></div>',
-        js_on_load=_ON_LOAD % kind + options.pop("js", ""),
-        elem_id=options.pop("elem_id", kind),
+        js_on_load=_ON_LOAD % {"kind": kind, "events": json.dumps(list(events))},
+        elem_id=kind,
         apply_default_css=False,
-        **options,
     )
 
 

@@ -1,52 +1,23 @@
-"""The track player and the file button: both tell which file was given and how the person calls it."""
+"""The track player, the button for files of any kind, and the name under which a listener knows a file."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
-from gradio.data_classes import FileData, ListFiles
 
-from fluxbeat.audio import needs_playable_copy, playable_copy
+from fluxbeat.playback import needs_playable_copy, playable_copy
 
-
-@dataclass(frozen=True)
-class GivenFile:
-    """A file on the server, and its name on the person's own machine."""
-
-    path: str
-    name: str
+NAMED_FILE = """(file, _) => {
+  const one = Array.isArray(file) ? file[0] : file;
+  return [file, one?.orig_name ?? ''];
+}"""
+"""For an event's `js`, with inputs (file, name): sends the name that Gradio's safe path has lost characters of."""
 
 
-def _given(payload: FileData) -> GivenFile:
-    return GivenFile(payload.path, payload.orig_name or Path(payload.path).name)
-
-
-class TrackPlayer(gr.Audio):
-    """`gr.Audio` that keeps the name which Gradio's safe path has lost characters of."""
-
-    is_template = True
-
-    def preprocess(self, payload: FileData | None) -> Any:
-        return None if payload is None or not payload.path else _given(payload)
-
-
-class AnyFileButton(gr.UploadButton):
-    """`gr.UploadButton` for one file of any kind, with its name."""
-
-    is_template = True
-
-    def preprocess(self, payload: ListFiles | FileData | None) -> Any:
-        if payload is None:
-            return None
-        return _given(payload if isinstance(payload, FileData) else payload[0])
-
-
-def track_player() -> TrackPlayer:
+def track_player() -> gr.Audio:
     """The one player of the page: a plain audio element, which the page's script can read and move."""
-    return TrackPlayer(
+    return gr.Audio(
         label="Your track",
         type="filepath",
         sources=["upload", "microphone"],
@@ -57,7 +28,12 @@ def track_player() -> TrackPlayer:
     )
 
 
-def browser_file(path: str) -> str:
+def any_file_button() -> gr.UploadButton:
+    """Takes what the player's own dialog refuses, and replaces a track without clearing the player first."""
+    return gr.UploadButton("Open a file of any kind …", size="sm", variant="secondary", elem_id="any-file")
+
+
+def browser_file(path: str, name: str) -> str:
     """The file itself where browsers can play it, else an MP3 copy beside it.
 
     Raises
@@ -69,5 +45,5 @@ def browser_file(path: str) -> str:
         return path
     copy = Path(path).with_name(f"{Path(path).stem}.playable.mp3")
     if not copy.is_file():
-        playable_copy(path, copy)
+        playable_copy(path, copy, name=name)
     return str(copy)

@@ -19,13 +19,16 @@ from fluxbeat.ui.wording import clock
 
 Figure = dict[str, Any]
 
-MARGIN = {"l": 44, "r": 12, "t": 8, "b": 26}
+MARGIN = {"l": 34, "r": 12, "t": 30, "b": 26}
+START_MS = 24 * 3600 * 1000
+"""Time 0 on the axis, as `chart.js` has it too: the second day, as Plotly reads numbers of four digits as years."""
 CLOCK = "%-M:%S"
 LONG_CLOCK = "%-H:%M:%S"
 HOVER_LABELS = 6
 HOVER_LEAST = 0.15
-SEGMENT_LABELS = 3
+SEGMENT_LABELS = 2
 MOST_CURVE_POINTS = 1500
+TEMPO_TICKS = [30, 40, 60, 80, 100, 120, 150, 200, 240, 300]
 
 
 def timeline_figure(analysis: TrackAnalysis, paints: dict[str, Paint], order: Sequence[str]) -> Figure:
@@ -35,8 +38,8 @@ def timeline_figure(analysis: TrackAnalysis, paints: dict[str, Paint], order: Se
     _add_ribbon(figure, analysis.segments, paints)
     _add_waveform(figure, analysis.envelope)
     figure.update_layout(
-        yaxis={"domain": [0.37, 1.0]},
-        yaxis2=_bare_axis([0.22, 0.33], [0.0, 1.0]),
+        yaxis={"domain": [0.4, 1.0]},
+        yaxis2=_bare_axis([0.22, 0.36], [0.0, 1.0]),
         yaxis3=_bare_axis([0.0, 0.18], [-1.0, 1.0]),
         uniformtext={"mode": "hide", "minsize": 9},
         bargap=0,
@@ -48,6 +51,7 @@ def river_figure(analysis: TrackAnalysis, paints: dict[str, Paint], order: Seque
     """The river alone, `rise` being the height of its axis so that rows can be compared."""
     figure = _figure(analysis.duration_s)
     _add_river(figure, analysis, paints, order, "y", rise)
+    figure.update_layout(margin={**MARGIN, "t": 6})
     return figure.to_dict()
 
 
@@ -59,7 +63,7 @@ def tempo_curve_figure(analysis: TrackAnalysis) -> Figure:
     bpm = [None if np.isnan(value) else round(float(value), 1) for value in timeline.bpm[::stride]]
     lonely = sum(value is not None for value in bpm) < 3
     figure.add_scatter(
-        x=_milliseconds(timeline.centre_s[::stride]),
+        x=_moments(timeline.centre_s[::stride]),
         y=bpm,
         mode="lines+markers" if lonely else "lines",
         line={"width": 2.5, "shape": "spline", "smoothing": 0.6},
@@ -84,7 +88,6 @@ def tempo_spread_figure(tempo: Tempo) -> Figure:
         hovertemplate="%{x:.0f} BPM<extra></extra>",
         meta={"role": "spread"},
     )
-    ticks = [value for value in (30, 40, 60, 80, 100, 120, 150, 200, 240, 300)]
     low, high = float(tempo.grid_bpm[0]), float(tempo.grid_bpm[-1])
     figure.update_layout(
         template=None,
@@ -94,8 +97,8 @@ def tempo_spread_figure(tempo: Tempo) -> Figure:
         xaxis={
             "type": "log",
             "range": [float(np.log10(low)), float(np.log10(high))],
-            "tickvals": ticks,
-            "ticktext": [str(tick) for tick in ticks],
+            "tickvals": TEMPO_TICKS,
+            "ticktext": [str(tick) for tick in TEMPO_TICKS],
             "fixedrange": True,
             "showgrid": True,
             "zeroline": False,
@@ -110,7 +113,7 @@ def difference_figure(centre_s: np.ndarray, difference: np.ndarray, duration_s: 
     figure = _figure(duration_s)
     time_s, fine = fine_curves(centre_s, difference[:, None], duration_s)
     figure.add_scatter(
-        x=_milliseconds(time_s),
+        x=_moments(time_s),
         y=_rounded(fine[:, 0]),
         mode="lines",
         fill="tozeroy",
@@ -118,7 +121,7 @@ def difference_figure(centre_s: np.ndarray, difference: np.ndarray, duration_s: 
         hovertemplate="%{y:.0%} apart<extra></extra>",
         meta={"role": "difference"},
     )
-    figure.update_layout(hovermode="x", yaxis={"range": [0.0, 1.0]})
+    figure.update_layout(hovermode="x", yaxis={"range": [0.0, 1.0]}, margin={**MARGIN, "t": 6})
     return figure.to_dict()
 
 
@@ -143,7 +146,7 @@ def _add_river(
     ground = (rise - fine.sum(axis=1)).clip(0.0) / 2
     told = sorted(timeline.labels, key=lambda label: -float(timeline.probability[:, column[label]].max()))
     told = [label for label in told[:HOVER_LABELS] if timeline.probability[:, column[label]].max() >= HOVER_LEAST]
-    shared: dict[str, Any] = {"x": _milliseconds(time_s), "stackgroup": "river", "mode": "lines", "yaxis": axis}
+    shared: dict[str, Any] = {"x": _moments(time_s), "stackgroup": "river", "mode": "lines", "yaxis": axis}
     figure.add_scatter(
         y=_rounded(ground),
         hoverinfo="skip",
@@ -175,25 +178,26 @@ def _add_ribbon(figure: go.Figure, segments: Sequence[Segment], paints: dict[str
         labels = segment.labels[:SEGMENT_LABELS]
         for index, label in enumerate(labels or (None,)):
             bands.append((segment, label, index, max(len(labels), 1)))
+    names = [escape(label or "nothing sure") for _, label, _, _ in bands]
     span = [f"{clock(s.start_s)} to {clock(s.end_s)}" for s, _, _, _ in bands]
     paint = [None if label is None else paints[label] for _, label, _, _ in bands]
     figure.add_bar(
         orientation="h",
-        base=_milliseconds(np.array([s.start_s for s, _, _, _ in bands])),
-        x=_milliseconds(np.array([s.end_s - s.start_s for s, _, _, _ in bands])),
+        base=_moments(np.array([s.start_s for s, _, _, _ in bands])),
+        x=[round((s.end_s - s.start_s) * 1000) for s, _, _, _ in bands],
         y=[1 - (index + 0.5) / of for _, _, index, of in bands],
         width=[0.96 / of for _, _, _, of in bands],
-        text=["" if label is None else escape(label) for _, label, _, _ in bands],
+        text=names,
         textposition="inside",
         insidetextanchor="middle",
         textangle=0,
-        textfont={"size": 12, "color": [p.ink if p else "#888888" for p in paint]},
+        textfont={"size": 12, "color": [p.ink if p else "#808691" for p in paint]},
         marker={
             "color": [p.fill if p else "rgba(128,128,128,0.18)" for p in paint],
             "pattern": {"shape": [p.pattern if p else "" for p in paint], "size": 6},
             "line": {"width": 0},
         },
-        customdata=[[escape(label or "nothing sure"), when] for (_, label, _, _), when in zip(bands, span, strict=True)],
+        customdata=[[name, when] for name, when in zip(names, span, strict=True)],
         hovertemplate="%{customdata[0]}, %{customdata[1]}<extra></extra>",
         yaxis="y2",
         meta={"role": "ribbon"},
@@ -212,7 +216,7 @@ def _add_waveform(figure: go.Figure, envelope: Envelope) -> None:
     peak = (peak / max(float(peak.max(initial=0.0)), 1e-3)).clip(0.0, 1.0)
     time_s = (np.arange(len(peak)) + 0.5) * step_s
     figure.add_scatter(
-        x=_milliseconds(np.concatenate([time_s, time_s[::-1]])),
+        x=_moments(np.concatenate([time_s, time_s[::-1]])),
         y=_rounded(np.concatenate([peak, -peak[::-1]])),
         mode="lines",
         fill="toself",
@@ -225,7 +229,7 @@ def _add_waveform(figure: go.Figure, envelope: Envelope) -> None:
 
 def _figure(duration_s: float) -> go.Figure:
     """An empty figure over the whole track."""
-    end = round(duration_s * 1000)
+    end = START_MS + round(duration_s * 1000)
     reading = LONG_CLOCK if duration_s >= 3600 else CLOCK
     layout = {
         "template": None,
@@ -235,8 +239,8 @@ def _figure(duration_s: float) -> go.Figure:
         "hovermode": "x unified",
         "xaxis": {
             "type": "date",
-            "range": [0, end],
-            "minallowed": 0,
+            "range": [START_MS, end],
+            "minallowed": START_MS,
             "maxallowed": end,
             "tickformat": reading,
             "hoverformat": reading,
@@ -255,8 +259,9 @@ def _bare_axis(domain: list[float], limits: list[float]) -> dict[str, Any]:
     return {"domain": domain, "range": limits, "visible": False, "fixedrange": True, "anchor": "x"}
 
 
-def _milliseconds(seconds: np.ndarray) -> list[int]:
-    return [round(float(second) * 1000) for second in seconds]
+def _moments(seconds: np.ndarray) -> list[int]:
+    """Places on the time axis."""
+    return [START_MS + round(float(second) * 1000) for second in seconds]
 
 
 def _rounded(values: np.ndarray) -> list[float]:

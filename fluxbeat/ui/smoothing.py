@@ -8,6 +8,8 @@ from scipy.ndimage import gaussian_filter1d
 
 FINE_POINTS = (200, 1200)
 POINTS_PER_WINDOW = 4
+EASING_WINDOWS = 1.0
+"""Neighbouring windows share most of their music, so their differences within this reach are no news."""
 
 
 def fine_curves(centre_s: np.ndarray, values: np.ndarray, duration_s: float) -> tuple[np.ndarray, np.ndarray]:
@@ -33,7 +35,6 @@ def fine_curves(centre_s: np.ndarray, values: np.ndarray, duration_s: float) -> 
     at, heights = centre_s[keep], values[keep]
     if len(at) < 2:
         return time_s, np.repeat(heights[:1], points, axis=0)
-    per_point = len(at) / points
-    if per_point > 1:
-        heights = gaussian_filter1d(heights, per_point / 2, axis=0, mode="nearest")
+    easing = max(EASING_WINDOWS, len(at) / points / 2)
+    heights = gaussian_filter1d(heights, easing, axis=0, mode="nearest")
     return time_s, PchipInterpolator(at, heights, axis=0)(np.clip(time_s, at[0], at[-1]))

@@ -33,8 +33,7 @@ def tempo_view(key: str, analysis: TrackAnalysis) -> dict[str, Any]:
         return view
     steady = timeline.bpm[~np.isnan(timeline.bpm)]
     return view | {
-        "confidence": confidence(tempo.confidence),
-        "choice": tempo_choice(tempo),
+        "said": f"{model_title(analysis.model.name)} is {confidence(tempo.confidence)}: {tempo_choice(tempo)}.",
         "candidates": [
             {"bpm": round(candidate.bpm, 1), "percent": percent(candidate.probability)}
             for candidate in tempo.candidates

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fluxbeat.analysis import Tempo
 
 MODEL_TITLES = {"cnn": "CNN", "crnn": "CRNN", "vit": "ViT"}
-CONFIDENCE_WORDS = ((0.7, "very sure"), (0.5, "fairly sure"), (0.3, "not quite sure"), (0.0, "a guess"))
+CONFIDENCE_WORDS = ((0.7, "very sure"), (0.5, "fairly sure"), (0.3, "not quite sure"), (0.0, "only guessing"))
 CLOSE_SECOND = 0.4
 """A second tempo with this share of the first one's probability is worth naming beside it."""
 

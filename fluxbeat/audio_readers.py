@@ -1,0 +1,360 @@
+"""Arrays, libsndfile and ffmpeg -> frames of float32 as the source holds them, and what is missing from them."""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+import os
+import re
+import shutil
+import struct
+import subprocess
+import threading
+import time
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from fluxbeat.errors import AudioDecodeError
+
+Samples: TypeAlias = npt.NDArray[np.float32]
+
+_SAMPLES_PER_READ = 2**19  # over all channels, so that 64 channels take no more memory than one
+_TRUNCATION_SLACK_S = 0.5  # containers round, and codecs pad, by less
+_FFMPEG_STALL_S = 30.0
+# Containers of recordings only: playlists (hls, concat, dash ...) name other files and addresses to open.
+_FFMPEG_CONTAINERS = (
+    "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,matroska,mov,mp3,mpc,mpc8,mpeg,mpegts,ogg,"
+    "tak,tta,w64,wav,wv"
+)
+
+_log = logging.getLogger(__name__)
+
+
+def find_ffmpeg() -> str:
+    """Path of the ffmpeg on PATH, else of the one that the imageio-ffmpeg package ships.
+
+    Raises
+    ------
+    AudioDecodeError
+        There is neither.
+    """
+    found = shutil.which("ffmpeg")
+    if found:
+        return found
+    import imageio_ffmpeg
+
+    try:
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError as error:
+        raise AudioDecodeError(
+            "ffmpeg is missing, which reads this format: install ffmpeg or imageio-ffmpeg"
+        ) from error
+
+
+class Reader(Protocol):
+    """A source of frames; `expected_s` is for progress, and binding if `exact`."""
+
+    rate_hz: int
+    channels: int
+    expected_s: float | None
+    exact: bool
+
+    def read(self) -> Samples:
+        """Next (frames, channels), with no frames at the end."""
+
+    def defect(self, decoded_s: float) -> str | None:
+        """Say, at the end and for a person, what is missing from the sound that was decoded."""
+
+    def close(self) -> None: ...
+
+
+class ArrayReader:
+    """Slices of an array; the array is never copied as a whole."""
+
+    exact = True
+
+    def __init__(self, source: tuple[npt.NDArray[Any], int], name: str) -> None:
+        cure = "give (array, rate in Hz) with floats, uint8, int8, int16 or int32 as (samples, channels)"
+        if len(source) != 2 or not isinstance(source[0], np.ndarray):
+            kinds = ", ".join(type(item).__name__ for item in source)
+            raise refusal(name, f"is a tuple of ({safe_name(kinds)})", cure)
+        array, rate_hz = source
+        if not isinstance(rate_hz, int | np.integer) or isinstance(rate_hz, bool):
+            raise refusal(name, f"has a sample rate of type {type(rate_hz).__name__}", cure)
+        if not (array.dtype.kind == "f" or array.dtype.name in {"uint8", "int8", "int16", "int32"}):
+            raise refusal(name, f"has samples of type {safe_name(str(array.dtype))}", cure)
+        if array.ndim not in (1, 2):
+            raise refusal(name, f"has the shape {safe_name(str(array.shape))}", cure)
+        if array.ndim == 1:
+            array = array[:, np.newaxis]
+        elif array.shape[0] <= 8 and array.shape[0] < array.shape[1]:
+            array = array.T
+        self.rate_hz, self.channels = int(rate_hz), array.shape[1]
+        self.expected_s: float | None = len(array) / max(self.rate_hz, 1)
+        self._array = array
+        self._at = 0
+
+    def read(self) -> Samples:
+        frames = _SAMPLES_PER_READ // self.channels
+        piece = self._array[self._at : self._at + frames]
+        self._at += len(piece)
+        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, and is then silenced
+            block = piece.astype(np.float32)
+        if piece.dtype.kind == "u":
+            return (block - 128) / np.float32(128)
+        return block / np.float32(2 ** (8 * piece.dtype.itemsize - 1)) if piece.dtype.kind == "i" else block
+
+    def defect(self, decoded_s: float) -> str | None:
+        return None
+
+    def close(self) -> None:
+        pass
+
+
+class SoundfileReader:
+    """Blocks from libsndfile."""
+
+    def __init__(self, source: str | io.BytesIO) -> None:
+        self._source = source
+        self._file = soundfile.SoundFile(source)
+        self.rate_hz: int = self._file.samplerate
+        self.channels: int = self._file.channels
+        self.expected_s: float | None = None
+        if self._file.frames < 2**62:  # else the file does not tell
+            self.expected_s = self._file.frames / max(self.rate_hz, 1)
+        # libsndfile guesses the length of an MP3 that has no table of it, and would cut it there.
+        self.exact = self._file.format != "MP3" or _mp3_tells_its_length(source)
+
+    def read(self) -> Samples:
+        frames = _SAMPLES_PER_READ // self.channels
+        block: Samples = self._file.read(frames, dtype="float32", always_2d=True)
+        return block
+
+    def defect(self, decoded_s: float) -> str | None:
+        if self.expected_s is None or not self.exact:
+            return None
+        # libsndfile shortens a WAV or AIFF to what is there and keeps what the header said in its log.
+        cut = re.search(r"^\s*(?:data|SSND) : (\d+) \(should be (\d+)\)", self._file.extra_info, re.MULTILINE)
+        if cut is None:
+            if self._file.format == "OGG" and not _ogg_is_whole(self._source):
+                return f"the file is cut off after {decoded_s:.1f} s: its end is missing"
+            return _cut_off(decoded_s, self.expected_s)
+        promised, present = int(cut[1]), int(cut[2])
+        if promised > 0xFFFF_0000 or not present:  # a recorder that streams writes such a size for "unknown"
+            return None
+        return _cut_off(decoded_s, self.expected_s * promised / present)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+@contextmanager
+def _bytes_of(source: str | io.BytesIO) -> Iterator[BinaryIO]:
+    """Open the file anew, or lend the bytes and put back where they were being read."""
+    if isinstance(source, str):
+        with open(source, "rb") as file:
+            yield file
+    else:
+        at = source.tell()
+        yield source
+        source.seek(at)
+
+
+def _mp3_tells_its_length(source: str | io.BytesIO) -> bool:
+    with _bytes_of(source) as file:
+        file.seek(after_id3(file))
+        first_frame = file.read(4096)
+    return any(tag in first_frame for tag in (b"Xing", b"Info", b"VBRI"))
+
+
+def _ogg_is_whole(source: str | io.BytesIO) -> bool:
+    with _bytes_of(source) as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 65_536))  # a page is at most as long
+        tail = file.read()
+    last_page = tail.rfind(b"OggS", 0, -5)
+    return last_page >= 0 and bool(tail[last_page + 5] & 4)  # the flag "end of stream"
+
+
+def after_id3(file: BinaryIO) -> int:
+    """Where the audio begins: behind an ID3 tag, if there is one at the start."""
+    file.seek(0)
+    head = file.read(10)
+    if len(head) < 10 or head[:3] != b"ID3":
+        return 0
+    a, b, c, d = head[6:10]  # seven bits each
+    return 10 + (a << 21 | b << 14 | c << 7 | d)
+
+
+class FfmpegReader:
+    """Blocks from an ffmpeg process: first audio track, float samples, no network, no playlists."""
+
+    def __init__(self, path: str, name: str, rate_hz: int | None, channels: int | None) -> None:
+        self._name = name
+        self._errors: list[str] = []
+        self._has_video = False
+        self._described = threading.Event()
+        self._stalled = False
+        self._deadline = math.inf
+        self.expected_s: float | None = None
+        self.exact = True
+        limits = ["-protocol_whitelist", "file", "-format_whitelist", _FFMPEG_CONTAINERS, "-threads", "1"]
+        # "file:" keeps a name such as "concat:a|b" or "-x" from being understood as more than a name.
+        command = [find_ffmpeg(), "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info", *limits]
+        command += [
+            "-i",
+            f"file:{os.path.abspath(path)}",
+            "-map",
+            "0:a:0",
+            "-vn",
+            "-sn",
+            "-dn",
+            "-map_metadata",
+            "-1",
+        ]
+        if rate_hz is not None and channels is not None:
+            command += ["-ar", str(rate_hz), "-ac", str(channels)]
+        # AU: its short header holds rate and channels and may leave the length open.
+        command += ["-c:a", "pcm_f32be", "-f", "au", "pipe:1"]
+        pipe = subprocess.PIPE
+        try:
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, bufsize=0)
+        except OSError as error:
+            raise refusal(name, "needs ffmpeg, which does not start", "install ffmpeg again") from error
+        self._over = threading.Event()
+        self._helpers = [threading.Thread(target=run, daemon=True) for run in (self._listen, self._watch)]
+        for helper in self._helpers:
+            helper.start()
+        try:
+            self.rate_hz, self.channels = self._read_header()
+        except BaseException:
+            self.close()
+            raise
+
+    def skip(self, frames: int) -> None:
+        """Drop frames that were delivered before ffmpeg took over."""
+        while frames > 0 and (read := len(self._read_bytes(min(frames * self._frame_bytes, 2**20)))):
+            frames -= read // self._frame_bytes
+
+    def read(self) -> Samples:
+        data = self._read_bytes(_SAMPLES_PER_READ // self.channels * self._frame_bytes)
+        whole = len(data) - len(data) % self._frame_bytes
+        return np.frombuffer(data[:whole], ">f4").astype(np.float32).reshape(-1, self.channels)
+
+    def defect(self, decoded_s: float) -> str | None:
+        self._await_end()
+        # A video's length may be that of its picture: only with a complaint is less sound a sign of damage.
+        if self.exact and self.expected_s is not None and (self._errors or not self._has_video):
+            cut = _cut_off(decoded_s, self.expected_s)
+            if cut:
+                return cut
+        return "parts of the file are damaged and were left out" if self._errors else None
+
+    def close(self) -> None:
+        self._over.set()
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        self._process.stdout.close()  # first: it also ends an ffmpeg that was started by a wrapper script
+        for helper in self._helpers:
+            helper.join()
+        self._process.stderr.close()
+
+    def _read_header(self) -> tuple[int, int]:
+        header = self._read_bytes(24)
+        if len(header) < 24:
+            self._await_end()
+            raise self._refused()
+        _, data_at, _, _, rate_hz, channels = struct.unpack(">6I", header)
+        self._frame_bytes = 4 * channels
+        self._read_bytes(data_at - 24)
+        self._described.wait(timeout=5.0)
+        return rate_hz, channels
+
+    def _refused(self) -> AudioDecodeError:
+        said = " ".join(self._errors)
+        _log.debug("ffmpeg refused %s: %s", self._name, said)
+        if "matches no streams" in said:
+            return refusal(self._name, "has no audio track", "choose a file with sound in it")
+        if "moov atom not found" in said:
+            return refusal(self._name, "is an incomplete MP4 or M4A", "download or export it again")
+        if re.search(r"[Dd]ecoder.*not found|No decoder|could not find codec", said):
+            return refusal(self._name, "is encrypted or in an unknown codec", "convert it to MP3, FLAC or WAV")
+        cure = "choose a music file such as MP3, FLAC, WAV, OGG or M4A"
+        return refusal(self._name, "is damaged or not an audio file", cure)
+
+    def _read_bytes(self, size: int) -> bytes:
+        """Exactly `size` bytes, or fewer at the end."""
+        data = bytearray()
+        assert self._process.stdout is not None
+        while len(data) < size:
+            self._deadline = time.monotonic() + _FFMPEG_STALL_S
+            piece = self._process.stdout.read(min(size - len(data), 65_536))
+            self._deadline = math.inf
+            if not piece:
+                break
+            data += piece
+        if self._stalled:
+            found = f"gave no sound for {_FFMPEG_STALL_S:.0f} s while being decoded"
+            raise refusal(self._name, found, "convert it to MP3, FLAC or WAV")
+        return bytes(data)
+
+    def _await_end(self) -> None:
+        self._deadline = time.monotonic() + _FFMPEG_STALL_S
+        self._process.wait()
+        self._deadline = math.inf
+        self._helpers[0].join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.2):
+            if time.monotonic() > self._deadline:
+                self._stalled = True
+                self._process.kill()
+                return
+
+    def _listen(self) -> None:
+        assert self._process.stderr is not None
+        with open(self._process.stderr.fileno(), encoding="utf-8", errors="replace", closefd=False) as lines:
+            for line in lines:
+                if complaint := re.match(r"(?:\[[^]]* @ \w+\] )*\[(?:error|fatal)\] (.*)", line):
+                    if len(self._errors) < 50:
+                        self._errors.append(complaint[1])
+                elif self._described.is_set():
+                    continue
+                elif known := re.match(r"\[info\]   Duration: (\d+):(\d\d):(\d\d\.\d+),", line):
+                    self.expected_s = int(known[1]) * 3600 + int(known[2]) * 60 + float(known[3])
+                elif "Estimating duration from bitrate" in line:
+                    self.exact = False
+                elif re.match(r"\[info\]   Stream #0:\d+.*: Video: ", line) and "(attached pic)" not in line:
+                    self._has_video = True
+                elif line.startswith("[info] Output #0"):
+                    self._described.set()
+        self._described.set()
+
+
+def _cut_off(decoded_s: float, promised_s: float) -> str | None:
+    if decoded_s >= promised_s - _TRUNCATION_SLACK_S:
+        return None
+    return f"the file is cut off: {decoded_s:.1f} of {promised_s:.1f} s could be decoded"
+
+
+def refusal(name: str, found: str, cure: str) -> AudioDecodeError:
+    """The error that says which source, what was found and what to do."""
+    return AudioDecodeError(f'"{name}" {found}: {cure}')
+
+
+def safe_name(name: str, limit: int = 80) -> str:
+    """File name without folders and unprintable or direction-changing characters, at most `limit` letters."""
+    name = re.split(r"[/\\]", name.rstrip("/\\"))[-1]
+    if len(name) > limit:
+        name = f"{name[: limit - 16]}…{name[-15:]}"
+    joiners = "\u200c\u200d"  # part of emoji and of Persian and Indic spelling
+    shown = (c if c in joiners or unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Zl", "Zp"} else "�" for c in name)
+    return "".join(shown)

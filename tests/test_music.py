@@ -1,0 +1,172 @@
+"""What the shipped models say of music, and that it does not depend on how the music is wrapped."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from imageio_ffmpeg import get_ffmpeg_exe
+
+import fluxbeat
+from fluxbeat.analysis import disagreement
+from fluxbeat.audio import load_audio
+from fluxbeat.zoo import bundled_names
+
+RATE_HZ = 22_050
+EXAMPLES = Path(__file__).parent.parent / "fluxbeat" / "ui" / "examples"
+
+
+def example(name: str) -> Path:
+    return next(EXAMPLES.glob(f"{name}_*.mp3"))
+
+
+def click_track(tempo_bpm: float, duration_s: float = 30.0) -> np.ndarray:
+    samples = np.zeros(int(duration_s * RATE_HZ), np.float32)
+    t = np.arange(int(0.03 * RATE_HZ)) / RATE_HZ
+    click = (np.sin(2 * np.pi * 1000 * t) * np.exp(-t * 120)).astype(np.float32)
+    for beat_s in np.arange(0.1, duration_s - 0.1, 60 / tempo_bpm):
+        start = int(beat_s * RATE_HZ)
+        samples[start : start + len(click)] += 0.8 * click
+    return samples
+
+
+@pytest.mark.parametrize("model", ["cnn", "crnn", "vit"])
+@pytest.mark.parametrize("tempo_bpm", [60, 90, 128, 174])
+def test_click_track_has_its_tempo(model, tempo_bpm):
+    tempo = fluxbeat.analyze((click_track(tempo_bpm), RATE_HZ), model).tempo
+    assert tempo.bpm is not None
+    first_two = [candidate.bpm for candidate in tempo.candidates[:2]]
+    assert any(bpm == pytest.approx(tempo_bpm, rel=0.02) for bpm in first_two), first_two
+
+
+@pytest.mark.parametrize("model", ["cnn", "crnn", "vit"])
+def test_no_beat_no_tempo(model):
+    t = np.arange(30 * RATE_HZ) / RATE_HZ
+    drone = 0.2 * sum(np.sin(2 * np.pi * hz * t) for hz in (110, 165, 220.5))
+    hiss = 0.1 * np.random.default_rng(0).standard_normal(30 * RATE_HZ)
+    for sound in (drone, hiss):
+        analysis = fluxbeat.analyze((sound.astype(np.float32), RATE_HZ), model)
+        assert analysis.tempo.bpm is None
+        assert any("no steady beat" in warning for warning in analysis.warnings)
+        assert np.isnan(analysis.timeline.bpm).all()
+
+
+def test_silence_is_no_music():
+    analysis = fluxbeat.analyze((np.zeros(20 * RATE_HZ, np.float32), RATE_HZ))
+    assert any("silent" in warning for warning in analysis.warnings)
+    assert analysis.tempo.bpm is None
+    assert not any(genre.active for genre in analysis.genres)
+    assert analysis.segments == (type(analysis.segments[0])(0.0, 20.0, ()),)
+
+
+def test_short_sound_is_padded_and_says_so():
+    analysis = fluxbeat.analyze((click_track(120, 3.0), RATE_HZ))
+    assert "shorter than one window: padded" in analysis.warnings
+    assert len(analysis.timeline.start_s) == 1
+    assert analysis.duration_s == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("song", ["metal", "techno", "classical"])
+def test_a_song_is_the_same_as_mp3_flac_and_m4a(song, tmp_path):
+    source = example(song)
+    versions = [source]
+    for ending in ("flac", "m4a"):
+        copy = tmp_path / f"song.{ending}"
+        subprocess.run([get_ffmpeg_exe(), "-loglevel", "error", "-i", source, copy], check=True)
+        versions.append(copy)
+    answers = [fluxbeat.analyze(version) for version in versions]
+    assert len({answer.genres[0].label for answer in answers}) == 1
+    tempi = [answer.tempo.bpm for answer in answers]
+    if tempi[0] is None:
+        assert tempi == [None] * 3
+    else:
+        assert tempi == pytest.approx([tempi[0]] * 3, rel=0.01)
+
+
+def test_metal_is_metal_and_classical_is_classical():
+    """The two examples whose genre nobody disputes, by the model that people see first."""
+    for song in ("metal", "classical"):
+        analysis = fluxbeat.analyze(example(song))
+        assert analysis.genres[0].label == song
+        assert analysis.genres[0].active
+
+
+@pytest.mark.parametrize("order", [("classical", "metal"), ("metal", "classical")])
+def test_a_splice_has_its_border_within_three_seconds(order):
+    parts = [load_audio(example(name)).samples[RATE_HZ : 26 * RATE_HZ] for name in order]
+    levelled = [part / np.sqrt((part**2).mean()) * 0.1 for part in parts]
+    analysis = fluxbeat.analyze((np.concatenate(levelled), RATE_HZ))
+    borders = [segment.end_s for segment in analysis.segments[:-1]]
+    assert any(abs(border - 25.0) <= 3.0 for border in borders), analysis.segments
+    assert order[0] in analysis.segments[0].labels
+    assert order[1] in analysis.segments[-1].labels
+
+
+def test_loudness_and_sample_rate_do_not_change_the_answer(tmp_path):
+    audio = load_audio(example("techno"))
+    import soxr
+
+    quiet = 0.05 * soxr.resample(audio.samples, RATE_HZ, 48_000)
+    soundfile.write(tmp_path / "quiet.wav", np.stack([quiet, quiet], 1), 48_000)
+    one, other = fluxbeat.analyze(example("techno")), fluxbeat.analyze(tmp_path / "quiet.wav")
+    assert one.genres[0].label == other.genres[0].label
+    assert one.tempo.bpm == pytest.approx(other.tempo.bpm, rel=0.01)
+    for genre in one.genres:
+        same = next(g for g in other.genres if g.label == genre.label)
+        assert same.probability == pytest.approx(genre.probability, abs=0.05)
+
+
+def test_models_are_compared_on_the_same_windows():
+    analyses = fluxbeat.compare(example("change"), bundled_names())
+    apart = disagreement(analyses)
+    assert apart.shape == analyses[0].timeline.start_s.shape
+    assert (0 <= apart).all()
+    assert (apart <= 1).all()
+    assert disagreement([analyses[0], analyses[0]]).max() == 0
+    assert all(analysis.elapsed_s > 0 for analysis in analyses)
+
+
+def test_progress_rises_and_cancelling_stops():
+    shares = []
+    fluxbeat.analyze(example("metal"), progress=lambda share, doing: shares.append((share, doing)))
+    values = [share for share, _ in shares]
+    assert values == sorted(values)
+    assert values[-1] == pytest.approx(1.0)
+    assert len({doing for _, doing in shares}) >= 2
+
+    def stop(share, doing):
+        if share > 0.5:
+            raise fluxbeat.AnalysisCancelled("no longer wanted")
+
+    with pytest.raises(fluxbeat.AnalysisCancelled):
+        fluxbeat.analyze(example("metal"), progress=stop)
+
+
+def test_dict_is_json_and_complete():
+    analysis = fluxbeat.analyze(example("techno"), "vit")
+    again = json.loads(json.dumps(analysis.to_dict()))
+    assert again == analysis.to_dict()
+    assert {genre["label"] for genre in again["genres"]} == set(again["timeline"]["labels"])
+
+
+def test_three_hours_stay_under_a_gigabyte_and_a_half(tmp_path):
+    """A three-hour file through the whole program, in a process of its own."""
+    path = tmp_path / "long.flac"
+    minute = load_audio(example("techno")).samples[:: 2][: 11_025 * 20]
+    with soundfile.SoundFile(path, "w", 11_025, 1, "PCM_16") as file:
+        for _ in range(3 * 60 * 3):
+            file.write(minute)
+    script = (
+        "import resource, sys, fluxbeat\n"
+        "found = fluxbeat.analyze(sys.argv[1], 'cnn', hop_s=5.0)\n"
+        "peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
+        "print(found.duration_s, peak)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, timeout=900)
+    assert result.returncode == 0, result.stderr
+    duration_s, peak_bytes = map(float, result.stdout.split())
+    assert duration_s == pytest.approx(3 * 3600, rel=0.01)
+    assert peak_bytes < 1.5e9
