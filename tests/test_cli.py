@@ -28,7 +28,8 @@ def test_analyze_prints_tempo_genres_and_a_timeline(capsys):
 def test_json_of_one_file_is_the_contract(capsys):
     assert main(["analyze", SONG, "--model", "cnn", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert list(found) == ["schema", "file", "duration_s", "model", "genres", "tempo", "timeline", "segments", "warnings"]
+    keys = ["schema", "file", "duration_s", "model", "genres", "tempo", "timeline", "segments", "warnings"]
+    assert list(found) == keys
     assert found["schema"] == 1
     assert found["model"]["name"] == "cnn"
     assert found["model"]["source"] == "checkpoints/cnn"
@@ -139,7 +140,12 @@ def test_evaluate_reads_a_table_of_recordings(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("table", "message"),
-    [("", "columns"), ("path,labels\n", "no rows"), ("path,labels,bpm\na.wav,jazz,fast\n", "line 2"), (None, "no such file")],
+    [
+        ("", "columns"),
+        ("path,labels\n", "no rows"),
+        ("path,labels,bpm\na.wav,jazz,fast\n", "line 2"),
+        (None, "no such file"),
+    ],
 )
 def test_evaluate_says_what_is_wrong_with_a_table(tmp_path, capsys, table, message):
     if table is not None:

@@ -119,7 +119,8 @@ def test_wrong_shape_is_refused_with_both_shapes(stored):
 
 def test_missing_and_extra_weights_are_refused(stored):
     weights = load_file(stored / "model.safetensors")
-    save_file({name: value for name, value in weights.items() if name != "genre_head.bias"}, stored / "model.safetensors")
+    fewer = {name: value for name, value in weights.items() if name != "genre_head.bias"}
+    save_file(fewer, stored / "model.safetensors")
     with pytest.raises(ModelLoadError, match=r"genre_head.bias: expected \(3,\), got None"):
         load_checkpoint(stored)
     save_file(weights | {"more": torch.zeros(1)}, stored / "model.safetensors")

@@ -80,10 +80,15 @@ class Visit:
 
     def give(self, file: Path) -> None:
         """Choose a file in the player's file dialog, clearing what is there."""
-        clear = self.page.locator("#player button[aria-label='Clear']")
-        if clear.count():
-            clear.first.click()
+        self.clear()
         self.page.locator("#player input[type=file]").first.set_input_files(file)
+
+    def clear(self) -> None:
+        """Empty the player, if there is something in it."""
+        cross = self.page.locator("#player button[aria-label='Clear']")
+        if cross.count():
+            cross.first.click()
+            self.page.locator("#results").wait_for(state="hidden")
 
     def give_any_kind(self, file: Path) -> None:
         """Choose a file with the button that takes any kind and replaces what is there."""
@@ -238,6 +243,19 @@ def test_keys_move_and_play(listener: Visit) -> None:
     )
     assert frame.get_attribute("role") == "slider"
     assert re.match(r"10 seconds of \d+ seconds", frame.get_attribute("aria-valuetext"))
+
+
+def test_hover_tells_genres_and_moment(listener: Visit) -> None:
+    listener.open("Timeline")
+    listener.page.locator("#timeline .fb-frame").scroll_into_view_if_needed()
+    area, mouse = listener.area(), listener.page.mouse
+    mouse.move(area["x"] + 0.4 * area["width"], area["y"] + 60)
+    mouse.move(area["x"] + 0.5 * area["width"], area["y"] + 80, steps=5)
+    hover = listener.page.locator("#timeline .hoverlayer .legend")
+    hover.wait_for(timeout=5000)
+    said = hover.text_content()
+    assert re.search(r"\d+%", said)
+    assert re.search(r"0:1\d", said)
 
 
 def test_zoom_keeps_the_playhead_right(listener: Visit) -> None:
@@ -441,7 +459,6 @@ def test_bad_file_on_an_empty_page(visitor: Visit, tmp_path: Path) -> None:
     bad = tmp_path / "empty.wav"
     bad.write_bytes(b"RIFF")
     visitor.give(bad)
-    visitor.page.locator("#results").wait_for(state="hidden")
     notice = visitor.page.locator(".fb-notice[role=alert]")
     notice.wait_for(timeout=ANSWER_MS)
     assert "empty.wav" in notice.inner_text()
@@ -489,20 +506,8 @@ def test_what_the_browser_calls_video_can_be_dropped_anywhere(visitor: Visit, tm
     visitor.await_track("session.webm")
 
 
-def test_recording_is_analysed(visitor: Visit) -> None:
-    page = visitor.page
-    page.locator("#player button[aria-label='Clear']").first.click()
-    page.locator('#player button[aria-label="Record audio"]').first.click()
-    page.locator("#player button.record-button").first.click()
-    page.wait_for_timeout(3500)
-    page.locator("#player button.stop-button").first.click()
-    visitor.await_track("Your recording")
-    assert 2.0 < visitor.duration() < 8.0
-    notes = page.locator("#timeline .fb-notes").inner_text()
-    assert "hort" in notes
-
-
 def test_example_is_one_click_away_with_its_licence(visitor: Visit) -> None:
+    visitor.clear()
     first = visitor.page.locator("#examples .fb-example").first
     assert "CC" in first.inner_text()
     assert first.locator("a").get_attribute("href").startswith("https://creativecommons.org/")
@@ -523,9 +528,22 @@ def test_newer_track_supersedes_the_one_before_and_clear_empties(visitor: Visit,
     visitor.await_track(TECHNO.name)
     visitor.page.wait_for_timeout(1500)
     assert TECHNO.name in visitor.page.locator("#timeline h2").inner_text()
-    visitor.page.locator("#player button[aria-label='Clear']").first.click()
-    visitor.page.locator("#results").wait_for(state="hidden")
+    visitor.clear()
     assert visitor.page.locator("#examples .fb-example").first.is_visible()
+
+
+def test_recording_is_analysed(visitor: Visit) -> None:
+    """The visitor's last test: the player stays with the microphone."""
+    page = visitor.page
+    visitor.clear()
+    page.locator('#player button[aria-label="Record audio"]').first.click()
+    page.locator("#player button.record-button").first.click()
+    page.wait_for_timeout(3500)
+    page.locator("#player button.stop-button").first.click()
+    visitor.await_track("Your recording")
+    assert 2.0 < visitor.duration() < 8.0
+    notes = page.locator("#timeline .fb-notes").inner_text()
+    assert "hort" in notes
 
 
 @pytest.mark.parametrize("width", [360])

@@ -21,7 +21,7 @@ from fluxbeat.zoo import ZooModel, load
 DEFAULT_MODEL = "crnn"
 DEFAULT_HOP_S = 1.0
 ENVELOPE_STEPS = 2000
-LEAST_AUDIBLE_SHARE = 0.1
+LEAST_AUDIBLE_SHARE = 0.02
 
 Progress = Callable[[float, str], None]
 """Called with the finished share (0..1) and what is being done. What it raises ends the work: raise
@@ -161,7 +161,7 @@ def analyze_track(
 
 
 def _audible(track: Track, start_s: np.ndarray, window_s: float) -> np.ndarray:
-    """Which windows hold music for at least a tenth of their time: bool (windows,)."""
+    """Which windows hold music for at least a fiftieth of their time: bool (windows,)."""
     rate_hz = track.features.frame_rate_hz
     total = np.concatenate([[0], np.cumsum(track.active)])
     first = np.minimum(np.round(start_s * rate_hz).astype(int), len(track.active) - 1)

@@ -112,7 +112,8 @@ class SpreadChart {
       line: {color: mark.colour, width: mark.own ? 2 : 1, dash: mark.own ? 'solid' : 'dot'},
     }));
     layout.annotations = marks.map(mark => ({
-      x: Math.log10(mark.bpm), y: mark.own ? 1.16 : 1, yref: 'paper', yanchor: 'bottom', showarrow: false,
+      x: Math.log10(mark.bpm), xanchor: mark.own && mark.bpm > 120 ? 'right' : mark.own && mark.bpm < 60 ? 'left' : 'center',
+      y: mark.own ? 1.16 : 1, yref: 'paper', yanchor: 'bottom', showarrow: false,
       text: mark.own ? `${shown(mark.bpm)}, your choice` : shown(mark.bpm), font: {size: 12, color: mark.own ? ink.warm : ink.text},
     }));
     if (this.own) layout.margin.t += 18;

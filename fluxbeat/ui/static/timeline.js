@@ -26,7 +26,7 @@ export function timeline(host) {
     if (view.key !== key) resetView();
     key = view.key;
     setText(title, view.file);
-    setText(subtitle, [clock(Math.round(view.duration_s)), view.tempo, `heard by ${view.model}`].filter(Boolean).join('  ·  '));
+    setText(subtitle, [clock(view.duration_s), view.tempo, `heard by ${view.model}`].filter(Boolean).join('  ·  '));
     notes.replaceChildren(...view.notes.map(note => make('li', '', null, note)));
     legend(view.genres);
     chart.draw(view.figure, view.duration_s, view.file);
