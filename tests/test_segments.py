@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fluxbeat.analysis.segments import find_segments
+from fluxbeat.analysis.segments import find_segments, sharpen
 
 LABELS = ("ambient", "jazz", "metal")
 THRESHOLDS = np.array([0.4, 0.4, 0.4])
@@ -62,6 +62,19 @@ def test_segments_fill_the_track_without_gaps():
     for before, after in zip(found, found[1:], strict=False):
         assert before.end_s == after.start_s
         assert before.labels != after.labels
+
+
+def test_a_border_moves_to_where_the_sound_changes():
+    from fluxbeat.analysis import Segment
+
+    rng = np.random.default_rng(0)
+    sound = rng.normal(0, 1, (80, 21 * 100)).astype(np.float32)
+    sound[:40, 21 * 50 :] += 1.0
+    rough = (Segment(0.0, 53.5, ("jazz",)), Segment(53.5, 100.0, ("metal",)))
+    before, after = sharpen(rough, sound, 21.0, 5.0)
+    assert before.end_s == after.start_s == pytest.approx(50.0, abs=0.2)
+    assert (before.start_s, after.end_s) == (0.0, 100.0)
+    assert (before.labels, after.labels) == (("jazz",), ("metal",))
 
 
 def test_nothing_sure_is_a_segment_without_labels():

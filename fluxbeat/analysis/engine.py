@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from fluxbeat.analysis.result import Envelope, Genre, Timeline, TrackAnalysis
-from fluxbeat.analysis.segments import find_segments
+from fluxbeat.analysis.segments import find_segments, sharpen
 from fluxbeat.analysis.tempo import find_tempo
 from fluxbeat.analysis.windows import slide
 from fluxbeat.audio import AudioSource, AudioStream, open_audio
@@ -145,7 +145,8 @@ def analyze_track(
     if tempo.bpm is None and audible.any():
         warnings.append("no steady beat: no tempo given")
     timeline = Timeline(config.window_s, hop_s, windows.start_s, config.labels, probability, bpm)
-    segments = find_segments(timeline.centre_s, probability, network.thresholds, config.labels, track.duration_s)
+    coarse = find_segments(timeline.centre_s, probability, network.thresholds, config.labels, track.duration_s)
+    segments = sharpen(coarse, track.log_mel, config.features.frame_rate_hz, config.window_s / 2 + hop_s)
     return TrackAnalysis(
         file=track.file,
         duration_s=track.duration_s,

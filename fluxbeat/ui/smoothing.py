@@ -35,6 +35,9 @@ def fine_curves(centre_s: np.ndarray, values: np.ndarray, duration_s: float) -> 
     at, heights = centre_s[keep], values[keep]
     if len(at) < 2:
         return time_s, np.repeat(heights[:1], points, axis=0)
-    easing = max(EASING_WINDOWS, len(at) / points / 2)
-    heights = gaussian_filter1d(heights, easing, axis=0, mode="nearest")
-    return time_s, PchipInterpolator(at, heights, axis=0)(np.clip(time_s, at[0], at[-1]))
+    windows_per_point = len(at) / points
+    if windows_per_point > 1:
+        heights = gaussian_filter1d(heights, windows_per_point / 2, axis=0, mode="nearest")
+    fine = PchipInterpolator(at, heights, axis=0)(np.clip(time_s, at[0], at[-1]))
+    hop_points = float(np.median(np.diff(at))) / (time_s[1] - time_s[0])
+    return time_s, gaussian_filter1d(fine, EASING_WINDOWS * hop_points, axis=0, mode="nearest")
