@@ -75,7 +75,7 @@ def sharpen(
         How far a border may move, and how much sound on either side is compared.
     """
     borders_s = []
-    for before, after in zip(segments, segments[1:], strict=False):
+    for before, after in itertools.pairwise(segments):
         # at most half-way into a neighbour, so that borders keep their order
         shorter_s = min(before.end_s - before.start_s, after.end_s - after.start_s)
         borders_s.append(_loudest_change(before.end_s, log_mel, frame_rate_hz, min(reach_s, shorter_s / 2)))
