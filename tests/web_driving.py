@@ -20,7 +20,7 @@ EXAMPLES = ROOT / "fluxbeat" / "ui" / "examples"
 TECHNO = EXAMPLES / "techno_george_ellinas_pulse.mp3"
 CHANGE = EXAMPLES / "change_obsidian_shell_megtort_alom.mp3"
 READY = "FluxBeat is at "
-START_S = 180
+START_S = 300
 ANSWER_MS = 60_000
 
 

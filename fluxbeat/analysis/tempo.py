@@ -11,6 +11,8 @@ from fluxbeat.models import TempoGrid
 
 TOLERANCE = 0.04
 """Tempi closer than this count as the same, as in the usual Accuracy1."""
+RELATIVES = (1.0, 2.0, 1 / 2, 3.0, 1 / 3)
+"""Tempi that a listener can take for each other."""
 CANDIDATES = 4
 LEAST_PROBABILITY = 0.03
 SMOOTHING_WINDOWS = 4.0
@@ -34,7 +36,7 @@ def find_tempo(
         Windows that hold music.
     grid : TempoGrid
     threshold : float
-        Probability that the best candidate needs, in the track or in a window, to count as a beat.
+        `pulse` that a distribution needs, of the track or around a window, for its tempo to count.
 
     Returns
     -------
@@ -50,23 +52,42 @@ def find_tempo(
     whole = windows[audible].mean(axis=0)
     candidates = _candidates(whole, grid)
     confidence = candidates[0].probability if candidates else 0.0
-    beat = confidence >= threshold
+    beat = bool(candidates) and pulse(whole, grid) >= threshold
     tempo = Tempo(candidates[0].bpm if beat else None, confidence, candidates, grid.bpm, whole)
     curve = np.full(len(windows), np.nan)
     if beat:
         # neighbours share most of their music, and tempo rarely jumps an octave: read each window with its context
         context = gaussian_filter1d(windows * audible[:, None], SMOOTHING_WINDOWS, axis=0, mode="nearest")
         for index in np.flatnonzero(audible):
-            local = _candidates(context[index] / max(context[index].sum(), 1e-12), grid)
-            if local and local[0].probability >= threshold:
+            around = context[index] / max(context[index].sum(), 1e-12)
+            local = _candidates(around, grid)
+            if local and pulse(around, grid) >= threshold:
                 curve[index] = local[0].bpm
     return tempo, curve
 
 
+def pulse(distribution: np.ndarray, grid: TempoGrid) -> float:
+    """How much a distribution speaks for one beat: probability within 4 % of its best tempo and of that tempo's
+    double, half, triple and third. Music that could be 86 or 172 BPM has a beat; hiss that could be anything has none.
+    """
+    mass = _mass(distribution, grid)
+    best = int(mass.argmax())
+    places = {round(best + np.log2(factor) * grid.bins_per_octave) for factor in RELATIVES}
+    return float(min(1.0, sum(mass[place] for place in places if 0 <= place < grid.bins)))
+
+
+def _reach(grid: TempoGrid) -> int:
+    return int(np.ceil(np.log2(1 + TOLERANCE) * grid.bins_per_octave))
+
+
+def _mass(distribution: np.ndarray, grid: TempoGrid) -> np.ndarray:
+    """Probability within 4 % of each class."""
+    return np.convolve(distribution, np.ones(2 * _reach(grid) + 1), mode="same")
+
+
 def _candidates(distribution: np.ndarray, grid: TempoGrid) -> tuple[TempoCandidate, ...]:
     """Peaks of a distribution, most probable first: probability within 4 %, tempo at the peak's centre of mass."""
-    reach = int(np.ceil(np.log2(1 + TOLERANCE) * grid.bins_per_octave))
-    mass = np.convolve(distribution, np.ones(2 * reach + 1), mode="same")
+    reach, mass = _reach(grid), _mass(distribution, grid)
     smooth = gaussian_filter1d(distribution, 1.0, mode="constant")
     peaks, _ = find_peaks(np.concatenate([[0.0], smooth, [0.0]]), distance=reach)
     found = []

@@ -86,7 +86,7 @@ class ModelConfig:
     tempo_grid : TempoGrid
         The tempo classes.
     tempo_threshold : float
-        Probability from which the best tempo counts as a beat that is there.
+        `fluxbeat.analysis.tempo.pulse` from which a tempo counts as a beat that is there.
     features : FeatureConfig
         The spectrogram the model was trained on.
     window_s : float

@@ -18,6 +18,8 @@ from torch import Tensor, nn
 
 HARMONICS = (0.5, 1.0, 2.0, 3.0, 4.0)
 LAG_MULTIPLES = (0.5, 1.0, 2.0, 3.0, 4.0)
+SILENT_ENERGY = 0.5
+"""Novelty curves weaker than this are not blown up to full strength: a drone's ripple is no beat. Music has 1 to 50."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class TempoHead(nn.Module):
         """Fourier and autocorrelation strength at each class and at its multiples: (batch, features, bins)."""
         wave, window, lags = self._basis(novelty.shape[-1], novelty.device)
         centred = novelty - novelty.mean(-1, keepdim=True)
-        energy = centred.square().sum(-1, keepdim=True) + 1e-4  # (batch, channels, 1)
+        energy = centred.square().sum(-1, keepdim=True) + SILENT_ENERGY  # (batch, channels, 1)
         spectrum = (centred * window) @ wave  # (batch, channels, 2 * harmonics * bins)
         cosine, sine = spectrum.chunk(2, dim=-1)
         fourier = torch.sqrt(cosine.square() + sine.square() + 1e-8) / torch.sqrt(energy)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from fluxbeat.analysis import Envelope, Track, analyze_track
+from fluxbeat.analysis.tempo import pulse
 from fluxbeat.features import LogMel
 from fluxbeat.models import Calibration, GenreTempoModel
 from fluxbeat.training.evaluate import Answer
@@ -15,7 +16,8 @@ from fluxbeat.training.synthetic import beatless
 from fluxbeat.zoo import ModelInfo, ZooModel
 
 THRESHOLD_RANGE = (0.15, 0.6)
-BEATLESS_CASES = 40
+BEATLESS_CASES = 60
+THRESHOLD_MARGIN = 1.08
 
 
 def fit_calibration(logits: np.ndarray, targets: np.ndarray) -> Calibration:
@@ -63,18 +65,18 @@ def fit_thresholds(probability: np.ndarray, targets: np.ndarray) -> tuple[float,
 
 
 def fit_tempo_threshold(model: GenreTempoModel, seed: int = 1000) -> float:
-    """The confidence that only one beatless sound in twenty reaches, on drones, noise and babble drawn afresh."""
+    """A little more than the strongest pulse heard in beatless sounds: drones, noise and babble, drawn afresh."""
     features = model.config.features
     front_end, rng = LogMel(features), np.random.default_rng(seed)
     zoo_model = ZooModel(ModelInfo("candidate", "", ""), model)
-    confidences = []
+    pulses = []
     for number in range(BEATLESS_CASES):
         samples = beatless(20.0, rng, features.sample_rate_hz)
         log_mel = front_end(samples)
         nothing = Envelope(np.zeros(1, np.float32), 20.0)
         track = Track(f"beatless {number}", 20.0, features, log_mel, np.ones(log_mel.shape[1], bool), nothing, ())
-        confidences.append(analyze_track(track, zoo_model).tempo.confidence)
-    return round(float(np.quantile(confidences, 0.95)), 4)
+        pulses.append(pulse(analyze_track(track, zoo_model).tempo.distribution, model.config.tempo_grid))
+    return round(THRESHOLD_MARGIN * max(pulses), 4)
 
 
 def calibrate(model: GenreTempoModel, unseen: list[tuple[GenreTempoModel, list[Answer]]]) -> None:

@@ -247,19 +247,19 @@ def _session(request: gr.Request) -> str:
 def _offer_api(names: Sequence[str]) -> None:
     """`/analyze` for programs: the JSON that every other door of FluxBeat gives as well."""
     first = DEFAULT_MODEL if DEFAULT_MODEL in names else names[0]
-    file = gr.File(label="Audio file", visible=False)
-    model = gr.Dropdown(list(names), value=first, label="Model", visible=False)
+    source = gr.File(label="Audio file", visible=False)
+    choice = gr.Dropdown(list(names), value=first, label="Model", visible=False)
     answer = gr.JSON(label="Analysis", visible=False)
 
-    def analyze_file(path: str | None, model_name: str) -> dict[str, Any]:
-        if not path:
-            raise gr.Error("give an audio file")
+    def analyze_file(file: str | None, model: str) -> dict[str, Any]:
+        if not file:
+            raise gr.Error("give an audio file", print_exception=False)
         try:
-            return analyze(path, model_name).to_dict()
+            return analyze(file, model).to_dict()
         except FluxBeatError as error:
-            raise gr.Error(str(error)) from error
+            raise gr.Error(str(error), print_exception=False) from error
 
     gr.Button(visible=False).click(
-        analyze_file, [file, model], answer,
+        analyze_file, [source, choice], answer,
         api_name="analyze", concurrency_id="analysis", concurrency_limit=ANALYSES_AT_ONCE,
     )  # fmt: skip

@@ -24,7 +24,7 @@ START_MS = 24 * 3600 * 1000
 """Time 0 on the axis, as `chart.js` has it too: the second day, as Plotly reads numbers of four digits as years."""
 CLOCK = "%-M:%S"
 LONG_CLOCK = "%-H:%M:%S"
-HOVER_LABELS = 6
+HOVER_LABELS, HOVER_AT_LEAST = 6, 3
 HOVER_LEAST = 0.15
 SEGMENT_LABELS = 2
 MOST_CURVE_POINTS = 1500
@@ -144,8 +144,9 @@ def _add_river(
     time_s, fine = fine_curves(timeline.centre_s, timeline.probability, analysis.duration_s)
     rise = rise or river_rise([analysis])
     ground = (rise - fine.sum(axis=1)).clip(0.0) / 2
-    told = sorted(timeline.labels, key=lambda label: -float(timeline.probability[:, column[label]].max()))
-    told = [label for label in told[:HOVER_LABELS] if timeline.probability[:, column[label]].max() >= HOVER_LEAST]
+    most = {label: float(timeline.probability[:, column[label]].max()) for label in timeline.labels}
+    ranked = sorted(timeline.labels, key=lambda label: -most[label])[:HOVER_LABELS]
+    told = [label for rank, label in enumerate(ranked) if rank < HOVER_AT_LEAST or most[label] >= HOVER_LEAST]
     shared: dict[str, Any] = {"x": _moments(time_s), "stackgroup": "river", "mode": "lines", "yaxis": axis}
     figure.add_scatter(
         y=_rounded(ground),
