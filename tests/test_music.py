@@ -170,3 +170,12 @@ def test_three_hours_stay_under_a_gigabyte_and_a_half(tmp_path):
     duration_s, peak_bytes = map(float, result.stdout.split())
     assert duration_s == pytest.approx(3 * 3600, rel=0.01)
     assert peak_bytes < 1.5e9
+
+
+def test_a_song_that_turns_from_metal_to_calm_is_two_segments():
+    """The example that changes by itself at about 15 s."""
+    segments = fluxbeat.analyze(example("change")).segments
+    assert len(segments) == 2
+    assert segments[0].end_s == pytest.approx(15.0, abs=3.0)
+    assert "metal" in segments[0].labels
+    assert "classical" in segments[1].labels

@@ -10,7 +10,7 @@ import ruptures
 from fluxbeat.analysis.result import Segment
 
 SHORTEST_S = 8.0
-PENALTY_S = 6.0
+PENALTY_S = 4.0
 """A border must explain as much as this many seconds of a complete change from one genre to another."""
 
 
