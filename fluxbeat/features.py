@@ -7,6 +7,7 @@ SciPy 2015); a golden test holds the two together.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
@@ -21,6 +22,7 @@ check_torch_pair()
 import torchaudio  # noqa: E402  (only after the pair was checked)
 
 ACTIVE_RANGE_DB = 60.0
+FIRST_FRAMES = 8192
 STD_FLOOR_DB = 3.0
 
 
@@ -139,18 +141,17 @@ class LogMel(torch.nn.Module):
         """
         n_fft, hop = self.config.n_fft, self.config.hop_samples
         rest = np.zeros(n_fft // 2, np.float32)
-        pieces = []
-        for block in blocks:
+        found, n_found = np.empty((FIRST_FRAMES, self.config.n_mels), np.float32), 0
+        for block in itertools.chain(blocks, [np.zeros(n_fft // 2, np.float32)]):
             rest = np.concatenate([rest, block])
             ready = (len(rest) - n_fft) // hop + 1
             if ready > 0:
-                pieces.append(self._frames(rest, ready))
-                rest = rest[ready * hop :]
-        rest = np.concatenate([rest, np.zeros(n_fft // 2, np.float32)])
-        ready = (len(rest) - n_fft) // hop + 1
-        if ready > 0:
-            pieces.append(self._frames(rest, ready))
-        return np.concatenate(pieces, axis=1)
+                if n_found + ready > len(found):
+                    # one growing array: thousands of small pieces would pin the memory between them
+                    found = np.resize(found, (max(2 * len(found), n_found + ready), self.config.n_mels))
+                found[n_found : n_found + ready] = self._frames(rest, ready).T
+                n_found, rest = n_found + ready, rest[ready * hop :]
+        return np.ascontiguousarray(found[:n_found].T)
 
     def forward(self, samples: np.ndarray) -> np.ndarray:
         """Mono float32 samples, shape (samples,), to the normalised log-mel (mels, frames) that the models take."""
@@ -193,13 +194,19 @@ class LogMel(torch.nn.Module):
         count = _moving_sum(active.astype(np.float64), half)
         # a stretch with no music at all takes the statistics of the whole track
         fallback = count < 1
-        mean = _moving_sum(mel_db.mean(axis=0, dtype=np.float64) * active, half) / np.maximum(count, 1)
-        square = _moving_sum((mel_db.astype(np.float64) ** 2).mean(axis=0) * active, half) / np.maximum(count, 1)
+        # band by band, and in place at the end: hours of music fit in memory once, not four times
+        frame_mean, frame_square = np.zeros(mel_db.shape[1]), np.zeros(mel_db.shape[1])
+        for band in mel_db:
+            frame_mean += band / len(mel_db)
+            frame_square += np.square(band, dtype=np.float64) / len(mel_db)
+        mean = _moving_sum(frame_mean * active, half) / np.maximum(count, 1)
+        square = _moving_sum(frame_square * active, half) / np.maximum(count, 1)
         if fallback.any():
-            music = mel_db[:, active].astype(np.float64)
-            mean[fallback], square[fallback] = music.mean(), (music**2).mean()
+            mean[fallback], square[fallback] = frame_mean[active].mean(), frame_square[active].mean()
         std = np.sqrt(np.maximum(square - mean**2, STD_FLOOR_DB**2))
-        return ((mel_db - mean) / std).astype(np.float32)
+        mel_db -= mean.astype(np.float32)
+        mel_db /= std.astype(np.float32)
+        return mel_db
 
 
 def _moving_sum(values: np.ndarray, half: int) -> np.ndarray:
