@@ -82,7 +82,7 @@ def _trained(recipe: Recipe, data_root: Path, work: Path, held_out_fold: int, pr
 
 def _metrics(report: dict[str, Any], seed: int) -> tuple[dict[str, Any], ...]:
     """The report as the flat list that config.json holds: measure, value, n, split, seed, date."""
-    today = datetime.datetime.now(tz=datetime.timezone.utc).date().isoformat()
+    today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
     rows = []
     for split, values in report.items():
         flat = {"accuracy": values.get("accuracy"), "top3": values.get("top3")}
