@@ -110,7 +110,7 @@ def blend(log_mel: Tensor, targets: Tensor, known: Tensor, alpha: float) -> tupl
     """
     if alpha <= 0:
         return log_mel, targets, known
-    share = torch.from_numpy(np.random.default_rng(_torch_seed()).beta(alpha, alpha, len(log_mel)).astype(np.float32))
+    share = torch.from_numpy(generator_from_torch().beta(alpha, alpha, len(log_mel)).astype(np.float32))
     share = torch.maximum(share, 1 - share).to(log_mel.device)
     other = torch.randperm(len(log_mel), device=log_mel.device)
     wide, row = share[:, None, None], share[:, None]
@@ -134,5 +134,6 @@ def mask_stripes(log_mel: Tensor, largest: float) -> Tensor:
     return log_mel * kept
 
 
-def _torch_seed() -> int:
-    return int(torch.randint(2**62, ()).item())
+def generator_from_torch() -> np.random.Generator:
+    """A NumPy generator that torch's seed decides, as Lightning's seed decides that one."""
+    return np.random.default_rng(int(torch.randint(2**62, ()).item()))

@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from fluxbeat.analysis import Envelope, Track, analyze_track
+from fluxbeat.analysis import analyze_track
 from fluxbeat.analysis.tempo import pulse
 from fluxbeat.features import LogMel
 from fluxbeat.models import Calibration, GenreTempoModel
-from fluxbeat.training.evaluate import Answer
+from fluxbeat.training.evaluate import Answer, track_of
+from fluxbeat.training.items import Item
 from fluxbeat.training.synthetic import beatless
 from fluxbeat.zoo import ModelInfo, ZooModel
 
@@ -71,10 +72,8 @@ def fit_tempo_threshold(model: GenreTempoModel, seed: int = 1000) -> float:
     zoo_model = ZooModel(ModelInfo("candidate", "", ""), model)
     pulses = []
     for number in range(BEATLESS_CASES):
-        samples = beatless(20.0, rng, features.sample_rate_hz)
-        log_mel = front_end(samples)
-        nothing = Envelope(np.zeros(1, np.float32), 20.0)
-        track = Track(f"beatless {number}", 20.0, features, log_mel, np.ones(log_mel.shape[1], bool), nothing, ())
+        log_mel = front_end(beatless(20.0, rng, features.sample_rate_hz))
+        track = track_of(Item(f"beatless {number}", log_mel, labels=None, tempo_bpm=None), features)
         pulses.append(pulse(analyze_track(track, zoo_model).tempo.distribution, model.config.tempo_grid))
     return round(THRESHOLD_MARGIN * max(pulses), 4)
 

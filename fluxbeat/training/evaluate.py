@@ -45,7 +45,7 @@ def picture_cases(stem: str | Path, features: FeatureConfig, fold: int = 0) -> I
     """The clips of a picture archive; of one fold only where `fold` is given."""
     for item in read_archive(stem, features):
         if not fold or item.fold == fold:
-            yield Case(_track_of(item, features), item.labels, item.tempo_bpm)
+            yield Case(track_of(item, features), item.labels, item.tempo_bpm)
 
 
 def recording_cases(recordings: Iterable[Recording], features: FeatureConfig) -> Iterator[Case]:
@@ -68,7 +68,8 @@ def archive_recording_cases(
     return recording_cases(chosen, features)
 
 
-def _track_of(item: Item, features: FeatureConfig) -> Track:
+def track_of(item: Item, features: FeatureConfig) -> Track:
+    """An item, of which there is only a spectrogram, as the engine takes a recording."""
     frames = item.log_mel.shape[1]
     duration_s = frames / features.frame_rate_hz
     nothing = Envelope(np.zeros(1, np.float32), duration_s)

@@ -13,7 +13,15 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import Dataset
 
 from fluxbeat.models import GenreTempoModel, ModelConfig, build_model
-from fluxbeat.training.augment import blend, colour, crop_and_stretch, mask_stripes, mix, shift_pitch
+from fluxbeat.training.augment import (
+    blend,
+    colour,
+    crop_and_stretch,
+    generator_from_torch,
+    mask_stripes,
+    mix,
+    shift_pitch,
+)
 from fluxbeat.training.items import Item, label_targets
 from fluxbeat.training.losses import genre_loss, tempo_loss, tempo_targets
 from fluxbeat.training.recipe import Recipe
@@ -41,7 +49,7 @@ class WindowDataset(Dataset[Windows]):
 
     def __getitem__(self, index: int) -> Windows:
         augment = self.recipe.augment
-        rng = np.random.default_rng(int(torch.randint(2**62, ()).item()))
+        rng = generator_from_torch()
         item = self.items[index]
         window, rate = self._window(item, rng)
         targets = self.targets[index]
