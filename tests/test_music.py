@@ -69,6 +69,13 @@ def test_short_sound_is_padded_and_says_so():
     assert analysis.duration_s == pytest.approx(3.0)
 
 
+def test_a_beep_has_no_tempo():
+    t = np.arange(int(0.2 * RATE_HZ)) / RATE_HZ
+    analysis = fluxbeat.analyze((0.3 * np.sin(2 * np.pi * 440 * t).astype(np.float32), RATE_HZ))
+    assert analysis.tempo.bpm is None
+    assert any("no steady beat" in warning for warning in analysis.warnings)
+
+
 @pytest.mark.parametrize("song", ["metal", "techno", "classical"])
 def test_a_song_is_the_same_as_mp3_flac_and_m4a(song, tmp_path):
     source = example(song)

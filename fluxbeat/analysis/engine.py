@@ -22,6 +22,7 @@ DEFAULT_MODEL = "crnn"
 DEFAULT_HOP_S = 1.0
 ENVELOPE_STEPS = 2000
 LEAST_AUDIBLE_SHARE = 0.02
+SHORTEST_TEMPO_S = 2.0
 
 Progress = Callable[[float, str], None]
 """Called with the finished share (0..1) and what is being done. What it raises ends the work: raise
@@ -141,7 +142,9 @@ def analyze_track(
         Genre(label, float(value), bool(value >= threshold))
         for label, value, threshold in zip(config.labels, whole, config.thresholds, strict=True)
     ]
-    tempo, bpm = find_tempo(windows.tempo_logits, audible, config.tempo_grid, config.tempo_threshold)
+    # less than two slow beats: what would be heard is the repetition that fills the window
+    beats_fit = audible & (track.duration_s >= SHORTEST_TEMPO_S)
+    tempo, bpm = find_tempo(windows.tempo_logits, beats_fit, config.tempo_grid, config.tempo_threshold)
     if tempo.bpm is None and audible.any():
         warnings.append("no steady beat: no tempo given")
     timeline = Timeline(config.window_s, hop_s, windows.start_s, config.labels, probability, bpm)
