@@ -29,7 +29,15 @@ class Item:
     fold : int
         1 or 2 where the source has folds, else 0.
     source : str
-        Kind of source: 'picture', 'recording' or 'synthetic'.
+        Kind of source: 'picture', 'recording', 'free', 'groove' or 'synthetic'.
+    known : tuple of str or None
+        Labels that the source speaks about; None where it speaks about all.
+    picture : float32 array, shape (mels, frames), or None
+        The same music as a picture of its spectrogram would show it: a second view of it.
+    teacher : float32 array, shape (segments, answers), or None
+        What another model hears in segments of the clip.
+    teacher_start_s : float32 array, shape (segments,), or None
+        Where those segments start.
     """
 
     item_id: str
@@ -40,26 +48,30 @@ class Item:
     fold: int = 0
     source: str = "recording"
     has_beat: bool = True
+    known: tuple[str, ...] | None = None
+    picture: np.ndarray | None = None
+    teacher: np.ndarray | None = None
+    teacher_start_s: np.ndarray | None = None
 
 
 def label_targets(items: Sequence[Item], labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Multi-hot targets and mask, float32, both of shape (items, labels); the mask is 0 where nothing is known.
 
-    A kind of source teaches genre only if it shows every genre: from recordings without a single blues a model
-    learns that a recording is never blues.
+    A kind of source teaches a label only if it shows music with it and music without it: from recordings without a
+    single blues a model learns that a recording is never blues.
     """
-    shown: dict[str, set[str]] = {}
-    for item in items:
-        shown.setdefault(item.source, set()).update(item.labels or ())
-    complete = {source for source, found in shown.items() if found >= set(labels)}
     targets = np.zeros((len(items), len(labels)), np.float32)
     mask = np.zeros_like(targets)
-    column = {label: index for index, label in enumerate(labels)}
+    sources = np.array([item.source for item in items])
     for row, item in enumerate(items):
-        if item.labels is None or item.source not in complete:
+        if item.labels is None:
             continue
-        mask[row] = 1.0
-        for label in item.labels:
-            if label in column:
-                targets[row, column[label]] = 1.0
-    return targets, mask
+        for column, label in enumerate(labels):
+            mask[row, column] = float(item.known is None or label in item.known)
+            targets[row, column] = float(label in item.labels)
+    for source in set(sources.tolist()):
+        rows = sources == source
+        present = (targets[rows] * mask[rows]).any(axis=0)
+        absent = ((1 - targets[rows]) * mask[rows]).any(axis=0)
+        mask[rows] *= present & absent
+    return targets * mask, mask

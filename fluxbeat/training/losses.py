@@ -16,6 +16,11 @@ def genre_loss(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     return (loss * mask).sum() / mask.sum().clamp(min=1.0)
 
 
+def teacher_loss(answers: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+    """Mean squared difference where the teacher was asked; all shapes (batch, answers); scalar."""
+    return ((answers - targets).square() * mask).sum() / mask.sum().clamp(min=1.0)
+
+
 def tempo_targets(tempo_bpm: np.ndarray, has_beat: np.ndarray, grid: TempoGrid, width_bins: float = 1.2) -> np.ndarray:
     """Soft targets over the tempo classes.
 

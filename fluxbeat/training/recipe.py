@@ -13,6 +13,7 @@ from fluxbeat.errors import FluxBeatError
 from fluxbeat.features import FeatureConfig
 from fluxbeat.models import TempoGrid
 from fluxbeat.training.augment import AugmentConfig
+from fluxbeat.training.views import SimclrConfig
 
 T = TypeVar("T")
 
@@ -31,12 +32,18 @@ class DataConfig:
         CSV of further recordings, or empty.
     synthetic : int
         Number of drawn rhythms.
+    corpus : str
+        Folder that `fluxbeat corpus` built, or empty.
+    corpus_share : float
+        Windows of the corpus beside each window of the other music.
     """
 
     gtzan_archive: str = ""
     gtzan_recordings: str = ""
     recordings: str = ""
     synthetic: int = 0
+    corpus: str = ""
+    corpus_share: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -49,14 +56,18 @@ class Recipe:
         'cnn', 'crnn' or 'vit'.
     labels : tuple of str
         Genres, in order.
+    simclr : SimclrConfig
+        Only for pretraining without labels.
     window_s : float
         Length of one window.
     epochs, batch_size : int
         An epoch draws one window from every item.
     learning_rate, weight_decay : float
         AdamW, one-cycle schedule.
-    tempo_weight : float
-        Weight of the tempo loss beside the genre loss.
+    tempo_weight, teacher_weight : float
+        Weights of the tempo loss and of the teacher's beside the genre loss.
+    pretrain_epochs : int
+        Epochs over the corpus alone before everything else; no test of the other music depends on them.
     ema_decay : float
         The shipped weights are a moving average with this decay per step.
     seed : int
@@ -69,6 +80,7 @@ class Recipe:
     features: FeatureConfig = field(default_factory=FeatureConfig)
     tempo_grid: TempoGrid = field(default_factory=TempoGrid)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    simclr: SimclrConfig = field(default_factory=SimclrConfig)
     architecture: dict[str, Any] = field(default_factory=dict)
     window_s: float = 8.0
     epochs: int = 40
@@ -76,6 +88,8 @@ class Recipe:
     learning_rate: float = 2.5e-3
     weight_decay: float = 0.05
     tempo_weight: float = 0.3
+    teacher_weight: float = 1.0
+    pretrain_epochs: int = 0
     ema_decay: float = 0.98
     seed: int = 0
 
