@@ -99,28 +99,82 @@ def draw_comparison(analyses: Sequence[TrackAnalysis], apart: np.ndarray | None,
     return Group(table, *[Text(f"  note: {note}", "yellow") for note in notes])
 
 
+MEASURES = {
+    "accuracy": "genre accuracy",
+    "top3": "in first three",
+    "macro_average_precision": "average precision, mean of labels",
+    "macro_roc_auc": "ROC-AUC, mean of labels",
+    "calibration.ece": "calibration error",
+    "calibration.first_label_ece": "calibration error, first label",
+    "musicnn.own_macro": "average precision, MusiCNN's labels",
+    "musicnn.macro": "MusiCNN's on the same",
+    "musicnn.difference": "more than MusiCNN",
+    "tempo.accuracy1": "tempo Accuracy1",
+    "tempo.accuracy2": "tempo Accuracy2",
+    "pictures_of_the_recordings.accuracy": "genre accuracy, their pictures",
+    "gap": "pictures minus recordings",
+    "mixes.both_in_top3": "both genres of a mix in first three",
+    "splices.precision": "borders within 3 s, precision",
+    "splices.recall": "borders within 3 s, recall",
+    "splices.f1": "borders within 3 s, F1",
+}
+
+
 def draw_evaluation(report: dict[str, Any]) -> RenderableType:
-    """The numbers of `fluxbeat evaluate` with counts and intervals."""
-    table = Table("measure", "value", "tracks", "95 % interval")
-    for name, entry in (("genre accuracy", report.get("accuracy")), ("in first three", report.get("top3"))):
-        if entry:
-            _add_share(table, name, entry)
-    for who, name in (("tempo", "tempo"), ("librosa_tempo", "librosa's tempo")):
+    """The numbers of `fluxbeat evaluate` with what they were measured on, counts, intervals, and spread over seeds."""
+    runs = report.get("models", [report])
+    numbers = report.get("over_seeds", report)
+    title = f"{', '.join(run['model']['name'] for run in runs)}: {report['split']}"
+    table = Table("measure", "value", "n", "95 % interval", title=title, title_justify="left")
+    if len(runs) > 1:
+        table.add_column(f"sd over {len(runs)} seeds")
+    for path, name in MEASURES.items():
+        _add_measure(table, name, _at(numbers, path))
+    for peer in (key.removesuffix("_tempo") for key in numbers if key.endswith("_tempo")):
         for measure in ("accuracy1", "accuracy2"):
-            if who in report:
-                _add_share(table, f"{name} {measure.capitalize()}", report[who][measure])
+            name = f"{peer}'s tempo {measure.capitalize()}"
+            _add_measure(table, name, _at(numbers, f"{peer}_tempo.{measure}"))
     parts: list[RenderableType] = [table]
-    if "average_precision" in report:
-        per_label = Table("label", "average precision", "tracks with it")
-        for label, entry in report["average_precision"].items():
-            shown = f"{entry['value']:.3f}" if entry["positives"] else "-"
-            per_label.add_row(label, shown, str(entry["positives"]))
-        macro = report["macro_average_precision"]
-        per_label.add_row("mean", "-" if macro is None else f"{macro:.3f}", "")
-        parts.append(per_label)
+    if "average_precision" in numbers:
+        parts.append(_per_label(numbers))
+    if "calibration" in report and report["calibration"]["reliability"]:
+        reliability = Table("said", "was true", "answers", title="Calibration", title_justify="left")
+        for row in report["calibration"]["reliability"]:
+            reliability.add_row(f"{row['said']:.1%}", f"{row['true']:.1%}", str(row["n"]))
+        parts.append(reliability)
+    if "labels_the_model_lacks" in runs[0]:
+        parts.append(Text(f"not judged, for the model lacks them: {', '.join(runs[0]['labels_the_model_lacks'])}"))
     return Group(*parts)
 
 
-def _add_share(table: Table, name: str, entry: dict[str, Any]) -> None:
+def _per_label(numbers: dict[str, Any]) -> Table:
+    table = Table("label", "average precision", "95 % interval", "ROC-AUC", "tracks with it", "of")
+    peers = (_at(numbers, "musicnn.average_precision") or {}) if "musicnn" in numbers else {}
+    if peers:
+        table.add_column("MusiCNN's")
+    for label, entry in numbers["average_precision"].items():
+        shown = ["-", "-", "-"]
+        if entry["positives"] and entry["interval_95"]:
+            low, high = entry["interval_95"]
+            roc = numbers["roc_auc"][label]["value"]
+            shown = [f"{entry['value']:.3f}", f"{low:.3f} - {high:.3f}", "-" if roc is None else f"{roc:.3f}"]
+        row = [label, *shown, str(entry["positives"]), str(entry["n"])]
+        table.add_row(*row, *([f"{peers[label]['value']:.3f}" if label in peers else "-"] if peers else []))
+    return table
+
+
+def _at(numbers: dict[str, Any], path: str) -> dict[str, Any] | None:
+    """The entry at `outer.inner`, or None."""
+    found: Any = numbers
+    for key in path.split("."):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
+
+
+def _add_measure(table: Table, name: str, entry: dict[str, Any] | None) -> None:
+    if not entry or entry.get("value") is None:
+        return
     low, high = entry["interval_95"]
-    table.add_row(name, f"{entry['value']:.1%}", str(entry["n"]), f"{low:.1%} - {high:.1%}")
+    spread = entry.get("sd")
+    row = [name, f"{entry['value']:.1%}", str(entry["n"]), f"{low:.1%} - {high:.1%}"]
+    table.add_row(*row, *([f"{spread:.1%}"] if spread is not None else []))

@@ -22,8 +22,8 @@ from fluxbeat.features import FeatureConfig
 from fluxbeat.models.tempo import TempoGrid, TempoHead
 from fluxbeat.models.texture import Texture
 
-TEXTURE_SIZE = 64
-TEXTURE_SHARE = 0.85
+TEXTURE_SIZE = 192
+TEXTURE_SHARE = 0.9
 """Weight of the texture beside the network's own hearing, which on 630 clips overfits: unseen artists' accuracy rose
 from 0.37 (network alone) over 0.55 (share 0.7) to 0.57 (0.9), measured with CRNN on pictures, both folds."""
 
@@ -147,7 +147,7 @@ class GenreTempoModel(nn.Module):
         features = config.features
         self.texture = Texture(features.n_mels, features.frame_rate_hz, config.window_frames)
         self.texture_embedding = nn.Sequential(
-            nn.Dropout(0.2),
+            nn.Dropout(0.5),
             nn.Linear(self.texture.size, TEXTURE_SIZE),
             nn.BatchNorm1d(TEXTURE_SIZE),
             nn.ReLU(),

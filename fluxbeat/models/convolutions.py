@@ -22,7 +22,7 @@ class ConvolutionStack(nn.Module):
     channels : sequence of int
         Width of each layer.
     pools : sequence of (int, int)
-        Pooling of each layer in (bands, frames).
+        Of each layer: max pooling over bands, and stride over frames.
     n_mels : int
         Mel bands that come in.
     dropout : float
@@ -43,18 +43,18 @@ class ConvolutionStack(nn.Module):
         layers: list[nn.Module] = []
         self.register_buffer("smoothing", torch.tensor(SMOOTHING)[None, None, None], persistent=False)
         width, self.bands, self.time_stride, self.time_context = 1, n_mels, 1, len(SMOOTHING)
-        for channel, (pool_bands, pool_frames) in zip(channels, pools, strict=True):
+        for channel, (pool_bands, stride) in zip(channels, pools, strict=True):
             layers += [
-                nn.Conv2d(width, channel, 3, padding=(1, 0), bias=False),
+                nn.Conv2d(width, channel, 3, stride=(1, stride), padding=(1, 0), bias=False),
                 nn.BatchNorm2d(channel),
                 nn.ReLU(inplace=True),
             ]
-            if pool_bands * pool_frames > 1:
-                layers.append(nn.MaxPool2d((pool_bands, pool_frames)))
+            if pool_bands > 1:
+                layers.append(nn.MaxPool2d((pool_bands, 1)))
             layers.append(nn.Dropout2d(dropout))
             width, self.bands = channel, self.bands // pool_bands
-            self.time_context += (2 + pool_frames - 1) * self.time_stride
-            self.time_stride *= pool_frames
+            self.time_context += 2 * self.time_stride
+            self.time_stride *= stride
         self.layers = nn.Sequential(*layers)
         self.channels = width
 

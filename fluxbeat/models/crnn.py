@@ -19,7 +19,7 @@ class CRNN(GenreTempoModel):
     def __init__(
         self,
         config: ModelConfig,
-        channels: tuple[int, ...] = (16, 32, 64, 128, 192),
+        channels: tuple[int, ...] = (16, 32, 48, 96, 160),
         pools: tuple[tuple[int, int], ...] = ((2, 3), (2, 1), (2, 1), (2, 1), (1, 1)),
         frame_size: int = 256,
         lstm_size: int = 208,

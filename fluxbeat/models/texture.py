@@ -17,6 +17,8 @@ from torch import Tensor, nn
 MODULATION_EDGES_HZ = (0.4, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
 """What moves faster than the last edge is left out of every statistic: there is no rhythm up there, only noise."""
 CEPSTRA = 13
+LARGEST = 4.0
+"""No value counts for more than this many standard deviations: silence and clicks are outliers, not genres."""
 
 
 class Texture(nn.Module):
@@ -37,6 +39,7 @@ class Texture(nn.Module):
     slow: Tensor
     window: Tensor
     upper: Tensor
+    above: Tensor
 
     def __init__(self, n_mels: int, frame_rate_hz: float, frames: int):
         super().__init__()
@@ -52,9 +55,10 @@ class Texture(nn.Module):
             ("slow", (hz < edges[-1]).float()),
             ("window", torch.hann_window(frames)),
             ("upper", torch.triu_indices(CEPSTRA, CEPSTRA)),
+            ("above", torch.triu_indices(CEPSTRA, CEPSTRA, 1)),
         ):
             self.register_buffer(name, value, persistent=False)
-        self.size = n_mels * (4 + len(within)) + self.upper.shape[1] + 2 * CEPSTRA
+        self.size = n_mels * (4 + len(within)) + self.upper.shape[1] + self.above.shape[1] + 2 * CEPSTRA
         self.standardise = nn.BatchNorm1d(self.size, affine=False)
 
     def forward(self, log_mel: Tensor) -> Tensor:
@@ -68,7 +72,10 @@ class Texture(nn.Module):
         power = torch.fft.rfft(centred * self.window).abs().square() @ self.modulations  # (batch, mels, ranges)
         cepstra = self.cepstrum @ centred  # (batch, cepstra, frames)
         together = cepstra @ cepstra.transpose(1, 2) / centred.shape[-1]
-        moves = (cepstra[..., 1:] - cepstra[..., :-1]).square().mean(-1)
+        steps = cepstra[..., 1:] - cepstra[..., :-1]
+        moves = steps.square().mean(-1)
+        size = torch.sqrt(moves + 1e-6)  # (batch, cepstra)
+        alike = steps @ steps.transpose(1, 2) / steps.shape[-1] / (size[:, :, None] * size[:, None])
         parts = [
             mean[..., 0],
             deviation,
@@ -76,7 +83,8 @@ class Texture(nn.Module):
             change,
             torch.log(power + 1e-2).flatten(1),
             together[:, self.upper[0], self.upper[1]],
-            torch.sqrt(moves + 1e-6),
+            size,
+            alike[:, self.above[0], self.above[1]],
             torch.log(together.diagonal(dim1=1, dim2=2) + 1e-4),
         ]
-        return self.standardise(torch.cat(parts, 1))
+        return self.standardise(torch.cat(parts, 1)).clamp(-LARGEST, LARGEST)

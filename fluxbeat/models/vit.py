@@ -27,7 +27,7 @@ class AudioTransformer(GenreTempoModel):
     def __init__(
         self,
         config: ModelConfig,
-        stem_channels: tuple[int, ...] = (16, 32, 64),
+        stem_channels: tuple[int, ...] = (16, 32, 48),
         stem_pools: tuple[tuple[int, int], ...] = ((2, 3), (2, 1), (2, 1)),
         patch: tuple[int, int] = (5, 7),
         patch_stride: tuple[int, int] = (5, 4),

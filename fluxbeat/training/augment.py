@@ -58,6 +58,9 @@ def crop_and_stretch(
     rate : float
         How much faster the music goes: the tempo label times `rate` is the window's tempo.
     """
+    if octaves == 0 and log_mel.shape[1] >= frames:
+        start_frame = rng.integers(log_mel.shape[1] - frames + 1)
+        return log_mel[:, start_frame : start_frame + frames].astype(np.float32), 1.0
     longest = log_mel.shape[1] / frames
     rate = min(2.0 ** rng.uniform(-octaves, octaves), max(longest - 1e-3, 0.5))
     needed = rate * (frames - 1)

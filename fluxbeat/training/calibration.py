@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +14,8 @@ from fluxbeat.analysis.tempo import pulse
 from fluxbeat.features import LogMel
 from fluxbeat.models import Calibration, GenreTempoModel
 from fluxbeat.training.evaluate import Answer, track_of
+from fluxbeat.training.evaluation.answers import GenreScores
+from fluxbeat.training.evaluation.summary import calibration as calibration_measures
 from fluxbeat.training.items import Item
 from fluxbeat.training.synthetic import beatless
 from fluxbeat.zoo import ModelInfo, ZooModel
@@ -21,7 +25,35 @@ BEATLESS_CASES = 60
 THRESHOLD_MARGIN = 1.08
 
 
-def fit_calibration(logits: np.ndarray, targets: np.ndarray) -> Calibration:
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """What a model said of one track it did not see, and the truth.
+
+    Attributes
+    ----------
+    logits : float array, shape (windows, labels)
+        Without any calibration.
+    truth, known : bool array, shape (labels,)
+    """
+
+    logits: np.ndarray
+    truth: np.ndarray
+    known: np.ndarray
+
+
+def heard(judge: GenreTempoModel, answers: Sequence[Answer]) -> list[Heard]:
+    """A model's answers on labelled tracks, with its own calibration taken off again."""
+    labelled = [answer for answer in answers if answer.case.labels]
+    scores, calibration = GenreScores.of(labelled), judge.config.calibration
+    tracks = []
+    for answer, truth, known in zip(labelled, scores.truth, scores.known, strict=True):
+        probability = answer.analysis.timeline.probability.clip(1e-6, 1 - 1e-6)
+        logits = (np.log(probability / (1 - probability)) - calibration.bias) / calibration.scale
+        tracks.append(Heard(logits, truth, known))
+    return tracks
+
+
+def fit_calibration(logits: np.ndarray, targets: np.ndarray, known: np.ndarray | None = None) -> Calibration:
     """Scale and bias that make sigmoid(scale * logit + bias) a probability (Platt 1999).
 
     Parameters
@@ -30,9 +62,12 @@ def fit_calibration(logits: np.ndarray, targets: np.ndarray) -> Calibration:
         Of music the model did not see.
     targets : float array, shape (windows, labels)
         1 where the label is true, else 0.
+    known : bool array, shape (windows, labels), optional
+        Where the truth is known; everywhere by default.
     """
-    x = torch.from_numpy(logits.astype(np.float64)).flatten()
-    y = torch.from_numpy(targets.astype(np.float64)).flatten()
+    counted = np.ones(logits.shape, bool) if known is None else known
+    x = torch.from_numpy(logits[counted].astype(np.float64))
+    y = torch.from_numpy(targets[counted].astype(np.float64))
     values = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([values], max_iter=100, line_search_fn="strong_wolfe")
 
@@ -47,22 +82,46 @@ def fit_calibration(logits: np.ndarray, targets: np.ndarray) -> Calibration:
     return Calibration(round(max(scale, 0.05), 4), round(bias, 4))
 
 
-def fit_thresholds(probability: np.ndarray, targets: np.ndarray) -> tuple[float, ...]:
+def calibration_of(tracks: Sequence[Heard]) -> Calibration:
+    """`fit_calibration` over all windows of some tracks."""
+
+    def windows(values: np.ndarray, like: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(values, like.shape)
+
+    return fit_calibration(
+        np.concatenate([track.logits for track in tracks]),
+        np.concatenate([windows(track.truth, track.logits) for track in tracks]),
+        np.concatenate([windows(track.known, track.logits) for track in tracks]),
+    )
+
+
+def calibrated(tracks: Sequence[Heard], calibration: Calibration) -> np.ndarray:
+    """Probability of each label over each whole track, float (tracks, labels)."""
+    return np.stack(
+        [(1 / (1 + np.exp(-(t.logits * calibration.scale + calibration.bias)))).mean(axis=0) for t in tracks]
+    )
+
+
+def fit_thresholds(probability: np.ndarray, targets: np.ndarray, known: np.ndarray | None = None) -> tuple[float, ...]:
     """Threshold per label with the best F1, half-way drawn to the best common one: few tracks stand behind each.
 
-    Both arrays have the shape (tracks, labels).
+    All arrays have the shape (tracks, labels); `known` says where the truth is known, by default everywhere.
     """
     steps = np.linspace(*THRESHOLD_RANGE, 46)
+    counted = np.ones(probability.shape, bool) if known is None else known
 
-    def f1(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
-        said = scores[None] >= steps.reshape(-1, *[1] * scores.ndim)
-        axes = tuple(range(1, said.ndim))
-        hits = (said & (truth[None] > 0)).sum(axis=axes)
-        return 2 * hits / np.maximum(said.sum(axis=axes) + truth.sum(), 1)
+    def best(scores: np.ndarray, truth: np.ndarray) -> float:
+        said = scores[None] >= steps[:, None]
+        hits = (said & truth[None]).sum(axis=1)
+        f1 = 2 * hits / np.maximum(said.sum(axis=1) + truth.sum(), 1)
+        return float(steps[f1.argmax()])
 
-    common = steps[f1(probability, targets).argmax()]
-    own = [steps[f1(probability[:, k], targets[:, k]).argmax()] for k in range(probability.shape[1])]
-    return tuple(round(float(common + value) / 2, 3) for value in own)
+    common = best(probability[counted], targets[counted] > 0)
+    own = [
+        best(probability[rows, k], targets[rows, k] > 0) if (targets[rows, k] > 0).any() else common
+        for k, rows in enumerate(counted.T)
+    ]
+    return tuple(round((common + value) / 2, 3) for value in own)
 
 
 def fit_tempo_threshold(model: GenreTempoModel, seed: int = 1000) -> float:
@@ -88,27 +147,49 @@ def calibrate(model: GenreTempoModel, unseen: list[tuple[GenreTempoModel, list[A
     unseen : list of (model, answers)
         Models of the same recipe, each with its answers on music it did not see.
     """
-    labels = model.config.labels
-    window_logits, window_targets, track_rows = [], [], []
-    for judge, answers in unseen:
-        earlier = judge.config.calibration
-        for answer in answers:
-            if not answer.case.labels:
-                continue
-            target = np.array([label in answer.case.labels for label in labels], np.float64)
-            probability = answer.analysis.timeline.probability.clip(1e-6, 1 - 1e-6)
-            logits = (np.log(probability / (1 - probability)) - earlier.bias) / earlier.scale
-            window_logits.append(logits)
-            window_targets.append(np.broadcast_to(target, logits.shape))
-            track_rows.append((logits, target))
-    calibration = fit_calibration(np.concatenate(window_logits), np.concatenate(window_targets))
-    means = [
-        (1 / (1 + np.exp(-(logits * calibration.scale + calibration.bias)))).mean(axis=0) for logits, _ in track_rows
-    ]
-    thresholds = fit_thresholds(np.stack(means), np.stack([target for _, target in track_rows]))
+    tracks = [track for judge, answers in unseen for track in heard(judge, answers)]
+    calibration = calibration_of(tracks)
+    thresholds = fit_thresholds(
+        calibrated(tracks, calibration),
+        np.stack([track.truth for track in tracks]),
+        np.stack([track.known for track in tracks]),
+    )
     model.config = replace(
         model.config,
         calibration=calibration,
         thresholds=thresholds,
         tempo_threshold=fit_tempo_threshold(model),
+    )
+
+
+def crossed_calibration(unseen: Sequence[tuple[GenreTempoModel, list[Answer]]]) -> dict[str, Any]:
+    """How true the probabilities are on tracks that they were not calibrated on: each part by all other parts.
+
+    Parameters
+    ----------
+    unseen : sequence of (model, answers)
+        At least two: models of the same recipe, each with its answers on music it did not see.
+
+    Returns
+    -------
+    dict
+        As `fluxbeat.training.evaluation.summary.calibration` gives it.
+    """
+    parts = [
+        (heard(judge, answers), GenreScores.of([answer for answer in answers if answer.case.labels]))
+        for judge, answers in unseen
+    ]
+    probability = [
+        calibrated(tracks, calibration_of([t for other, _ in parts if other is not tracks for t in other]))
+        for tracks, _ in parts
+    ]
+    scores = [scores for _, scores in parts]
+    return calibration_measures(
+        GenreScores(
+            scores[0].labels,
+            np.concatenate(probability),
+            np.concatenate([one.truth for one in scores]),
+            np.concatenate([one.known for one in scores]),
+            tuple(artist for one in scores for artist in one.artists),
+        )
     )

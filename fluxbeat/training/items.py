@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+SOFT_WEIGHT = 0.5
+"""Of a label that only the teacher hears, beside 1 of a label that a person gave."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,11 @@ class Item:
     picture : float32 array, shape (mels, frames), or None
         The same music as a picture of its spectrogram would show it: a second view of it.
     teacher : float32 array, shape (segments, answers), or None
-        What another model hears in segments of the clip.
+        What another model hears in segments of the clip: logits of its tags, and its embedding.
     teacher_start_s : float32 array, shape (segments,), or None
         Where those segments start.
+    soft : mapping of str to float, or None
+        Probability of labels, as the teacher hears them: stands in where nobody said whether a label is present.
     """
 
     item_id: str
@@ -52,6 +57,7 @@ class Item:
     picture: np.ndarray | None = None
     teacher: np.ndarray | None = None
     teacher_start_s: np.ndarray | None = None
+    soft: Mapping[str, float] | None = None
 
 
 def label_targets(items: Sequence[Item], labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -74,4 +80,8 @@ def label_targets(items: Sequence[Item], labels: Sequence[str]) -> tuple[np.ndar
         present = (targets[rows] * mask[rows]).any(axis=0)
         absent = ((1 - targets[rows]) * mask[rows]).any(axis=0)
         mask[rows] *= present & absent
-    return targets * mask, mask
+    for row, item in enumerate(items):
+        for column, label in enumerate(labels):
+            if item.soft is not None and label in item.soft and not mask[row, column]:
+                targets[row, column], mask[row, column] = item.soft[label], SOFT_WEIGHT
+    return targets * (mask > 0), mask

@@ -34,6 +34,10 @@ class DataConfig:
         Number of drawn rhythms.
     corpus : str
         Folder that `fluxbeat corpus` built, or empty.
+    unlabelled : str
+        Folder of recordings of which nothing is known, or empty: the teacher says what is in them.
+    teacher : str
+        Folder with the teacher's weights, or empty. In a corpus its answers lie already.
     corpus_share : float
         Windows of the corpus beside each window of the other music.
     """
@@ -43,6 +47,8 @@ class DataConfig:
     recordings: str = ""
     synthetic: int = 0
     corpus: str = ""
+    unlabelled: str = ""
+    teacher: str = ""
     corpus_share: float = 0.5
 
 
@@ -70,6 +76,13 @@ class Recipe:
         Epochs over the corpus alone before everything else; no test of the other music depends on them.
     ema_decay : float
         The shipped weights are a moving average with this decay per step.
+    validation_share : float
+        Share of each genre's artists that is not learned from but asked after every epoch, 0 to 0.5; the weights of
+        the best epoch are shipped. 0: everything is learned from, and the last epoch is shipped.
+    patience_epochs : int
+        Stop when that many epochs in a row were no better than the best one; 0 never stops early.
+    freeze_norm : bool
+        Leave the batch norms' statistics as they are: for fine-tuning on little.
     seed : int
         Of everything random.
     """
@@ -91,7 +104,16 @@ class Recipe:
     teacher_weight: float = 1.0
     pretrain_epochs: int = 0
     ema_decay: float = 0.98
+    validation_share: float = 0.0
+    patience_epochs: int = 0
+    freeze_norm: bool = False
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.validation_share <= 0.5:
+            raise FluxBeatError(f"validation_share must be 0 to 0.5, got {self.validation_share}")
+        if self.patience_epochs and not self.validation_share:
+            raise FluxBeatError("patience_epochs needs a validation_share above 0: some artists to judge an epoch by")
 
 
 def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:

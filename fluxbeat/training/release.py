@@ -3,101 +3,207 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from fluxbeat.models import GenreTempoModel, load_checkpoint, save_checkpoint
-from fluxbeat.training.calibration import calibrate
+from fluxbeat.training.calibration import calibrate, crossed_calibration
 from fluxbeat.training.card import write_card
-from fluxbeat.training.evaluate import Answer, archive_recording_cases, ask, picture_cases, summarise
+from fluxbeat.training.evaluation.answers import Answer, ask
+from fluxbeat.training.evaluation.cases import (
+    archive_genres,
+    archive_recording_cases,
+    item_cases,
+    picture_cases,
+)
+from fluxbeat.training.evaluation.corpus_music import corpus_items, corpus_sounds
+from fluxbeat.training.evaluation.mixtures import mix_cases
+from fluxbeat.training.evaluation.peers import ask_peers
+from fluxbeat.training.evaluation.splices import splice_cases
+from fluxbeat.training.evaluation.summary import (
+    over_seeds,
+    paired_gap,
+    summarise,
+    summarise_borders,
+    summarise_mixes,
+)
+from fluxbeat.training.machine import ONE_PROCESS, Machine
+from fluxbeat.training.pictures import archive_recordings
 from fluxbeat.training.recipe import Recipe
-from fluxbeat.training.run import train
+from fluxbeat.training.run import is_finished, train
 from fluxbeat.zoo import load
 
 FOLDS = (1, 2)
+MIXES, SPLICES = 100, 40
+"""Made of the unseen recordings of each fold."""
+GTZAN = "GTZAN {}, artists apart"
 
 
-def release(recipe: Recipe, data_root: Path, work: Path, output: Path, progress: bool = True) -> dict[str, Any]:
-    """Make the checkpoint that is shipped, with the numbers of models that did not see what they are tested on.
+@dataclass(frozen=True)
+class Release:
+    """What a checkpoint is made of, and how it is judged.
 
-    Two models are trained on one fold each and asked about the other; a third is trained on both and gets its
-    calibration and its numbers from the two. What is finished in `work` is not done again.
-
-    Parameters
+    Attributes
     ----------
     recipe : Recipe
         Must name a picture archive with two folds.
     data_root : Path
         Folder that the recipe's paths start from.
     work : Path
-        Folder for the three runs.
+        Folder for the runs; what is finished there is not done again.
     output : Path
         Folder of the checkpoint.
+    seeds : int
+        How many seeds the two folds are trained with; the checkpoint is that of the first.
+    peers : tuple of str
+        Tempo estimators to ask as well.
+    machine : Machine
+        What to train on.
     progress : bool
         Whether to draw progress bars.
+    """
+
+    recipe: Recipe
+    data_root: Path
+    work: Path
+    output: Path
+    seeds: int = 1
+    peers: tuple[str, ...] = ("librosa",)
+    machine: Machine = ONE_PROCESS
+    progress: bool = True
+
+
+@dataclass(eq=False)
+class FoldAnswers:
+    """What the models of both folds said of the fold that they did not see."""
+
+    judged: list[tuple[GenreTempoModel, list[Answer]]] = field(default_factory=list)
+    pictures: list[Answer] = field(default_factory=list)
+    recordings: list[Answer] = field(default_factory=list)
+    mixes: list[Answer] = field(default_factory=list)
+    splices: list[Answer] = field(default_factory=list)
+
+
+def release(plan: Release) -> dict[str, Any]:
+    """Make the checkpoint that is shipped, with the numbers of models that did not see what they are tested on.
+
+    Two models are trained on one fold each and asked about the other; a third is trained on both and gets its
+    calibration and its numbers from the two. Of the corpus none of the three saw the packages set aside for tests.
 
     Returns
     -------
     dict
-        What `fluxbeat.training.evaluate.summarise` says of pictures and recordings.
+        By split, what `fluxbeat.training.evaluation.summary` says.
     """
-    judged: list[tuple[GenreTempoModel, list[Answer]]] = []
-    pictures: list[Answer] = []
-    recordings: list[Answer] = []
-    by_direction = {}
-    for fold in FOLDS:
-        folder = _trained(recipe, data_root, work, fold, progress)
-        judge = load(folder)
-        stem, features = data_root / recipe.data.gtzan_archive, recipe.features
-        on_pictures = ask(judge, picture_cases(stem, features, fold))
-        judged.append((judge.network, on_pictures))
-        pictures += on_pictures
-        by_direction[f"pictures, fold {3 - fold} -> {fold}"] = summarise(on_pictures)
-        if recipe.data.gtzan_recordings:
-            cases = archive_recording_cases(stem, data_root / recipe.data.gtzan_recordings, features, fold)
-            recordings += ask(judge, cases, librosa_too=True)
-    report = {"pictures": summarise(pictures), **by_direction}
-    if recordings:
-        heard = {Path(answer.case.track.file).stem for answer in recordings}
-        report["recordings"] = summarise(recordings)
-        report["pictures of the recordings"] = summarise([a for a in pictures if a.case.track.file in heard])
-    model, _ = load_checkpoint(_trained(recipe, data_root, work, 0, progress))
-    calibrate(model, judged)
-    model.config = replace(model.config, metrics=_metrics(report, recipe.seed))
+    recipe = plan.recipe
+    answers = _cross_validate(plan)
+    report: dict[str, Any] = {"pictures": summarise(answers.pictures)}
+    for fold, (_, said) in zip(FOLDS, answers.judged, strict=False):
+        report[f"pictures, fold {3 - fold} -> {fold}"] = summarise(
+            [answer for answer in said if answer.case.sound is None]
+        )
+    if plan.seeds > 1:
+        others = [_pictures(plan, seed) for seed in range(recipe.seed + 1, recipe.seed + plan.seeds)]
+        seeds = over_seeds([report["pictures"], *[summarise(said) for said in others]])
+        report["pictures, over seeds"] = {"tracks": report["pictures"]["tracks"], "accuracy": seeds["accuracy"]}
+    report["pictures"]["calibration"] = crossed_calibration(answers.judged)
+    if answers.recordings:
+        named = {Path(answer.case.track.file).stem for answer in answers.recordings}
+        of_recordings = [answer for answer in answers.pictures if answer.case.track.file in named]
+        report["recordings"] = summarise(answers.recordings)
+        report["pictures of the recordings"] = summarise(of_recordings)
+        report["gap"] = paired_gap(answers.recordings, of_recordings)
+        report["mixes"] = summarise_mixes(answers.mixes)
+        report["splices"] = summarise_borders(answers.splices)
+    model, _ = load_checkpoint(_trained(plan, recipe, 0))
+    free = _free_music(plan, load(_trained(plan, recipe, 0)))
+    if free:
+        report["free music"] = summarise(free)
+    calibrate(model, [*answers.judged, (model, free)] if free else answers.judged)
+    model.config = replace(model.config, metrics=flat_metrics(report, recipe.seed))
     with torch.no_grad():
-        save_checkpoint(model, output)
-    write_card(model, report, recipe, output)
+        save_checkpoint(model, plan.output)
+    write_card(model, report, recipe, plan.output)
     return report
 
 
-def _trained(recipe: Recipe, data_root: Path, work: Path, held_out_fold: int, progress: bool) -> Path:
-    folder = work / (f"without-fold-{held_out_fold}" if held_out_fold else "all")
-    if not (folder / "model.safetensors").is_file():
-        train(recipe, data_root, folder, held_out_fold, cache=work / "cache", progress=progress)
+def _cross_validate(plan: Release) -> FoldAnswers:
+    recipe, answers = plan.recipe, FoldAnswers()
+    stem, features = plan.data_root / recipe.data.gtzan_archive, recipe.features
+    for fold in FOLDS:
+        judge = load(_trained(plan, recipe, fold))
+        pictures = ask(judge, picture_cases(stem, features, fold))
+        recordings: list[Answer] = []
+        if recipe.data.gtzan_recordings:
+            folder = plan.data_root / recipe.data.gtzan_recordings
+            cases = archive_recording_cases(stem, folder, features, fold)
+            recordings = ask(judge, ask_peers(cases, plan.peers))
+            unseen = [found for found in archive_recordings(stem, folder) if found.fold == fold]
+            answers.mixes += ask(judge, mix_cases(unseen, features, MIXES, fold, archive_genres(stem)))
+            answers.splices += ask(judge, splice_cases(unseen, features, SPLICES, fold))
+        answers.pictures += pictures
+        answers.recordings += recordings
+        answers.judged.append((judge.network, [*pictures, *recordings]))
+    return answers
+
+
+def _pictures(plan: Release, seed: int) -> list[Answer]:
+    """What the models of another seed say of the pictures that they did not see."""
+    recipe = replace(plan.recipe, seed=seed)
+    stem = plan.data_root / recipe.data.gtzan_archive
+    return [
+        answer
+        for fold in FOLDS
+        for answer in ask(load(_trained(plan, recipe, fold)), picture_cases(stem, recipe.features, fold))
+    ]
+
+
+def _free_music(plan: Release, model: Any) -> list[Answer]:
+    """What the shipped model says of the corpus's test packages, which no model saw."""
+    if not plan.recipe.data.corpus:
+        return []
+    folder, features = plan.data_root / plan.recipe.data.corpus, plan.recipe.features
+    cases = item_cases(corpus_items(folder, features), features, corpus_sounds(folder))
+    return ask(model, ask_peers(cases, plan.peers))
+
+
+def _trained(plan: Release, recipe: Recipe, held_out_fold: int) -> Path:
+    place = plan.work if recipe.seed == plan.recipe.seed else plan.work / f"seed-{recipe.seed}"
+    folder = place / (f"without-fold-{held_out_fold}" if held_out_fold else "all")
+    if not is_finished(folder):
+        train(recipe, plan.data_root, folder, held_out_fold, plan.work / "cache", plan.progress, plan.machine)
     return folder
 
 
-def _metrics(report: dict[str, Any], seed: int) -> tuple[dict[str, Any], ...]:
-    """The report as the flat list that config.json holds: measure, value, n, split, seed, date."""
+def flat_metrics(report: Mapping[str, Any], seed: int) -> tuple[dict[str, Any], ...]:
+    """The report as the flat list that config.json holds: measure, value, n, interval, split, seed, date."""
     today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
     rows = []
-    for split, values in report.items():
-        flat = {"accuracy": values.get("accuracy"), "top3": values.get("top3")}
-        for who in ("tempo", "librosa_tempo"):
-            for name, value in values.get(who, {}).items():
-                flat[f"{who}_{name}"] = value
-        for measure, value in flat.items():
-            if value:
-                rows.append(
-                    {
-                        "measure": measure,
-                        **value,
-                        "split": f"GTZAN {split}, artists apart",
-                        "seed": seed,
-                        "date": today,
-                    }
-                )
+    for name, split, entry in _entries(report):
+        kept = {key: entry[key] for key in ("value", "n", "interval_95", "sd", "seeds") if key in entry}
+        rows.append({"measure": name, **kept, "split": split, "seed": seed, "date": today})
     return tuple(rows)
+
+
+def _entries(report: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    for name, values in report.items():
+        free = name == "free music"
+        split = "free music, packages apart" if free else GTZAN.format(name)
+        if name == "gap":
+            yield "pictures_minus_recordings", split, values
+        measures: Sequence[str] = ("accuracy", "top3", "both_in_top3", "f1", "precision", "recall")
+        for measure in (*measures, *(("macro_average_precision", "macro_roc_auc") if free else ())):
+            if isinstance(values.get(measure), Mapping):
+                yield measure, split, values[measure]
+        if "calibration" in values:
+            yield "ece", split, values["calibration"]["ece"]
+        for who in [key for key in values if key == "tempo" or key.endswith("_tempo")]:
+            for measure, entry in values[who].items():
+                yield f"{who}_{measure}", split, entry
+        if "musicnn" in values:
+            yield "musicnn_macro_average_precision", split, values["musicnn"]["macro"]
+            yield "macro_average_precision_beside_musicnn", split, values["musicnn"]["own_macro"]

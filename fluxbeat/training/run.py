@@ -1,94 +1,88 @@
-"""From a recipe to a checkpoint; a run that was cut off goes on where it was."""
+"""From a recipe to a checkpoint; a run that was cut off goes on where it was, a finished one is not done again."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
-import warnings
-from collections.abc import Iterator
-from dataclasses import asdict, replace
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import lightning
-import numpy as np
-from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
+import torch
 from lightning.pytorch.utilities import CombinedLoader
-from torch.utils.data import DataLoader, RandomSampler
+from torch.utils.data import DataLoader
 
-from fluxbeat.features import FeatureConfig
+from fluxbeat.errors import FluxBeatError
 from fluxbeat.models import GenreTempoModel, load_checkpoint, save_checkpoint
+from fluxbeat.models.checkpoint import CONFIG_FILE, WEIGHTS_FILE
+from fluxbeat.training.augment import AugmentConfig
+from fluxbeat.training.gathering import cached_items
 from fluxbeat.training.items import Item
-from fluxbeat.training.pictures import alignment, read_archive
+from fluxbeat.training.machine import ONE_PROCESS, Machine, latest_state, trainer_for
 from fluxbeat.training.recipe import DataConfig, Recipe
-from fluxbeat.training.recordings import read_table, recording_items
+from fluxbeat.training.sampling import Draw, EpochBatches, EpochSeeds
 from fluxbeat.training.supervised import SupervisedTask, Window, WindowDataset
-from fluxbeat.training.synthetic import synthetic_items
 from fluxbeat.training.teacher_scale import TeacherScale
+from fluxbeat.training.validation import split_artists
+from fluxbeat.training.whole_file import whole_file
 
-SYNTHETIC_S = 20.0
+RUN_FILE = "run.json"
+VALIDATION_WINDOWS = 3
+"""Windows of each item that an epoch is judged by."""
+LOADERS = ("music", "free", "drawn", "validation")
 DRAWN = ("synthetic", "groove")
 """Sources that teach tempo only."""
 
 
-def read_items(data: DataConfig, features: FeatureConfig, root: Path, seed: int) -> Iterator[Item]:
-    """All items that a recipe names, one by one."""
-    if data.gtzan_archive:
-        recordings = root / data.gtzan_recordings if data.gtzan_recordings else None
-        yield from read_archive(root / data.gtzan_archive, features, recordings)
-    if data.recordings:
-        yield from recording_items(read_table(root / data.recordings), features)
-    yield from synthetic_items(data.synthetic, SYNTHETIC_S, features, seed)
-
-
-def cached_items(recipe: Recipe, root: Path, cache: Path) -> list[Item]:
-    """The recipe's items, with their spectrograms kept in `cache` so that the next run starts at once."""
-    aligned = [values.tolist() for values in alignment(recipe.features)]
-    key = json.dumps([asdict(recipe.data), recipe.features.to_dict(), SYNTHETIC_S, aligned], sort_keys=True)
-    path = cache / f"items-{hashlib.sha256(key.encode()).hexdigest()[:12]}.npz"
-    if path.is_file():
-        with np.load(path) as arrays:
-            facts = json.loads(str(arrays["facts"]))
-            return [
-                Item(
-                    log_mel=arrays[f"m{row}"],
-                    **{**fact, "labels": tuple(fact["labels"]) if fact["labels"] else None},
-                )
-                for row, fact in enumerate(facts)
-            ]
-    items = list(read_items(recipe.data, recipe.features, root, seed=0))
-    facts = [{name: value for name, value in vars(item).items() if name != "log_mel"} for item in items]
-    cache.mkdir(parents=True, exist_ok=True)
-    arrays = {f"m{row}": item.log_mel.astype(np.float16) for row, item in enumerate(items)}
-    np.savez(path, facts=np.array(json.dumps(facts)), **arrays)
-    return [Item(**{**vars(item), "log_mel": arrays[f"m{row}"]}) for row, item in enumerate(items)]
-
-
-def _loaders(items: list[Item], recipe: Recipe, window_frames: int) -> dict[str, DataLoader[Window]]:
-    """Music in batches that make up an epoch, and beside each the corpus's music and drawn rhythms.
+def _kinds(items: Sequence[Item]) -> dict[str, list[Item]]:
+    """The music that makes up an epoch, and what stands beside it: the corpus's music and drawn rhythms.
 
     Where there is no other music, the corpus is the music.
     """
     drawn = [item for item in items if item.source in DRAWN]
     free = [item for item in items if item.source == "free"]
     music = [item for item in items if item.source not in (*DRAWN, "free")]
-    if not music:
-        music, free = free, []
-    scale = TeacherScale.of(items)
-    batch_size = recipe.batch_size
+    return {"music": music, "free": free, "drawn": drawn} if music else {"music": free, "free": [], "drawn": drawn}
 
-    def windows(chosen: list[Item]) -> WindowDataset:
-        return WindowDataset(chosen, recipe, window_frames, scale)
 
-    loaders = {"music": DataLoader(windows(music), batch_size, shuffle=True, drop_last=len(music) > batch_size)}
-    beside = {"free": (free, round(batch_size * recipe.data.corpus_share)), "drawn": (drawn, batch_size // 2)}
-    for name, (chosen, wanted) in beside.items():
-        count = min(wanted, len(chosen))
+def _batches(kinds: dict[str, list[Item]], recipe: Recipe, processes: int) -> dict[str, EpochBatches]:
+    """Batches of each kind, as many of what stands beside the music as of the music, drawn with replacement."""
+    size = recipe.batch_size
+    music = EpochBatches(len(kinds["music"]), size, (recipe.seed, LOADERS.index("music")))
+    if not len(music):
+        raise FluxBeatError("there is no music to learn from: the data holds none, or none outside the held-out fold")
+    batches = {"music": music}
+    for name, wanted in (("free", round(size * recipe.data.corpus_share)), ("drawn", size // 2)):
+        count = min(wanted, len(kinds[name]))
         if count:
-            # as many batches as there are of music, drawn with replacement
-            sampler = RandomSampler(chosen, replacement=True, num_samples=count * len(loaders["music"]))
-            loaders[name] = DataLoader(windows(chosen), count, sampler=sampler)
-    return loaders
+            entropy = (recipe.seed, LOADERS.index(name))
+            batches[name] = EpochBatches(len(kinds[name]), max(count, processes), entropy, len(music))
+    return batches
+
+
+def _loader(windows: WindowDataset, batches: EpochBatches | list[list[Draw]], workers: int) -> DataLoader[Window]:
+    # the generator keeps loaders from drawing on torch's, which the model draws on
+    generator = torch.Generator().manual_seed(0)
+    return DataLoader(
+        windows,
+        batch_sampler=batches,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        generator=generator,
+    )
+
+
+def _validation_loader(items: Sequence[Item], recipe: Recipe, window_frames: int, workers: int) -> DataLoader[Window]:
+    """The same windows after every epoch, as they are."""
+    unchanged = AugmentConfig(**dict.fromkeys((setting.name for setting in fields(AugmentConfig)), 0.0))
+    kind, size = LOADERS.index("validation"), recipe.batch_size
+    draws = [
+        Draw(row, (recipe.seed, kind, row, window)) for row in range(len(items)) for window in range(VALIDATION_WINDOWS)
+    ]
+    windows = WindowDataset(items, replace(recipe, augment=unchanged), window_frames)
+    return _loader(windows, [draws[start : start + size] for start in range(0, len(draws), size)], workers)
 
 
 def train(
@@ -98,6 +92,7 @@ def train(
     held_out_fold: int = 0,
     cache: Path | None = None,
     progress: bool = True,
+    machine: Machine = ONE_PROCESS,
 ) -> SupervisedTask:
     """Train one model and write its checkpoint into `output`.
 
@@ -114,54 +109,140 @@ def train(
     cache : Path, optional
         Folder for spectrograms and for what the corpus alone has taught; `output` where not given.
     progress : bool
-        Whether to draw a progress bar.
+        Whether to draw a progress bar where standard error is a terminal.
+    machine : Machine
+        What to compute on.
     """
-    lightning.seed_everything(recipe.seed, verbose=False)
     cache = cache or output
     items = cached_items(recipe, data_root, cache)
     corpus = [item for item in items if item.source == "free"]
     model = None
     if recipe.pretrain_epochs and corpus:
-        model = pretrained(recipe, [item for item in items if item.source in (*DRAWN, "free")], cache, progress)
+        model = pretrained(
+            recipe, [item for item in items if item.source in (*DRAWN, "free")], cache, progress, machine
+        )
     items = [item for item in items if not held_out_fold or item.fold != held_out_fold]
+    lightning.seed_everything(recipe.seed, verbose=False)
     task = SupervisedTask(recipe, model, TeacherScale.of(items).size)
-    return fit(task, items, output, progress)
+    return fit(task, items, output, progress, machine)
 
 
-def pretrained(recipe: Recipe, items: list[Item], cache: Path, progress: bool = True) -> GenreTempoModel:
+def pretrained(
+    recipe: Recipe, items: list[Item], cache: Path, progress: bool = True, machine: Machine = ONE_PROCESS
+) -> GenreTempoModel:
     """A model that has heard the corpus alone; kept in `cache`, for every fold and run that starts from it."""
     first = replace(
-        recipe, epochs=recipe.pretrain_epochs, pretrain_epochs=0, data=DataConfig(corpus=recipe.data.corpus)
+        recipe,
+        epochs=recipe.pretrain_epochs,
+        pretrain_epochs=0,
+        validation_share=0.0,
+        patience_epochs=0,
+        freeze_norm=False,
+        seed=0,
+        data=DataConfig(corpus=recipe.data.corpus),
     )
     key = json.dumps([asdict(first), len(items)], sort_keys=True, default=list)
     folder = cache / f"pretrained-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
-    if not (folder / "model.safetensors").is_file():
-        fit(SupervisedTask(first, teacher_size=TeacherScale.of(items).size), items, folder, progress)
+    if not is_finished(folder):
+        lightning.seed_everything(recipe.seed, verbose=False)
+        fit(SupervisedTask(first, teacher_size=TeacherScale.of(items).size), items, folder, progress, machine)
     return load_checkpoint(folder)[0]
 
 
-def fit(task: SupervisedTask, items: list[Item], output: Path, progress: bool = True) -> SupervisedTask:
-    """Train a task on items and write its checkpoint into `output`; a run that was cut off goes on where it was."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", module="lightning")
-    recipe = task.recipe
+def is_finished(output: Path) -> bool:
+    """Whether a run in this folder has come to its end: its checkpoint is there."""
+    return (output / WEIGHTS_FILE).is_file()
+
+
+def fit(
+    task: SupervisedTask, items: list[Item], output: Path, progress: bool = True, machine: Machine = ONE_PROCESS
+) -> SupervisedTask:
+    """Train a task on items and write its checkpoint into `output`.
+
+    A run that was cut off goes on after the last epoch that it finished, and ends as if it had not been cut off. A
+    finished run is not done again: its weights become the task's.
+
+    Parameters
+    ----------
+    task : SupervisedTask
+    items : list of Item
+        Where the recipe has a `validation_share`, it is taken from these.
+    output : Path
+        Folder for the checkpoint, with curves for TensorBoard in `logs/`, what a cut-off run goes on from in
+        `state/`, and what is trained in `run.json`.
+    progress : bool
+        Whether to draw a progress bar where standard error is a terminal.
+    machine : Machine
+        What to compute on.
+
+    Returns
+    -------
+    SupervisedTask
+        The same task, trained.
+
+    Raises
+    ------
+    FluxBeatError
+        If the folder holds a run of another recipe or on other items, there is no music, or the machine is not what
+        `machine` says.
+    """
+    recipe, window_frames = task.recipe, task.model.config.window_frames
+    if recipe.batch_size % machine.processes:
+        raise FluxBeatError(
+            f"{machine.processes} processes cannot share batches of {recipe.batch_size} evenly: "
+            f"set batch_size to a multiple of {machine.processes}"
+        )
+    _claim(output, recipe, items)
+    if is_finished(output):
+        task.average.module.load_state_dict(load_checkpoint(output)[0].state_dict())
+        return task
     lightning.seed_everything(recipe.seed, verbose=False)
-    loader = CombinedLoader(_loaders(items, recipe, task.model.config.window_frames), "max_size_cycle")
-    keep_state = ModelCheckpoint(
-        output / "state", "latest", every_n_epochs=1, save_on_train_epoch_end=True, enable_version_counter=False
-    )
-    trainer = lightning.Trainer(
-        max_epochs=recipe.epochs,
-        accelerator="auto",
-        devices=1,
-        default_root_dir=output,
-        logger=False,
-        callbacks=[keep_state, *([TQDMProgressBar()] if progress else [])],
-        enable_progress_bar=progress,
-        enable_model_summary=False,
-        gradient_clip_val=1.0,
-    )
-    latest = output / "state" / "latest.ckpt"
-    trainer.fit(task, loader, ckpt_path=str(latest) if latest.is_file() else None)
-    save_checkpoint(task.averaged.cpu(), output)
+    learned, validation = items, None
+    if recipe.validation_share:
+        kinds = _kinds(items)
+        kinds["music"], asked = split_artists(kinds["music"], recipe.validation_share, recipe.seed)
+        learned = [item for kind in kinds.values() for item in kind]
+        validation = _validation_loader(asked, recipe, window_frames, machine.workers)
+    kinds, scale = _kinds(learned), TeacherScale.of(items)
+    batches = _batches(kinds, recipe, machine.processes)
+    loaders = {
+        name: _loader(WindowDataset(kinds[name], recipe, window_frames, scale), of_kind, machine.workers)
+        for name, of_kind in batches.items()
+    }
+    seeds = EpochSeeds(recipe.seed, list(batches.values()))
+    trainer = trainer_for(machine, output, recipe.epochs, len(batches["music"]), [seeds], progress)
+    latest = latest_state(output)
+    trainer.fit(task, CombinedLoader(loaders, "max_size_cycle"), validation, ckpt_path=str(latest) if latest else None)
+    if trainer.is_global_zero:
+        _write_checkpoint(task.averaged.cpu(), output)
+    trainer.strategy.barrier()
     return task
+
+
+def _claim(output: Path, recipe: Recipe, items: Sequence[Item]) -> None:
+    """Note in the run's folder what is trained there; raises where it is something else already."""
+    ids = "\n".join(sorted(f"{item.source} {item.item_id}" for item in items))
+    run = {**asdict(recipe), "items": len(items), "items_sha256": hashlib.sha256(ids.encode()).hexdigest()}
+    run = json.loads(json.dumps(run))
+    path = output / RUN_FILE
+    if path.is_file():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        # settings that an older version did not have are as they were without them
+        other = sorted(name for name in before if name in run and before[name] != run[name])
+        if other:
+            raise FluxBeatError(
+                f"{output} holds another run: {', '.join(other)} differ from {RUN_FILE}; choose another folder, "
+                "or delete this one to train anew"
+            )
+    elif not is_finished(output):
+        with whole_file(path) as partial:
+            partial.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+
+
+def _write_checkpoint(model: GenreTempoModel, output: Path) -> None:
+    """Both files whole, the weights last: a folder with weights is a finished run."""
+    aside = output / "state" / "checkpoint"
+    save_checkpoint(model, aside)
+    for name in (CONFIG_FILE, WEIGHTS_FILE):
+        os.replace(aside / name, output / name)
+    aside.rmdir()

@@ -1,0 +1,215 @@
+"""The built corpus on disk: shards of spectrograms, and one table that says what is in them.
+
+    FOLDER/index.csv               one line per excerpt
+    FOLDER/free-0007.npz           log-mel and picture view of about 64 excerpts of recorded music, float16
+    FOLDER/teacher-free-0007.npz   what the teacher hears in them
+    FOLDER/groove-0002.npz         rendered accompaniments
+    FOLDER/unread.csv              tracks that could not be read, and why
+
+A shard comes into being whole or not at all, so that a build can be killed and go on.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import IO, Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from fluxbeat.errors import ConfigMismatchError, FluxBeatError
+from fluxbeat.features import FeatureConfig
+
+SHARD_EXCERPTS = 64
+INDEX = "index.csv"
+UNREAD = "unread.csv"
+FREE, GROOVE = "free", "groove"
+
+Report = Callable[[str], None]
+"""Takes one line of progress."""
+
+
+@dataclass(frozen=True)
+class IndexRow:
+    """One excerpt.
+
+    Attributes
+    ----------
+    item_id : str
+        PATH@START, or the name of a groove.
+    package, path, artist, title, licence : str
+        As the catalogue has them.
+    labels, known : tuple of str
+        Present labels, and all that something is known of; both empty where nothing is known of the genre.
+    label_basis : str
+        What the labels rest on.
+    tempo_bpm : float or None
+        Where one tempo holds throughout the excerpt and is known.
+    start_s, duration_s : float
+        Which part of the track it is.
+    split : str
+        'train', 'test' or 'out'.
+    shard : str
+        Name of its shard, without ending.
+    """
+
+    item_id: str
+    package: str
+    path: str
+    artist: str
+    title: str
+    licence: str
+    labels: tuple[str, ...]
+    known: tuple[str, ...]
+    label_basis: str
+    tempo_bpm: float | None
+    start_s: float
+    duration_s: float
+    split: str
+    shard: str
+
+
+@dataclass(frozen=True, eq=False)
+class Shard:
+    """Excerpts that lie in one file.
+
+    Attributes
+    ----------
+    made_of : str
+        Says from what and with which settings it was made: equal text, nothing to do again.
+    features : str
+        Hash of the `FeatureConfig`; empty where a teacher's answers have none.
+    facts : dict
+        Whatever the maker needs to write index lines; JSON.
+    arrays : dict of str to array
+        KIND/ITEM_ID, of the kinds log_mel, picture, logits, embedding and start_s.
+    """
+
+    made_of: str
+    features: str
+    facts: dict[str, Any]
+    arrays: Mapping[str, np.ndarray]
+
+
+def write_shard(path: Path, shard: Shard) -> None:
+    """Write a shard, whole or not at all."""
+    described = json.dumps({"made_of": shard.made_of, "features": shard.features, "facts": shard.facts})
+    with replacing(path, "wb") as handle:
+        np.savez(handle, described=np.array(described), **shard.arrays)  # type: ignore[arg-type]
+
+
+def describe_shard(path: Path) -> Shard | None:
+    """A shard without its arrays; None where there is none, or what is there is not whole."""
+    try:
+        with np.load(path) as arrays:
+            return Shard(**json.loads(str(arrays["described"])), arrays={})
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile):
+        return None
+
+
+def read_arrays(path: Path, features: FeatureConfig | None = None) -> dict[str, np.ndarray]:
+    """The arrays of a shard.
+
+    Raises
+    ------
+    ConfigMismatchError
+        If it was made with other features than those given.
+    FluxBeatError
+        If it is missing or damaged.
+    """
+    try:
+        with np.load(path) as arrays:
+            made_with = json.loads(str(arrays["described"]))["features"]
+            if features is not None and made_with != features.hash:
+                raise ConfigMismatchError(
+                    f"{path.name} holds features {made_with}, expected {features.hash}: build the corpus again with "
+                    "`fluxbeat corpus read`"
+                )
+            return {name: arrays[name] for name in arrays.files if name != "described"}
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
+        raise FluxBeatError(f"{path}: shard missing or damaged ({error}); build it again") from error
+
+
+def write_index(folder: Path, kind: str, rows: Iterable[IndexRow]) -> None:
+    """Set the index lines of one kind of shard ('free' or 'groove'); lines of the other kind stay."""
+    kept = [row for row in read_index(folder, must_exist=False) if not row.shard.startswith(f"{kind}-")]
+    ordered = sorted([*kept, *rows], key=lambda row: (row.shard, row.item_id))
+    with replacing(folder / INDEX, "w") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow([field.name for field in fields(IndexRow)])
+        for row in ordered:
+            writer.writerow([_to_text(value) for value in vars(row).values()])
+
+
+def read_index(folder: Path, must_exist: bool = True) -> list[IndexRow]:
+    """All excerpts of a corpus.
+
+    Raises
+    ------
+    FluxBeatError
+        If there is no index, or it is not one.
+    """
+    path = folder / INDEX
+    if not path.is_file():
+        if must_exist:
+            raise FluxBeatError(f"{folder} is not a corpus: {INDEX} is missing; build it with `fluxbeat corpus read`")
+        return []
+    with open(path, newline="", encoding="utf-8") as handle:
+        try:
+            return [_from_text(row) for row in csv.DictReader(handle)]
+        except (KeyError, TypeError, ValueError) as error:
+            raise FluxBeatError(f"{path}: a line is damaged ({error}); delete the file and build it again") from error
+
+
+def write_unread(folder: Path, unread: Mapping[str, str]) -> None:
+    """Keep which tracks could not be read, path to reason."""
+    with replacing(folder / UNREAD, "w") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerows([("path", "reason"), *sorted(unread.items())])
+
+
+def read_unread(folder: Path) -> dict[str, str]:
+    """What `write_unread` kept."""
+    path = folder / UNREAD
+    if not path.is_file():
+        return {}
+    with open(path, newline="", encoding="utf-8") as handle:
+        return {row["path"]: row["reason"] for row in csv.DictReader(handle)}
+
+
+@contextmanager
+def replacing(path: Path, mode: str) -> Any:
+    """A file to write, which takes its place only when it is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        handle: IO[Any]
+        with open(part, mode, newline=None if "b" in mode else "", encoding=None if "b" in mode else "utf-8") as handle:
+            yield handle
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _to_text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ";".join(value)
+    return f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+
+
+def _from_text(row: Mapping[str, str]) -> IndexRow:
+    values: dict[str, Any] = {field.name: row[field.name] for field in fields(IndexRow)}
+    for name in ("labels", "known"):
+        values[name] = tuple(label for label in values[name].split(";") if label)
+    values["tempo_bpm"] = float(values["tempo_bpm"]) if values["tempo_bpm"] else None
+    for name in ("start_s", "duration_s"):
+        values[name] = float(values[name])
+    return IndexRow(**values)

@@ -1,0 +1,78 @@
+"""Which packages train and which test, and the proof that no music or artist does both."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from fluxbeat.errors import FluxBeatError
+from fluxbeat.training.corpus.catalogue import Track
+from fluxbeat.training.corpus.shards import IndexRow
+
+FREE_MUSIC = Path(__file__).parent.parent / "splits" / "free_music.txt"
+SPLITS = ("train", "test", "out")
+"""`out` takes no part: a track that would tie a training package to a testing one."""
+
+
+def read_splits(path: str | Path = FREE_MUSIC) -> dict[str, str]:
+    """Split of each package, and of each single track that differs from its package; lines with # are remarks.
+
+    Raises
+    ------
+    FluxBeatError
+        If a line is not `package or path<TAB>split`, or names something for the second time; names the line.
+    """
+    found: dict[str, str] = {}
+    for line, text in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+        if not text.strip() or text.startswith("#"):
+            continue
+        name, _, split = text.partition("\t")
+        if split not in SPLITS:
+            raise FluxBeatError(f"{path}, line {line}: expected package<TAB>{'|'.join(SPLITS)}, got {text!r}")
+        if name in found:
+            raise FluxBeatError(f"{path}, line {line}: {name} is named twice")
+        found[name] = split
+    return found
+
+
+def split_of(track: Track, splits: Mapping[str, str]) -> str:
+    """Where a track belongs.
+
+    Raises
+    ------
+    FluxBeatError
+        If its package is in no split: somebody must look whether its artists are elsewhere in the corpus.
+    """
+    split = splits.get(track.path) or splits.get(track.package)
+    if split is None:
+        raise FluxBeatError(
+            f"{track.package} is in no split: add a line PACKAGE<TAB>train or test, on the side of packages that "
+            "share an artist with it"
+        )
+    return split
+
+
+def check_splits(rows: Iterable[IndexRow], same: Sequence[tuple[str, str]] = ()) -> list[str]:
+    """What training and test share, one sentence each; empty where they share nothing.
+
+    Parameters
+    ----------
+    rows : iterable of IndexRow
+    same : sequence of (str, str)
+        Pairs of item ids that hold the same music, as `fluxbeat.training.corpus.validate` finds them.
+    """
+    rows = [row for row in rows if row.split != "out"]
+    problems = []
+    for what in ("package", "path", "artist"):
+        sides: dict[str, set[str]] = defaultdict(set)
+        for row in rows:
+            name = " ".join(getattr(row, what).lower().split())
+            if name:
+                sides[name].add(row.split)
+        problems += [f"{what} {name} is in train and test" for name, found in sorted(sides.items()) if len(found) > 1]
+    split = {row.item_id: row.split for row in rows}
+    for first, second in same:
+        if {split.get(first), split.get(second)} == {"train", "test"}:
+            problems.append(f"{first} and {second} hold the same music, in train and test")
+    return problems

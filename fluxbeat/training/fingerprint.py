@@ -1,0 +1,96 @@
+"""Whether two files hold the same recording: by their samples, or by how their spectrum moves.
+
+The idea is that of audio fingerprinting (Haitsma & Kalker, "A highly robust audio fingerprinting system", ISMIR 2002)
+in its plainest form: band energies over time, correlated at every shift of a few seconds. It finds a recording in
+another format, at another level, or with up to 5 s cut off at its start; it does not find another performance, an
+excerpt from the middle, or another speed. Two recordings made of the same loop may look the same to it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fluxbeat.audio import open_audio
+from fluxbeat.features import FeatureConfig, LogMel
+
+HEARD_S = 25.0
+ANCHOR_S = 20.0
+BANDS = 20
+STEP_FRAMES = 5
+SMOOTH_FRAMES = 21
+SILENT = 1e-4
+SAME = 0.85
+"""Likeness from which two recordings are the same. Measured on 17 clips of GTZAN: 0.93 and more between a clip and
+its copy (MP3 at 64 or 128 kbit/s, Opus at 32; 9 dB softer, 0.37 or 3.1 s cut off), 0.49 and less between two clips."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fingerprint:
+    """The beginning of a recording.
+
+    Attributes
+    ----------
+    digest : str
+        Hash of the samples; empty for silence, which is nobody's.
+    curve : float32 array, shape (bands, steps)
+        How the bands, averaged over about a second, move about their mean, in steps of 0.24 s; 0 after the end.
+    """
+
+    digest: str
+    curve: np.ndarray
+
+
+def fingerprint(path: str | Path) -> Fingerprint:
+    """Read the first 25 s of a file.
+
+    Raises
+    ------
+    AudioDecodeError
+        If it cannot be read.
+    """
+    config = FeatureConfig()
+    with open_audio(path, sample_rate_hz=config.sample_rate_hz, block_s=HEARD_S) as stream:
+        samples = next(stream, np.zeros(1, np.float32))
+    log_mel = LogMel(config)(samples)
+    steps = round(HEARD_S * config.frame_rate_hz) // STEP_FRAMES
+    curve = np.zeros((BANDS, steps), np.float32)
+    bands = log_mel.reshape(BANDS, -1, log_mel.shape[1]).mean(axis=1)
+    window = np.hanning(SMOOTH_FRAMES + 2)[1:-1]
+    if bands.shape[1] > 2 * SMOOTH_FRAMES:
+        # only where the window is full: all files look the same where they begin and end
+        smooth = np.stack([np.convolve(band, window / window.sum(), mode="valid") for band in bands])
+        found = smooth[:, ::STEP_FRAMES][:, :steps]
+        curve[:, : found.shape[1]] = found - found.mean(axis=1, keepdims=True)
+    if np.abs(samples).max() < SILENT:
+        return Fingerprint("", np.zeros_like(curve))
+    return Fingerprint(hashlib.sha256(samples.tobytes()).hexdigest(), curve)
+
+
+def likeness(first: Sequence[Fingerprint], second: Sequence[Fingerprint]) -> np.ndarray:
+    """Greatest correlation over all shifts of up to 5 s, float32 (first, second), 1 for equal samples."""
+    found = np.maximum(_anchored(first, second), _anchored(second, first).T)
+    equal = [[bool(a.digest) and a.digest == b.digest for b in second] for a in first]
+    return np.where(np.array(equal).reshape(found.shape), np.float32(1.0), found)
+
+
+def _anchored(first: Sequence[Fingerprint], second: Sequence[Fingerprint]) -> np.ndarray:
+    """Correlation of the beginnings of `first` with stretches of `second` that begin up to 5 s later."""
+    steps = first[0].curve.shape[1]
+    anchor_steps = round(steps * ANCHOR_S / HEARD_S)
+    anchors = _unit(np.stack([one.curve[:, :anchor_steps] for one in first]))
+    curves = np.stack([one.curve for one in second])
+    best = np.zeros((len(first), len(second)), np.float32)
+    for shift in range(steps - anchor_steps + 1):
+        np.maximum(best, anchors @ _unit(curves[:, :, shift : shift + anchor_steps]).T, out=best)
+    return best
+
+
+def _unit(curves: np.ndarray) -> np.ndarray:
+    """(n, bands, steps) -> (n, bands * steps) of length 1, or 0 where nothing moves."""
+    flat = curves.reshape(len(curves), -1)
+    return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)

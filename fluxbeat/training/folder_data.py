@@ -1,0 +1,51 @@
+"""A folder of genre folders: FOLDER/GENRE/FILE or FOLDER/GENRE/ARTIST/.../FILE."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from fluxbeat.errors import FluxBeatError
+from fluxbeat.training.recordings import AUDIO_ENDINGS, Recording
+
+
+def audio_files(folder: Path) -> Iterator[Path]:
+    """Audio files below a folder, in the order of their names; hidden files and folders are passed over."""
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix.lower() in AUDIO_ENDINGS and not hidden and path.is_file():
+            yield path
+
+
+def read_genre_folders(folder: str | Path) -> list[Recording]:
+    """The audio files of a folder of genre folders; the folders' names are the labels.
+
+    A folder inside a genre's folder is an artist: the same name in two genres is the same artist. A file that lies in
+    the genre's folder itself counts as an artist of its own, since nobody says whose it is.
+
+    Raises
+    ------
+    FluxBeatError
+        If there is no audio, audio that lies in no genre folder, or only one genre.
+    """
+    folder = Path(folder)
+    recordings, loose = [], []
+    for path in audio_files(folder):
+        genre, *below = path.relative_to(folder).parts
+        if not below:
+            loose.append(path.name)
+            continue
+        track_id = path.relative_to(folder).as_posix()
+        artist = below[0] if len(below) > 1 else track_id
+        recordings.append(Recording(path, (genre,), None, artist, 0, track_id=track_id))
+    cure = f"sort the music as {folder}/GENRE/FILE or {folder}/GENRE/ARTIST/FILE"
+    if loose:
+        raise FluxBeatError(f"{folder}: {len(loose)} audio files lie in no genre folder, {loose[0]} first; {cure}")
+    if not recordings:
+        raise FluxBeatError(f"{folder}: no audio files ({', '.join(sorted(AUDIO_ENDINGS))}); {cure}")
+    genres = {label for recording in recordings for label in recording.labels or ()}
+    if len(genres) == 1:
+        raise FluxBeatError(
+            f"{folder}: the only genre is {genres.pop()!r}, at least two are needed to tell apart; {cure}"
+        )
+    return recordings
