@@ -35,12 +35,12 @@ COLUMNS = ("package", "path", "format", "artist", "title", "genres", "label_basi
 
 
 def music(seed: int, seconds: float = 8.0) -> np.ndarray:
-    """Tones over a little noise that change four times a second, no two seeds alike."""
+    """Tones over a little noise that change five times a second, no two seeds alike."""
     rng = np.random.default_rng(seed)
-    step = RATE_HZ // 4
+    step = RATE_HZ // 5
     t = np.arange(step) / RATE_HZ
     notes = [
-        np.sin(2 * np.pi * 80 * 2 ** rng.uniform(0, 6) * t) * rng.uniform(0.02, 0.6) for _ in range(round(seconds * 4))
+        np.sin(2 * np.pi * 80 * 2 ** rng.uniform(0, 6) * t) * rng.uniform(0.02, 0.6) for _ in range(round(seconds * 5))
     ]
     sound = np.concatenate(notes)
     return (sound + 0.003 * rng.standard_normal(len(sound))).astype(np.float32)
@@ -194,13 +194,12 @@ def test_a_picture_shows_pitch_and_time_where_they_are():
     assert picture[24, :240].mean() < picture[24, 256:].mean() - 50
 
 
-def test_a_picture_and_its_recording_look_alike_to_a_model():
-    samples = music(5, 30)
-    heard, seen = LogMel(CONFIG)(samples), picture_to_log_mel(simulate_picture(samples), CONFIG)
-    frames = min(heard.shape[1], seen.shape[1])
-    assert np.corrcoef(heard[:, :frames].ravel(), seen[:, :frames].ravel())[0, 1] > 0.8
-    other = LogMel(CONFIG)(music(6, 30))
-    assert np.corrcoef(other[:, :frames].ravel(), seen[:, :frames].ravel())[0, 1] < 0.5
+def test_a_picture_looks_like_its_own_recording():
+    seen = picture_to_log_mel(simulate_picture(music(5, 30)), CONFIG)
+    own, other = (LogMel(CONFIG)(music(seed, 30))[:, : seen.shape[1]] for seed in (5, 6))
+    likeness = [np.corrcoef(seen[:, : heard.shape[1]].ravel(), heard.ravel())[0, 1] for heard in (own, other)]
+    assert likeness[0] > 0.4
+    assert likeness[1] < 0.2
 
 
 def midi_file(*events: bytes, division: int = 480) -> bytes:
@@ -436,11 +435,11 @@ def test_a_taught_corpus_has_answers_beside_its_music(corpus):
     teach_corpus(tracks, corpus, teacher, quiet)
     assert taught.stat().st_mtime_ns == before
     long, short = read_corpus(corpus, CONFIG)
-    assert long.teacher.shape == (5, 100)
+    assert long.teacher.shape == (5, 500), "100 tags and 400 numbers of the embedding"
     assert 24 < long.teacher_start_s[-1] < 28, "segments reach over the whole excerpt"
-    assert short.teacher.shape == (2, 100)
+    assert short.teacher.shape == (2, 500)
     expected, _ = teacher.listen(music(1, 40)[5 * RATE_HZ : 9 * RATE_HZ], RATE_HZ)
-    assert np.corrcoef(long.teacher[0], expected[0])[0, 1] > 0.99
+    assert np.corrcoef(long.teacher[0, :100], expected[0])[0, 1] > 0.99
 
 
 def test_a_sound_corpus_has_no_faults_and_a_copy_in_the_test_split_is_a_leak(corpus, capsys):

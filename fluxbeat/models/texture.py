@@ -1,9 +1,9 @@
 """The texture of a window: statistics and modulations of each mel band, which say much about genre from little data.
 
 Means, deviations, asymmetry and change of each band, the strength of its slow and fast modulations, and how the
-timbre's cepstral coefficients move together (McKinney & Breebaart, "Features for audio and music classification",
-ISMIR 2003; Panagakis, Benetos & Kotropoulos, "Music genre classification: a multilinear approach", ISMIR 2008;
-Mandel & Ellis, "Song-level features and support vector machines for music classification", ISMIR 2005).
+timbre's cepstral coefficients and their changes go together (McKinney & Breebaart, "Features for audio and music
+classification", ISMIR 2003; Panagakis, Benetos & Kotropoulos, "Music genre classification: a multilinear approach",
+ISMIR 2008; Mandel & Ellis, "Song-level features and support vector machines for music classification", ISMIR 2005).
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +47,7 @@ Average precision per label (ROC-AUC; positives of tracks of which it is known):
 
 {precision}
 
-Probabilities are calibrated on unseen music (scale {scale:g}, bias {bias:g}; measured across the folds, ECE {ece}).
-A label counts as present from: {thresholds}. Those of electronic, ambient and folk rest on the same free music as
-their average precision, which no threshold changes. A tempo is given where at least {tempo_threshold:.2f} of its
-distribution lies at one tempo and its octaves: more than in any of 60 drawn sounds without a beat.
+{calibrated}
 
 ## Features, and why these
 
@@ -66,39 +64,55 @@ distribution lies at one tempo and its octaves: more than in any of 60 drawn sou
 """
 
 
-_CORPUS = """- Real, freely licensed music of games from Debian packages, split by package, with genres from its tags
-  or guessed by ear ({basis}), in excerpts of 30 s, and a few Creative Commons songs of which no genre is known. On all
-  of it, and on the 102 recordings, MusiCNN (Pons & Serra 2019, ISC licence) was the teacher: its tags stand in
-  where nobody said whether a genre is present. Several of the songs are under non-commercial licences.
+_CALIBRATED = """Probabilities are calibrated on unseen music (scale {scale:g}, bias {bias:g}; measured across the
+folds, ECE {ece}). A label counts as present from: {thresholds}. Thresholds of labels that only the free music
+shows rest on
+the same music as their average precision, which no threshold changes. A tempo is given where at least
+{tempo_threshold:.2f} of its distribution lies at one tempo and its octaves: more than in any of 60 drawn sounds without
+a beat."""
+
+_CORPUS = """- Real, freely licensed music of games from Debian packages, in excerpts of 30 s, split by package
+  (`fluxbeat/training/splits/free_music.txt`), with genres from its tags or guessed by ear, and a few Creative Commons
+  songs of which no genre is known, several of them under non-commercial licences. On all of it, and on the 102
+  recordings, MusiCNN (Pons & Serra 2019, ISC licence) was the teacher: its tags stand in where nobody said whether a
+  genre is present.
 """
 
 
 def write_card(model: GenreTempoModel, report: dict[str, Any], recipe: Recipe, folder: Path) -> None:
     """Write README.md beside the weights."""
     config = model.config
-    basis = "`fluxbeat/training/splits/free_music.txt` names the packages"
     text = _TEXT.format(
         name=NAMES.get(config.family, config.family),
         n_labels=len(config.labels),
         window_s=config.window_s,
         parameters=model.n_parameters,
-        corpus=_CORPUS.format(basis=basis) if recipe.data.corpus else "",
+        corpus=_CORPUS if recipe.data.corpus else "",
         synthetic=recipe.data.synthetic,
         seed=recipe.seed,
         table=_table(report),
-        further="\n".join(_further(report)),
+        further="\n".join(_wrapped(line, "  ") for line in _further(report)),
         precision=_precision(report),
-        scale=config.calibration.scale,
-        bias=config.calibration.bias,
-        ece=_number(report["pictures"]["calibration"]["ece"]),
-        thresholds=", ".join(
-            f"{label} {threshold:.2f}" for label, threshold in zip(config.labels, config.thresholds, strict=True)
+        calibrated=_wrapped(
+            _CALIBRATED.format(
+                scale=config.calibration.scale,
+                bias=config.calibration.bias,
+                ece=_number(report["pictures"]["calibration"]["ece"]),
+                thresholds=", ".join(
+                    f"{label} {threshold:.2f}"
+                    for label, threshold in zip(config.labels, config.thresholds, strict=True)
+                ),
+                tempo_threshold=config.tempo_threshold,
+            )
         ),
-        tempo_threshold=config.tempo_threshold,
-        features=", ".join(f"{name} {value}" for name, value in config.features.to_dict().items()),
+        features=_wrapped(", ".join(f"{name} {value}" for name, value in config.features.to_dict().items())),
         reasons=REASONS.read_text(encoding="utf-8").strip(),
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    return textwrap.fill(" ".join(text.split()), 120, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _table(report: dict[str, Any]) -> str:

@@ -124,6 +124,9 @@ def trainer_for(
         output / "state", "latest", every_n_epochs=1, save_on_train_epoch_end=True, enable_version_counter=False
     )
     several = machine.processes > 1
+    if several:
+        # by descriptors, two tensors of one storage would be handed to a new process twice, which it refuses
+        torch.multiprocessing.set_sharing_strategy("file_system")
     try:
         return lightning.Trainer(
             max_epochs=epochs,

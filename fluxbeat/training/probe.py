@@ -290,7 +290,8 @@ def _linear(start: Start, clips: Clips, seeds: int) -> Answer:
             _settle(model, clips.items[fold], seed)
             heard[seed, fold] = embeddings(model, clips.items[fold]), embeddings(model, clips.items[other])
     else:
-        found = {fold: embeddings(start.model, clips.items[fold]) for fold in FOLDS}
+        model = start.weights(clips.genres, seed=0)
+        found = {fold: embeddings(model, clips.items[fold]) for fold in FOLDS}
         heard = {(seed, fold): (found[fold], found[3 - fold]) for seed in range(seeds) for fold in FOLDS}
 
     def answer(seed: int, fold: int, drawn: np.ndarray) -> Sequence[str]:

@@ -38,7 +38,7 @@ from fluxbeat.training.run import is_finished, train
 from fluxbeat.zoo import load
 
 FOLDS = (1, 2)
-MIXES, SPLICES = 100, 40
+MIXES, SPLICES = 60, 30
 """Made of the unseen recordings of each fold."""
 GTZAN = "GTZAN {}, artists apart"
 

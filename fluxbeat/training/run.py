@@ -10,7 +10,6 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import lightning
-import torch
 from lightning.pytorch.utilities import CombinedLoader
 from torch.utils.data import DataLoader
 
@@ -63,15 +62,7 @@ def _batches(kinds: dict[str, list[Item]], recipe: Recipe, processes: int) -> di
 
 
 def _loader(windows: WindowDataset, batches: EpochBatches | list[list[Draw]], workers: int) -> DataLoader[Window]:
-    # the generator keeps loaders from drawing on torch's, which the model draws on
-    generator = torch.Generator().manual_seed(0)
-    return DataLoader(
-        windows,
-        batch_sampler=batches,
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        generator=generator,
-    )
+    return DataLoader(windows, batch_sampler=batches, num_workers=workers, persistent_workers=workers > 0)
 
 
 def _validation_loader(items: Sequence[Item], recipe: Recipe, window_frames: int, workers: int) -> DataLoader[Window]:

@@ -76,7 +76,7 @@ class EpochBatches(Sampler[list[Draw]]):
 
 
 class EpochSeeds(lightning.Callback):
-    """Tells batches which epoch it is, and seeds torch by it: dropout, masks and blends repeat as the batches do."""
+    """Tells batches which epoch it is, and seeds torch for each: dropout, masks and blends repeat as the batches do."""
 
     def __init__(self, seed: int, batches: Sequence[EpochBatches]):
         self.seed, self.batches = seed, batches
@@ -87,7 +87,12 @@ class EpochSeeds(lightning.Callback):
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, task: lightning.LightningModule) -> None:
         self._set_epoch(trainer.current_epoch)
-        entropy = np.random.SeedSequence([self.seed, trainer.current_epoch, trainer.global_rank])
+
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, task: lightning.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        # not once an epoch: what a loader draws from torch as it starts comes at another time where a run goes on
+        entropy = np.random.SeedSequence([self.seed, trainer.current_epoch, batch_idx, trainer.global_rank])
         torch.manual_seed(int(entropy.generate_state(1, np.uint64)[0] >> np.uint64(1)))
 
     def _set_epoch(self, epoch: int) -> None:
