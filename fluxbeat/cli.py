@@ -383,9 +383,10 @@ def _train(options: argparse.Namespace) -> int:
         plan = Release(recipe, options.data_root, output, options.release, options.seeds, peers, machine, progress)
         _print_json(release(plan))
     else:
-        if is_finished(output):
-            print(f"fluxbeat: {output} holds a finished run, it is not done again", file=sys.stderr)
+        finished = is_finished(output)
         train(recipe, options.data_root, output, options.held_out_fold, progress=progress, machine=machine)
+        if finished:
+            print(f"fluxbeat: {output} holds a finished run, it is not done again", file=sys.stderr)
     return 0
 
 

@@ -79,7 +79,7 @@ def test_models_lists_what_is_there(capsys):
     assert [entry["name"] for entry in entries] == ["cnn", "crnn", "vit"]
     for entry in entries:
         assert entry["parameters"] > 300_000
-        assert len(entry["labels"]) == 10
+        assert {"rock", "classical", "electronic"} < set(entry["labels"])
         assert entry["source"] == f"checkpoints/{entry['name']}"
         assert 0.3 < entry["accuracy"]["value"] < 0.95
 

@@ -161,15 +161,16 @@ def test_first_command_serves_the_page(listener: Visit) -> None:
     assert listener.page.locator(".fb-masthead h1").inner_text() == "FluxBeat"
 
 
-def test_river_has_an_area_per_genre_with_its_own_colour(listener: Visit) -> None:
+def test_river_has_an_area_per_genre_with_its_own_colour_or_hatching(listener: Visit) -> None:
     listener.open("Timeline")
     areas = listener.page.evaluate(
         "document.querySelector('#timeline .js-plotly-plot').data.filter(one => one.meta.role === 'area')"
-        ".map(one => ({label: one.meta.label, fill: one.fillcolor, most: Math.max(...one.y), points: one.y.length}))"
+        ".map(one => ({label: one.meta.label, fill: one.fillcolor, hatching: one.fillpattern.shape,"
+        "most: Math.max(...one.y), points: one.y.length}))"
     )
     chips = listener.page.locator("#timeline .fb-legend .fb-chip-name").all_inner_texts()
     assert sorted(area["label"] for area in areas) == sorted(chips)
-    assert len({area["fill"] for area in areas}) == len(areas)
+    assert len({(area["fill"], area["hatching"]) for area in areas}) == len(areas)
     assert all(area["points"] >= 200 for area in areas)
     assert max(area["most"] for area in areas) > 0.05
     drawn = listener.page.locator("#timeline .scatterlayer .js-fill")

@@ -7,6 +7,7 @@ from typing import Any
 import lightning
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column
 
 
 class RunProgress(lightning.Callback):
@@ -20,8 +21,15 @@ class RunProgress(lightning.Callback):
         console = Console(stderr=True)
         if not (trainer.is_global_zero and console.is_terminal):
             return
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-        self.bar = Progress(*columns, TextColumn("{task.fields[losses]}"), console=console)
+        columns = (
+            TextColumn("{task.description}", table_column=Column(min_width=9)),
+            BarColumn(10),
+            TimeElapsedColumn(table_column=Column(min_width=7)),
+            TimeRemainingColumn(table_column=Column(min_width=7)),
+            # in a narrow terminal the losses are cut, not the times
+            TextColumn("{task.fields[losses]}", table_column=Column(no_wrap=True)),
+        )
+        self.bar = Progress(*columns, console=console)
         batches = int(trainer.num_training_batches)
         self.run = self.bar.add_task(
             "", total=(trainer.max_epochs or 1) * batches, completed=trainer.current_epoch * batches, losses=""
@@ -37,9 +45,13 @@ class RunProgress(lightning.Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, task: lightning.LightningModule) -> None:
         if self.bar:
-            shown = {name: float(value) for name, value in trainer.progress_bar_metrics.items()}
-            losses = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in shown.items())
-            self.bar.update(self.run, losses=losses)
+            losses = {
+                name.removesuffix("_loss"): float(value)
+                for name, value in trainer.progress_bar_metrics.items()
+                if name.endswith("_loss")
+            }
+            shown = ", ".join(f"{name} {value:.2f}" for name, value in losses.items() if value)
+            self.bar.update(self.run, losses=f"loss: {shown}")
 
     def on_train_end(self, trainer: lightning.Trainer, task: lightning.LightningModule) -> None:
         self._stop()
