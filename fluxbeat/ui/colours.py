@@ -6,20 +6,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 PALETTE = (
-    "#4158bd",
-    "#d6bf1f",
-    "#8b4486",
-    "#35d390",
-    "#a04034",
-    "#96c6dd",
-    "#8ca507",
-    "#ca8cf5",
-    "#947a2d",
-    "#2f9fb1",
-    "#d16a7d",
-    "#8771de",
+    "#407adb",
+    "#e6b816",
+    "#8a3d9a",
+    "#92c487",
+    "#ac3225",
+    "#80c7f8",
+    "#3e6e5e",
+    "#a18dfd",
+    "#e88519",
+    "#887498",
+    "#b46817",
+    "#d780bb",
+    "#7c9976",
 )
-"""Twelve colours chosen by farthest-point search in Oklab, over normal sight and three kinds of colour blindness
+"""Thirteen colours chosen by farthest-point search in Oklab, over normal sight and three kinds of colour blindness
 (matrices: Machado, Oliveira & Fernandes, IEEE TVCG 2009), among those that show on a light and on a dark page."""
 
 PATTERNS = ("", "/", ".", "x")

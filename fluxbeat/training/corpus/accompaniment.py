@@ -75,8 +75,8 @@ class Groove:
     style : Style
     name : str
         One of the style's grooves.
-    tempo_bpm : float
-        Beats of a quarter.
+    tempo_bpm : int
+        Beats of a quarter; MMA knows whole numbers only.
     chords : tuple of str
         One per bar, in MMA's spelling; they begin again where they end.
     soundfont : Path
@@ -88,7 +88,7 @@ class Groove:
 
     style: Style
     name: str
-    tempo_bpm: float
+    tempo_bpm: int
     chords: tuple[str, ...]
     soundfont: Path
     volumes: tuple[int, ...]
@@ -153,7 +153,7 @@ def draw_groove(styles: tuple[Style, ...], soundfonts: tuple[Path, ...], rng: np
     return Groove(
         style,
         style.grooves[rng.integers(len(style.grooves))],
-        round(float(SLOWEST_BPM * (FASTEST_BPM / SLOWEST_BPM) ** rng.random()), 2),
+        round(SLOWEST_BPM * (FASTEST_BPM / SLOWEST_BPM) ** rng.random()),
         draw_chords(rng),
         soundfonts[rng.integers(len(soundfonts))],
         tuple(int(value) for value in rng.integers(50, 128, 16)),
