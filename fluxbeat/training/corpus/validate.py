@@ -17,8 +17,12 @@ from fluxbeat.training.corpus.splits import check_splits
 KINDS = ("missing", "silent", "short", "not a number", "duplicate", "leak")
 BANDS, STEP_S, STEPS, SMOOTH_S = 40, 0.25, 120, 1.0
 LARGEST_SHIFT_S = 10.0
-SAME = 0.7
-"""Correlation from which two excerpts hold the same music: two edits of one piece reach 0.88, other pairs 0.49."""
+SAME = 0.75
+"""Correlation from which two excerpts hold the same music.
+
+Of 1,835 excerpts of 104 packages, eight pairs of tracks reach 0.79 to 1.00, and all are two files of one piece; the
+next pair, which is not, reaches 0.72.
+"""
 FLAT = 1e-3
 SILENT_SPREAD = 0.3
 
