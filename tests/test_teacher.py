@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from fluxbeat.features import FeatureConfig
 from fluxbeat.training.corpus.teacher import TAGS
-from fluxbeat.training.gathering import _keep, cached_items
+from fluxbeat.training.gathering import _keep, cached_items, items_file
 from fluxbeat.training.items import SOFT_WEIGHT, Item, label_targets
 from fluxbeat.training.losses import ranking_loss, teacher_loss
 from fluxbeat.training.recipe import DataConfig, Recipe
@@ -88,23 +87,12 @@ def test_the_texture_hears_windows_as_they_are_and_the_network_also_stretched_an
 
 
 def test_items_come_back_from_the_cache_as_they_were_and_hear_the_teacher(tmp_path):
-    import hashlib
-    import json
-    from dataclasses import asdict
-
-    from fluxbeat.training.gathering import SYNTHETIC_S
-    from fluxbeat.training.pictures import alignment
-
     recipe = Recipe("cnn", LABELS, data=DataConfig(synthetic=1))
-    features: FeatureConfig = recipe.features
-    aligned = [values.tolist() for values in alignment(features)]
-    key = json.dumps([asdict(recipe.data), features.to_dict(), SYNTHETIC_S, aligned], sort_keys=True)
-    path = tmp_path / f"items-{hashlib.sha256(key.encode()).hexdigest()[:12]}.npz"
     kept = Item(
         "k", np.ones((80, 10), np.float32), ("jazz",), 90.0, "someone", 1, "free", known=("jazz", "metal"),
         picture=np.zeros((80, 10), np.float32), teacher=answers(jazz=2.0),
     )  # fmt: skip
-    _keep([kept, item("synthetic", has_beat=False)], path)
+    _keep([kept, item("synthetic", has_beat=False)], items_file(recipe, tmp_path))
     back, beatless = cached_items(recipe, tmp_path, tmp_path)
     assert (back.labels, back.known, back.tempo_bpm, back.fold) == (("jazz",), ("jazz", "metal"), 90.0, 1)
     assert np.array_equal(back.picture, kept.picture) and np.array_equal(back.log_mel, kept.log_mel)

@@ -65,11 +65,16 @@ def with_soft_labels(items: Sequence[Item]) -> list[Item]:
     return [item if item.teacher is None else replace(item, soft=soft_labels(item.teacher, usual)) for item in items]
 
 
-def cached_items(recipe: Recipe, root: Path, cache: Path) -> list[Item]:
-    """The recipe's items, with their spectrograms kept in `cache` as float16."""
+def items_file(recipe: Recipe, cache: Path) -> Path:
+    """Where a recipe's items are kept: another name for other data, features or alignment."""
     aligned = [values.tolist() for values in alignment(recipe.features)]
     key = json.dumps([asdict(recipe.data), recipe.features.to_dict(), SYNTHETIC_S, aligned], sort_keys=True)
-    path = cache / f"items-{hashlib.sha256(key.encode()).hexdigest()[:12]}.npz"
+    return cache / f"items-{hashlib.sha256(key.encode()).hexdigest()[:12]}.npz"
+
+
+def cached_items(recipe: Recipe, root: Path, cache: Path) -> list[Item]:
+    """The recipe's items, with their spectrograms kept in `cache` as float16."""
+    path = items_file(recipe, cache)
     if not path.is_file():
         _keep(list(read_items(recipe.data, recipe.features, root, seed=0)), path)
     with np.load(path) as arrays:

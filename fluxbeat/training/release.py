@@ -102,7 +102,7 @@ def release(plan: Release) -> dict[str, Any]:
     recipe = plan.recipe
     answers = _cross_validate(plan)
     report: dict[str, Any] = {"pictures": summarise(answers.pictures)}
-    for fold, (_, said) in zip(FOLDS, answers.judged, strict=False):
+    for fold, (_, said) in zip(FOLDS, answers.judged, strict=True):
         report[f"pictures, fold {3 - fold} -> {fold}"] = summarise(
             [answer for answer in said if answer.case.sound is None]
         )

@@ -183,7 +183,7 @@ def fit(
             f"{machine.processes} processes cannot share batches of {recipe.batch_size} evenly: "
             f"set batch_size to a multiple of {machine.processes}"
         )
-    _claim(output, recipe, items)
+    claim_folder(output, recipe, items)
     if is_finished(output):
         task.average.module.load_state_dict(load_checkpoint(output)[0].state_dict())
         return task
@@ -205,12 +205,12 @@ def fit(
     latest = latest_state(output)
     trainer.fit(task, CombinedLoader(loaders, "max_size_cycle"), validation, ckpt_path=str(latest) if latest else None)
     if trainer.is_global_zero:
-        _write_checkpoint(task.averaged.cpu(), output)
+        write_checkpoint(task.averaged.cpu(), output)
     trainer.strategy.barrier()
     return task
 
 
-def _claim(output: Path, recipe: Recipe, items: Sequence[Item]) -> None:
+def claim_folder(output: Path, recipe: Recipe, items: Sequence[Item]) -> None:
     """Note in the run's folder what is trained there; raises where it is something else already."""
     ids = "\n".join(sorted(f"{item.source} {item.item_id}" for item in items))
     run = {**asdict(recipe), "items": len(items), "items_sha256": hashlib.sha256(ids.encode()).hexdigest()}
@@ -230,7 +230,7 @@ def _claim(output: Path, recipe: Recipe, items: Sequence[Item]) -> None:
             partial.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
 
 
-def _write_checkpoint(model: GenreTempoModel, output: Path) -> None:
+def write_checkpoint(model: GenreTempoModel, output: Path) -> None:
     """Both files whole, the weights last: a folder with weights is a finished run."""
     aside = output / "state" / "checkpoint"
     save_checkpoint(model, aside)

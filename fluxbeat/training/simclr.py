@@ -27,8 +27,9 @@ from fluxbeat.training.corpus import read_corpus
 from fluxbeat.training.gathering import read_items
 from fluxbeat.training.items import Item
 from fluxbeat.training.machine import ONE_PROCESS, Machine, latest_state, trainer_for
+from fluxbeat.training.optimizer import adamw_one_cycle
 from fluxbeat.training.recipe import Recipe
-from fluxbeat.training.run import DRAWN, _claim, _write_checkpoint, is_finished
+from fluxbeat.training.run import DRAWN, claim_folder, is_finished, write_checkpoint
 from fluxbeat.training.sampling import EpochBatches, EpochSeeds, rank_and_processes
 from fluxbeat.training.supervised import new_model
 from fluxbeat.training.views import ViewDataset
@@ -135,21 +136,14 @@ class SimclrTask(lightning.LightningModule):
         return loss
 
     def configure_optimizers(self) -> Any:
-        trained = [value for value in self.parameters() if value.requires_grad]
-        decayed = [value for value in trained if value.ndim > 1]
-        plain = [value for value in trained if value.ndim <= 1]
-        optimizer = torch.optim.AdamW(
-            [
-                {"params": decayed, "weight_decay": self.recipe.weight_decay},
-                {"params": plain, "weight_decay": 0.0},
-            ],
-            lr=self.recipe.learning_rate,
+        return adamw_one_cycle(
+            (value for value in self.parameters() if value.requires_grad),
+            self.recipe.learning_rate,
+            self.recipe.weight_decay,
+            int(self.trainer.estimated_stepping_batches),
+            WARM_UP_SHARE,
+            cycle_momentum=False,
         )
-        steps = max(int(self.trainer.estimated_stepping_batches), 2)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, self.recipe.learning_rate, total_steps=steps, pct_start=WARM_UP_SHARE, cycle_momentum=False
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 class LoaderGenerator(torch.Generator):
@@ -241,7 +235,7 @@ def pretrain(
             f"{machine.processes} processes cannot share batches of {batch_size} evenly: "
             f"set batch_size to a multiple of {machine.processes}, at most the {len(items)} items"
         )
-    _claim(output, recipe, items)
+    claim_folder(output, recipe, items)
     if is_finished(output):
         return output
     lightning.seed_everything(recipe.seed, verbose=False)
@@ -265,6 +259,6 @@ def pretrain(
         said = {"measure": "epochs of SimCLR", "value": recipe.epochs, "n": len(items), "split": NOT_FOR_USE}
         date = datetime.datetime.now(datetime.UTC).date().isoformat()
         model.config = replace(config, metrics=({**said, "seed": recipe.seed, "date": date},))
-        _write_checkpoint(model, output)
+        write_checkpoint(model, output)
     trainer.strategy.barrier()
     return output

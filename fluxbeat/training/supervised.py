@@ -28,6 +28,7 @@ from fluxbeat.training.augment import (
 )
 from fluxbeat.training.items import Item, label_targets
 from fluxbeat.training.losses import genre_loss, ranking_loss, teacher_loss, tempo_loss, tempo_targets
+from fluxbeat.training.optimizer import adamw_one_cycle
 from fluxbeat.training.recipe import Recipe
 from fluxbeat.training.sampling import Draw
 from fluxbeat.training.teacher_scale import TeacherScale
@@ -272,20 +273,8 @@ class SupervisedTask(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         trained = [*self.model.parameters(), *self.as_teacher.parameters()]
-        decayed = [value for value in trained if value.ndim > 1]
-        plain = [value for value in trained if value.ndim <= 1]
-        optimizer = torch.optim.AdamW(
-            [
-                {"params": decayed, "weight_decay": self.recipe.weight_decay},
-                {"params": plain, "weight_decay": 0.0},
-            ],
-            lr=self.recipe.learning_rate,
-        )
         steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, self.recipe.learning_rate, total_steps=max(steps, 2), pct_start=0.2
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return adamw_one_cycle(trained, self.recipe.learning_rate, self.recipe.weight_decay, steps, warm_up_share=0.2)
 
 
 @torch.no_grad()

@@ -13,18 +13,17 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 
 from fluxbeat.errors import ConfigMismatchError, FluxBeatError
 from fluxbeat.features import FeatureConfig
+from fluxbeat.training.whole_file import whole_file
 
 SHARD_EXCERPTS = 64
 INDEX = "index.csv"
@@ -100,7 +99,7 @@ class Shard:
 def write_shard(path: Path, shard: Shard) -> None:
     """Write a shard, whole or not at all."""
     described = json.dumps({"made_of": shard.made_of, "features": shard.features, "facts": shard.facts})
-    with replacing(path, "wb") as handle:
+    with whole_file(path) as partial, open(partial, "wb") as handle:
         np.savez(handle, described=np.array(described), **shard.arrays)  # type: ignore[arg-type]
 
 
@@ -140,7 +139,7 @@ def write_index(folder: Path, kind: str, rows: Iterable[IndexRow]) -> None:
     """Set the index lines of one kind of shard ('free' or 'groove'); lines of the other kind stay."""
     kept = [row for row in read_index(folder, must_exist=False) if not row.shard.startswith(f"{kind}-")]
     ordered = sorted([*kept, *rows], key=lambda row: (row.shard, row.item_id))
-    with replacing(folder / INDEX, "w") as handle:
+    with whole_file(folder / INDEX) as partial, open(partial, "w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerow([field.name for field in fields(IndexRow)])
         for row in ordered:
@@ -169,7 +168,7 @@ def read_index(folder: Path, must_exist: bool = True) -> list[IndexRow]:
 
 def write_unread(folder: Path, unread: Mapping[str, str]) -> None:
     """Keep which tracks could not be read, path to reason."""
-    with replacing(folder / UNREAD, "w") as handle:
+    with whole_file(folder / UNREAD) as partial, open(partial, "w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerows([("path", "reason"), *sorted(unread.items())])
 
@@ -181,20 +180,6 @@ def read_unread(folder: Path) -> dict[str, str]:
         return {}
     with open(path, newline="", encoding="utf-8") as handle:
         return {row["path"]: row["reason"] for row in csv.DictReader(handle)}
-
-
-@contextmanager
-def replacing(path: Path, mode: str) -> Any:
-    """A file to write, which takes its place only when it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        handle: IO[Any]
-        with open(part, mode, newline=None if "b" in mode else "", encoding=None if "b" in mode else "utf-8") as handle:
-            yield handle
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _to_text(value: Any) -> str:
