@@ -1,0 +1,75 @@
+"""`fluxbeat models`: which models there are."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from fluxbeat.commands.registering import Commands, command, print_json
+
+
+def add(commands: Commands) -> None:
+    """Register the commands of this file."""
+    models = command(commands, "models", _models, "The bundled models, or the one named.")
+    models.add_argument("names", nargs="*", metavar="MODEL")
+    models.add_argument("--measure", action="store_true", help="also measure milliseconds per window on this machine")
+    models.add_argument("--markdown", action="store_true", help="the README's table; measures as well")
+    models.add_argument("--json", action="store_true")
+
+
+def _models(options: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    from fluxbeat.benchmark import milliseconds_per_window
+    from fluxbeat.zoo import bundled_names, load
+
+    entries = []
+    for name in options.names or bundled_names():
+        model = load(name)
+        config = model.network.config
+        accuracy = next((m for m in config.metrics if m["measure"] == "accuracy"), None)
+        entry: dict[str, Any] = {
+            "name": model.info.name,
+            "family": config.family,
+            "parameters": model.network.n_parameters,
+            "window_s": config.window_s,
+            "labels": list(config.labels),
+            "source": model.info.source,
+            "revision": model.info.revision,
+            "accuracy": accuracy,
+        }
+        if options.measure or options.markdown:
+            entry["ms_per_window"] = round(milliseconds_per_window(model.network), 2)
+        entries.append(entry)
+    if options.json:
+        print_json(entries)
+    elif options.markdown:
+        print("\n".join(_markdown(entries)))
+    else:
+        table = Table("model", "parameters", "labels", "source", "revision")
+        if options.measure:
+            table.add_column("ms per window", justify="right")
+        for entry in entries:
+            row = [
+                entry["name"],
+                f"{entry['parameters']:,}",
+                ", ".join(entry["labels"]),
+                entry["source"],
+                entry["revision"],
+            ]
+            table.add_row(*row, *([str(entry["ms_per_window"])] if options.measure else []))
+        Console().print(table)
+    return 0
+
+
+def _markdown(entries: list[dict[str, Any]]) -> list[str]:
+    lines = ["| model | parameters | ms per window | genre accuracy, unseen artists |", "|---|---|---|---|"]
+    for entry in entries:
+        accuracy = entry["accuracy"]
+        shown = "-"
+        if accuracy:
+            low, high = accuracy["interval_95"]
+            shown = f"{accuracy['value']:.1%} of {accuracy['n']} ({low:.0%} to {high:.0%}; {accuracy['split']})"
+        lines.append(f"| {entry['name']} | {entry['parameters']:,} | {entry['ms_per_window']:.1f} | {shown} |")
+    return lines
