@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from fluxbeat.errors import ConfigMismatchError
 from fluxbeat.features import FeatureConfig
 from fluxbeat.models.tempo import TempoGrid, TempoHead
-from fluxbeat.models.texture import Texture
+from fluxbeat.models.texture import Texture, TextureEmbedding
 
 TEXTURE_SIZE = 192
 TEXTURE_SHARE = 0.9
@@ -145,14 +145,8 @@ class GenreTempoModel(nn.Module):
         super().__init__()
         self.config = config
         features = config.features
-        self.texture = Texture(features.n_mels, features.frame_rate_hz, config.window_frames)
-        self.texture_embedding = nn.Sequential(
-            nn.Dropout(0.5),
-            nn.Linear(self.texture.size, TEXTURE_SIZE),
-            nn.BatchNorm1d(TEXTURE_SIZE),
-            nn.ReLU(),
-            nn.Dropout(0.5),
-        )
+        self.texture = Texture(features.n_mels, features.frame_rate_hz)
+        self.texture_embedding = TextureEmbedding(self.texture.size, TEXTURE_SIZE)
         self.embedding_size = timbre_size + TEXTURE_SIZE
         self.genre_head = nn.Linear(self.embedding_size, len(config.labels))
         self.tempo_head = TempoHead(features.n_mels, features.frame_rate_hz, config.tempo_grid, TEXTURE_SIZE)

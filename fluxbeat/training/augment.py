@@ -43,8 +43,8 @@ class AugmentConfig:
     noise_units: float = 0.1
     mask: float = 0.12
     blend: float = 0.4
-    mix_probability: float = 0.05
-    mix_range_db: float = 12.0
+    mix_probability: float = 0.3
+    mix_range_db: float = 9.0
 
 
 def crop_and_stretch(

@@ -33,7 +33,7 @@ from fluxbeat.training.recipe import Recipe
 from fluxbeat.training.sampling import Draw
 from fluxbeat.training.teacher_scale import TeacherScale
 
-MIX_KEEPS_TEMPO_DB = 8.0
+MIX_KEEPS_TEMPO_DB = 6.0
 
 PICTURE_VIEW = 0.5
 AS_IT_IS = 0.5
@@ -209,8 +209,8 @@ class SupervisedTask(lightning.LightningModule):
         """Each part of the loss, scalar; truths and what is known of them for timbre and for texture."""
         model, labels = self.model, len(self.recipe.labels)
         values = model.texture(log_mel)
-        mixed, mixed_targets, mixed_known = blend(values[:, None], truths[1], knowns[1], self.recipe.augment.blend)
-        texture = model.texture_embedding(mixed[:, 0])
+        mixed, mixed_targets, mixed_known = blend(values, truths[1], knowns[1], self.recipe.augment.blend)
+        texture = model.texture_embedding(mixed)
         truths, knowns = (truths[0], mixed_targets), (knowns[0], mixed_known)
         losses = {"teacher_loss": torch.zeros((), device=self.device)}
         halves = zip(

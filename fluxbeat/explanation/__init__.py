@@ -1,0 +1,27 @@
+"""Why a model says what it says: maps over the spectrogram, how far they may be trusted, and how they sound."""
+
+from fluxbeat.explanation.attribution import LAYERS
+from fluxbeat.explanation.explain import (
+    DEFAULT_LAYER,
+    explain,
+    explain_tempo,
+    explain_track,
+    explain_track_tempo,
+)
+from fluxbeat.explanation.listening import HeardParts, listen_to
+from fluxbeat.explanation.regions import Region
+from fluxbeat.explanation.result import Explanation, Faithfulness
+
+__all__ = [
+    "DEFAULT_LAYER",
+    "LAYERS",
+    "Explanation",
+    "Faithfulness",
+    "HeardParts",
+    "Region",
+    "explain",
+    "explain_tempo",
+    "explain_track",
+    "explain_track_tempo",
+    "listen_to",
+]

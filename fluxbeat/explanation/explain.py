@@ -1,0 +1,202 @@
+"""Why a model gives a window a genre, or a track its tempo."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fluxbeat.analysis import DEFAULT_MODEL, Track, read_track
+from fluxbeat.analysis.windows import slide
+from fluxbeat.audio import AudioSource
+from fluxbeat.errors import FluxBeatError
+from fluxbeat.explanation.attribution import LAYERS, attribute
+from fluxbeat.explanation.faithfulness import curves, energy_map, random_map
+from fluxbeat.explanation.regions import strongest_regions
+from fluxbeat.explanation.result import Explanation, Faithfulness
+from fluxbeat.explanation.tempo_evidence import tempo_evidence
+from fluxbeat.explanation.windows import CutWindow, band_centres_hz, band_edges_hz, cut_window
+from fluxbeat.models import GenreTempoModel
+from fluxbeat.zoo import ZooModel, load
+
+DEFAULT_LAYER = LAYERS[0]
+
+
+def explain(
+    source: AudioSource,
+    model: str | Path | ZooModel = DEFAULT_MODEL,
+    label: str | None = None,
+    window: float | None = None,
+    *,
+    name: str | None = None,
+    layer: str = DEFAULT_LAYER,
+    measure: bool = True,
+) -> Explanation:
+    """What in one window of a recording speaks for a genre.
+
+    Parameters
+    ----------
+    source : path, bytes, or (array, sample rate)
+        Any audio, as `fluxbeat.analyze` takes it.
+    model : str, path or ZooModel
+        As `fluxbeat.load` takes it.
+    label : str, optional
+        Genre to explain; by default the most probable one of the window, or of the track.
+    window : float, optional
+        Where the window begins, in seconds; by default where the label is most probable.
+    name : str, optional
+        Name shown to a person.
+    layer : str
+        Where the model is asked, one of `fluxbeat.explanation.LAYERS`.
+    measure : bool
+        Whether to measure how faithful the map is, which takes longer than the map.
+
+    Raises
+    ------
+    AudioDecodeError
+        If there is nothing to analyse in `source`.
+    FluxBeatError
+        If the model does not know the label, the window does not lie within the track, or there is no such layer.
+    """
+    chosen = model if isinstance(model, ZooModel) else load(model)
+    track = read_track(source, chosen.network.config.features, name)
+    return explain_track(track, chosen, label, window, layer=layer, measure=measure)
+
+
+def explain_track(
+    track: Track,
+    model: ZooModel,
+    label: str | None = None,
+    window: float | None = None,
+    *,
+    layer: str = DEFAULT_LAYER,
+    measure: bool = True,
+) -> Explanation:
+    """As `explain`, of a track that was read with the model's features."""
+    network = model.network
+    if label is not None:
+        label_index(network, label)
+    if window is None:
+        window, strongest = _strongest(track, network, label)
+        label = label or strongest
+    cut = cut_window(track, network, window)
+    if label is None:
+        with torch.inference_mode():
+            label = network.config.labels[int(network(cut.log_mel[None]).genre_logits[0].argmax())]
+    index = label_index(network, label)
+    found = attribute(network, cut.log_mel[None], index, layer)
+    evidence = found.evidence[0]
+    faithfulness = measured(network, cut.log_mel, index, evidence) if measure else None
+    return _explanation(
+        track, model, cut, evidence, about=label, kind="genre", layer=layer, logit=float(found.logit[0]),
+        probability=float(network.probabilities(found.logit)[0]), faithfulness=faithfulness,
+    )  # fmt: skip
+
+
+def explain_tempo(
+    source: AudioSource,
+    model: str | Path | ZooModel = DEFAULT_MODEL,
+    bpm: float | None = None,
+    window: float | None = None,
+    *,
+    name: str | None = None,
+) -> Explanation:
+    """What in one window of a recording speaks for a tempo.
+
+    Parameters
+    ----------
+    bpm : float, optional
+        Tempo to explain; by default the most probable one of the window.
+
+    Others and errors as in `explain`; also if `bpm` lies outside the model's tempo grid.
+    """
+    chosen = model if isinstance(model, ZooModel) else load(model)
+    track = read_track(source, chosen.network.config.features, name)
+    return explain_track_tempo(track, chosen, bpm, window)
+
+
+def explain_track_tempo(
+    track: Track, model: ZooModel, bpm: float | None = None, window: float | None = None
+) -> Explanation:
+    """As `explain_tempo`, of a track that was read with the model's features."""
+    network = model.network
+    grid = network.config.tempo_grid
+    if bpm is not None and not grid.min_bpm <= bpm <= grid.max_bpm:
+        raise FluxBeatError(
+            f"{bpm:g} BPM cannot be explained: this model knows {grid.min_bpm:g} to {grid.max_bpm:g} BPM"
+        )
+    if window is None:
+        window, _ = _strongest(track, network, None)
+    cut = cut_window(track, network, window)
+    evidence, bpm, probability = tempo_evidence(network, cut.log_mel, bpm)
+    return _explanation(
+        track, model, cut, evidence, about=f"{bpm:.1f} BPM", kind="tempo", layer="novelty",
+        logit=math.log(max(probability, 1e-9)), probability=probability, faithfulness=None,
+    )  # fmt: skip
+
+
+def label_index(network: GenreTempoModel, label: str) -> int:
+    """Place of a label among the model's.
+
+    Raises
+    ------
+    FluxBeatError
+        If the model does not know it.
+    """
+    if label not in network.config.labels:
+        raise FluxBeatError(f"this model knows no genre {label!r}: it knows {', '.join(network.config.labels)}")
+    return network.config.labels.index(label)
+
+
+def measured(network: GenreTempoModel, log_mel: Tensor, label: int, evidence: Tensor, seed: int = 0) -> Faithfulness:
+    """How faithful a map of one window is, beside a random one and the energy; both shapes (mels, frames)."""
+    beside = [random_map(tuple(log_mel.shape), seed), energy_map(network, log_mel)]
+    return Faithfulness(*curves(network, log_mel, label, torch.stack([evidence, *beside])))
+
+
+def _strongest(track: Track, network: GenreTempoModel, label: str | None) -> tuple[float, str]:
+    """Where a label, or the track's most probable one, is most probable: start of the window, label."""
+    windows = slide(network, track.log_mel)
+    said = network.probabilities(torch.from_numpy(windows.genre_logits)).numpy()
+    column = label_index(network, label) if label else int(said.mean(axis=0).argmax())
+    # the last window may reach a little past the end
+    fits = windows.start_s <= max(0.0, track.duration_s - network.config.window_s) + 1e-3
+    start_s = windows.start_s[np.where(fits, said[:, column], -1.0).argmax()] if fits.any() else 0.0
+    return float(start_s), network.config.labels[column]
+
+
+def _explanation(
+    track: Track,
+    model: ZooModel,
+    cut: CutWindow,
+    evidence: Tensor,
+    *,
+    about: str,
+    kind: str,
+    layer: str,
+    logit: float,
+    probability: float,
+    faithfulness: Faithfulness | None,
+) -> Explanation:
+    features = track.features
+    values = evidence.numpy().astype(np.float32)
+    return Explanation(
+        file=track.file,
+        model=model.info,
+        about=about,
+        kind=kind,
+        layer=layer,
+        start_s=cut.start_s,
+        window_s=model.network.config.window_s,
+        logit=logit,
+        probability=probability,
+        evidence=values,
+        log_mel=cut.log_mel.numpy(),
+        band_hz=band_centres_hz(features),
+        frame_rate_hz=features.frame_rate_hz,
+        faithfulness=faithfulness,
+        regions=strongest_regions(values.clip(min=0), cut.start_s, features.frame_rate_hz, band_edges_hz(features)),
+    )

@@ -1,0 +1,100 @@
+"""The strongest places of a map, as a person would point at them: from when to when, from which to which frequency."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.ndimage import find_objects, gaussian_filter, label
+
+BLUR = (1.5, 2.0)
+"""Of the map before it is cut into places, in bands and frames."""
+CUT = 0.4
+"""A place reaches as far as the blurred map holds this share of its maximum."""
+LEAST_SHARE = 0.02
+MOST = 5
+
+
+@dataclass(frozen=True)
+class Region:
+    """One place on the spectrogram.
+
+    Attributes
+    ----------
+    start_s, end_s : float
+        In the track.
+    low_hz, high_hz : float
+    share : float
+        Of all that speaks for the answer in this window, 0..1.
+    """
+
+    start_s: float
+    end_s: float
+    low_hz: float
+    high_hz: float
+    share: float
+
+    def words(self) -> str:
+        """As one would say it: `3.2-4.1 s, 60-120 Hz`."""
+        return f"{self.start_s:.1f}–{self.end_s:.1f} s, {_hz(self.low_hz)}–{_hz(self.high_hz)} Hz"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Part of an explanation's JSON."""
+        return {
+            "start_s": round(self.start_s, 2),
+            "end_s": round(self.end_s, 2),
+            "low_hz": round(self.low_hz),
+            "high_hz": round(self.high_hz),
+            "share": round(self.share, 4),
+            "words": self.words(),
+        }
+
+
+def strongest_regions(
+    positive: np.ndarray, start_s: float, frame_rate_hz: float, edges_hz: np.ndarray, most: int = MOST
+) -> tuple[Region, ...]:
+    """Cut a map into its strongest connected places.
+
+    Parameters
+    ----------
+    positive : float array, shape (mels, frames)
+        0 or more.
+    start_s : float
+        Where the map begins in the track.
+    frame_rate_hz : float
+    edges_hz : float array, shape (mels + 1,)
+        Borders between bands.
+    most : int
+        At most this many.
+
+    Returns
+    -------
+    tuple of Region
+        Strongest first; empty where nothing speaks for the answer.
+    """
+    total = float(positive.sum())
+    if total <= 0:
+        return ()
+    smooth = gaussian_filter(positive.astype(np.float64), BLUR, mode="nearest")
+    places, _ = label(smooth >= CUT * smooth.max())
+    found = []
+    for number, (bands, frames) in enumerate(find_objects(places), start=1):
+        share = float(positive[bands, frames][places[bands, frames] == number].sum()) / total
+        if share >= LEAST_SHARE:
+            found.append(
+                Region(
+                    start_s + frames.start / frame_rate_hz,
+                    start_s + frames.stop / frame_rate_hz,
+                    float(edges_hz[bands.start]),
+                    float(edges_hz[bands.stop]),
+                    share,
+                )
+            )
+    return tuple(sorted(found, key=lambda region: -region.share)[:most])
+
+
+def _hz(frequency: float) -> str:
+    """Two digits that count: 60, 120, 2,400."""
+    digits = max(0, len(str(round(frequency))) - 2)
+    return f"{round(frequency, -digits):,.0f}"

@@ -1,0 +1,78 @@
+"""What a trustworthy map must do beyond one window: forget with the weights, find what was put in, tell genres apart."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+from torch import Tensor, nn
+
+from fluxbeat.explanation.attribution import attribute
+from fluxbeat.models import GenreTempoModel
+
+SPLICE_SHARE = 0.25
+
+
+def randomised(model: GenreTempoModel, seed: int = 0) -> Iterator[tuple[str, GenreTempoModel]]:
+    """The model with random weights from its answer down, one part more each time (Adebayo et al., NeurIPS 2018).
+
+    What standardises the spectrogram's statistics is no learned judgement and stays.
+
+    Yields
+    ------
+    part, model : str, GenreTempoModel
+        The part that was randomised last, and a model in which it and all above it are random.
+    """
+    broken = copy.deepcopy(model)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for name, part in reversed(list(_parts(broken))):
+            for module in part.modules():
+                if hasattr(module, "reset_parameters"):
+                    module.reset_parameters()
+            for value in part.parameters(recurse=False):
+                nn.init.normal_(value, std=0.02)
+            yield name, broken
+
+
+def _parts(model: GenreTempoModel) -> Iterator[tuple[str, nn.Module]]:
+    """What decides about genre, from the spectrogram up."""
+    for name, part in model.named_children():
+        if name not in ("texture", "tempo_head", "texture_embedding", "genre_head"):
+            yield name, part
+    yield "texture_embedding", model.texture_embedding
+    yield "genre_head", model.genre_head
+
+
+def likeness(one: Tensor, other: Tensor) -> float:
+    """Rank correlation (Spearman) of what two maps mark, both (mels, frames); 0 where one marks nothing."""
+    marked = [values.clamp(min=0).flatten().numpy() for values in (one, other)]
+    if any(np.ptp(values) == 0 for values in marked):
+        return 0.0
+    return float(spearmanr(*marked).statistic)
+
+
+def splice(host: Tensor, guest: Tensor, rng: np.random.Generator) -> tuple[Tensor, slice]:
+    """A quarter of a window replaced by other music, both (mels, frames); with the frames where that lies."""
+    frames = host.shape[1]
+    length = round(SPLICE_SHARE * frames)
+    to, source = (int(rng.integers(frames - length + 1)) for _ in range(2))
+    spliced = host.clone()
+    spliced[:, to : to + length] = guest[:, source : source + length]
+    return spliced, slice(to, to + length)
+
+
+def mass_inside(evidence: Tensor, place: slice) -> float:
+    """Share of what speaks for the label that lies in those frames, 0..1; NaN where nothing speaks for it."""
+    positive = evidence.clamp(min=0)
+    total = float(positive.sum())
+    return float(positive[:, place].sum()) / total if total > 0 else float("nan")
+
+
+def contrast(model: GenreTempoModel, log_mel: Tensor, label: int, other: int, layer: str) -> float:
+    """Rank correlation between the maps of two labels in one window (mels, frames): a map for all genres says nothing."""
+    one, two = (attribute(model, log_mel[None], index, layer).evidence[0] for index in (label, other))
+    return likeness(one, two)

@@ -1,0 +1,68 @@
+"""The window that is explained, cut out of a track as the model hears it there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import librosa
+import numpy as np
+import torch
+from torch import Tensor
+
+from fluxbeat.analysis import Track
+from fluxbeat.errors import FluxBeatError
+from fluxbeat.features import FeatureConfig
+from fluxbeat.models import GenreTempoModel
+
+
+@dataclass(frozen=True, eq=False)
+class CutWindow:
+    """One window of a track.
+
+    Attributes
+    ----------
+    log_mel : Tensor, shape (mels, window_frames)
+    start_s : float
+        Where it begins, moved to the frame.
+    """
+
+    log_mel: Tensor
+    start_s: float
+
+
+def cut_window(track: Track, model: GenreTempoModel, start_s: float) -> CutWindow:
+    """The window that begins at `start_s`; a track shorter than a window is repeated to fill it.
+
+    Raises
+    ------
+    FluxBeatError
+        If the window does not lie within the track.
+    """
+    frames, rate_hz = model.config.window_frames, track.features.frame_rate_hz
+    log_mel = track.log_mel
+    last_s = max(0.0, track.duration_s - model.config.window_s)
+    if not -1e-6 <= start_s <= last_s + 0.5:
+        raise FluxBeatError(
+            f"{track.file}: no window begins at {start_s:g} s: a window is {model.config.window_s:g} s long and the "
+            f"track {track.duration_s:.1f} s, so it can begin at 0 to {last_s:.1f} s"
+        )
+    if log_mel.shape[1] < frames:
+        log_mel = np.tile(log_mel, (1, -(-frames // log_mel.shape[1])))
+    first = min(round(start_s * rate_hz), log_mel.shape[1] - frames)
+    return CutWindow(torch.from_numpy(log_mel[:, first : first + frames].copy()), first / rate_hz)
+
+
+def band_centres_hz(features: FeatureConfig) -> np.ndarray:
+    """Centre of each mel band, shape (mels,)."""
+    return _mel_points(features)[1:-1]
+
+
+def band_edges_hz(features: FeatureConfig) -> np.ndarray:
+    """Borders half-way between the centres of neighbouring bands, shape (mels + 1,)."""
+    points = _mel_points(features)
+    return (points[1:] + points[:-1]) / 2
+
+
+def _mel_points(features: FeatureConfig) -> np.ndarray:
+    points: np.ndarray = librosa.mel_frequencies(features.n_mels + 2, fmin=features.f_min_hz, fmax=features.f_max_hz)
+    return points
