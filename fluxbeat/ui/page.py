@@ -10,8 +10,9 @@ from typing import Any
 import gradio as gr
 
 from fluxbeat.analysis import DEFAULT_MODEL, analyze
+from fluxbeat.charts.colours import Paint, genre_paints
+from fluxbeat.charts.wording import doing, model_title
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
-from fluxbeat.ui.colours import Paint, genre_paints
 from fluxbeat.ui.compare_tab import ComparePieces, compare_pieces, compare_view
 from fluxbeat.ui.examples_shelf import Example, read_examples
 from fluxbeat.ui.jobs import Job, Jobs
@@ -20,7 +21,6 @@ from fluxbeat.ui.panel import panel, panel_value
 from fluxbeat.ui.player import NAMED_FILE, any_file_button, browser_file, track_player
 from fluxbeat.ui.tempo_tab import tempo_panel, tempo_view
 from fluxbeat.ui.timeline_tab import timeline_panel, timeline_view
-from fluxbeat.ui.wording import doing, model_title
 from fluxbeat.zoo import ZooModel
 
 Updates = dict[Any, Any]
