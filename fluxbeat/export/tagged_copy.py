@@ -174,7 +174,8 @@ _OGG = {
 
 def _kind(file: BinaryIO, name: str) -> _Kind:
     """By content: the ending of a name may be wrong, and an upload may have none."""
-    file.seek(after_id3(file))
+    begin = after_id3(file)
+    file.seek(begin)
     head = file.read(64)
     if head[:4] == b"OggS":
         ogg = next((kind for mark, kind in _OGG.items() if head[28:].startswith(mark)), None)
@@ -190,7 +191,6 @@ def _kind(file: BinaryIO, name: str) -> _Kind:
         return _MP4
     second = head[1] if head[:1] == b"\xff" and len(head) > 1 else 0
     is_layer_3, is_aac = second & 0xE6 == 0xE2, second & 0xF6 == 0xF0
-    # some MP3 files begin with zeros or half a frame
-    if is_layer_3 or (not is_aac and (after_id3(file) or name.lower().endswith(".mp3"))):
+    if is_layer_3 or (begin and not is_aac):  # behind ID3 there may be zeros or half a frame first
         return _MP3
     raise ExportError(f"{name}: files of this kind carry no tags that FluxBeat can write: convert it to {_TAGGABLE}")
