@@ -226,6 +226,7 @@ def test_old_id3_keeps_its_version_and_its_year(tmp_path: Path) -> None:
     assert copy.read_bytes()[:4] == b"ID3\x03"
     found = ID3(copy)
     assert str(found["TDRC"]) == "1998"
+    assert found["TCON"].text == ["/".join(genre.label for genre in half_ambient_half_metal().genres)]
     assert found["TBPM"].text == ["120"]
 
 
@@ -296,6 +297,14 @@ def test_report_names_no_address_but_its_own_pictures() -> None:
     assert page.count("@import") + page.count("url(") == 0
 
 
+def test_name_of_a_file_is_never_read_as_html() -> None:
+    analysis = half_ambient_half_metal()
+    plain = render(analysis, "html").decode()
+    hostile = render(dataclasses.replace(analysis, file="</title><script>alert(1)</script>"), "html").decode()
+    assert hostile.count("<script") == plain.count("<script")
+    assert "&lt;script&gt;alert(1)" in hostile
+
+
 def test_report_says_who_heard_it() -> None:
     page = render(half_ambient_half_metal(), "html").decode()
     assert "revision\n  <code>000000000000</code>" in page
@@ -356,7 +365,7 @@ def test_failure_leaves_what_was_there(tmp_path: Path) -> None:
         ('a/b\\c:"d"?.wav', "jams", "c__d__.fluxbeat.jams"),
         ("...", "audacity", "track.fluxbeat.txt"),
         (".mp3", "csv", "mp3.fluxbeat.csv"),
-        ("ж" * 300, "csv", "ж" * 100 + ".fluxbeat.csv"),
+        ("音" * 300, "csv", "音" * 60 + ".fluxbeat.csv"),
     ],
 )
 def test_names_of_exports(file: str, kind: str, name: str) -> None:

@@ -20,7 +20,8 @@ from fluxbeat.export.tagged_copy import copy_with_tags, found_in, media_type_of,
 Source: TypeAlias = str | os.PathLike[str] | bytes
 """The music file itself: its path, or its content."""
 
-_LONGEST_STEM = 100
+_LONGEST_STEM_BYTES = 180
+"""File systems take names of 255 bytes, in UTF-8."""
 
 
 def render(
@@ -137,7 +138,8 @@ def file_name(file: str, kind: str, source: str | os.PathLike[str] | None = None
         The music file, whose ending a tagged copy keeps; else that of `file`.
     """
     stem, suffix = _split(safe_name(file, limit=1000))
-    stem = re.sub(r'[\\/:*?"<>|\x00-\x1f�]', "_", stem)[:_LONGEST_STEM].strip(" .") or "track"
+    stem = re.sub(r'[\\/:*?"<>|\x00-\x1f�]', "_", stem).encode()[:_LONGEST_STEM_BYTES].decode(errors="ignore")
+    stem = stem.strip(" .") or "track"
     wanted = the_format(kind)
     if wanted.needs_source:
         return f"{stem}.fluxbeat{(Path(source).suffix if source is not None else '') or suffix}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -42,6 +43,8 @@ def connect_saving(menu: gr.HTML, heard: gr.State, model: gr.Radio, given: Seque
             return panel_value(_saved(menu, heard, model, str(event.kind)))
         except FluxBeatError as error:
             return panel_value(save_view(error=str(error)))
+        except OSError as error:
+            return panel_value(save_view(error=f"There is no room to make the file ({error.strerror})."))
 
     hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     menu.chosen(save, [heard, model], menu, **hidden)
@@ -57,7 +60,13 @@ def _saved(menu: gr.HTML, heard: Heard | None, model: str, kind: str) -> dict[st
         return save_view(error=f"{model_title(model)} is still listening: try again in a moment.")
     name = file_name(analysis.file, kind, heard.path)
     # a folder of its own in Gradio's cache, which is served to the browser and emptied by age
-    folder = tempfile.mkdtemp(prefix="save-", dir=menu.GRADIO_CACHE)
-    written = export(analysis, kind, f"{folder}/{name}", heard.path)
+    cache = Path(menu.GRADIO_CACHE)
+    cache.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="save-", dir=cache))
+    try:
+        written = export(analysis, kind, folder / name, heard.path)
+    except FluxBeatError:
+        folder.rmdir()
+        raise
     served = menu.move_resource_to_block_cache(written)
     return save_view(name=name, url=f"gradio_api/file={quote(str(served))}")
