@@ -19,3 +19,7 @@ class ModelLoadError(FluxBeatError):
 
 class AnalysisCancelled(FluxBeatError):
     """The person who asked for an analysis no longer wants it."""
+
+
+class ExportError(FluxBeatError):
+    """An analysis cannot be written in the format asked for, or not to that place; says what to do instead."""

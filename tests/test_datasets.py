@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from fluxbeat.charts.colours import genre_paints
 from fluxbeat.cli import main
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.features import FeatureConfig
@@ -19,7 +20,6 @@ from fluxbeat.training.fingerprint import SAME, fingerprint, likeness
 from fluxbeat.training.own_data import train_own_data, with_labels
 from fluxbeat.training.recordings import Recording, readable_items
 from fluxbeat.training.split_check import check_split, without_repeats
-from fluxbeat.ui.colours import genre_paints
 from fluxbeat.zoo import CHECKPOINTS_VARIABLE, bundled_names, load
 
 RATE_HZ = 22_050

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from fluxbeat.analysis import Envelope, Genre, Segment, Tempo, TempoCandidate, Timeline, TrackAnalysis
-from fluxbeat.ui.colours import PALETTE, genre_paints, luminance
+from fluxbeat.charts.colours import PALETTE, genre_paints, luminance
+from fluxbeat.charts.plots import START_MS, timeline_figure
+from fluxbeat.charts.smoothing import fine_curves
+from fluxbeat.charts.wording import clock, percent, tempo_choice, took
 from fluxbeat.ui.compare_tab import compare_view
 from fluxbeat.ui.panel import panel_value
-from fluxbeat.ui.plots import START_MS, timeline_figure
-from fluxbeat.ui.smoothing import fine_curves
 from fluxbeat.ui.tempo_tab import tempo_view
 from fluxbeat.ui.timeline_tab import timeline_view
-from fluxbeat.ui.wording import clock, percent, tempo_choice, took
 from fluxbeat.zoo import ModelInfo
 
 LABELS = ("ambient", "metal", "<b>odd</b>")

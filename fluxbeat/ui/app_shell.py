@@ -18,6 +18,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.responses import Response
 from starlette.types import Scope
 
+from fluxbeat.charts import FIGURES_CSS, PAINTED_JS
 from fluxbeat.errors import FluxBeatError, ModelLoadError
 from fluxbeat.ui.examples_shelf import FOLDER as EXAMPLES
 from fluxbeat.ui.page import build_page
@@ -70,13 +71,17 @@ def build_app(models: Sequence[str] | None = None, onto: FastAPI | None = None) 
     def plotly_script() -> FileResponse:
         return FileResponse(plotly, media_type="text/javascript", headers={"Cache-Control": "max-age=86400"})
 
+    @app.get(f"{STATIC_ROUTE}/{PAINTED_JS.name}", include_in_schema=False)
+    def painted_script() -> FileResponse:
+        return FileResponse(PAINTED_JS, media_type="text/javascript", headers={"Cache-Control": "no-cache"})
+
     app.mount(STATIC_ROUTE, _FreshFiles(directory=_STATIC), name="fluxbeat-static")
     return gr.mount_gradio_app(
         app,
         page,
         path="/",
         theme=page_theme(),
-        css_paths=[_STATIC / "fluxbeat.css"],
+        css_paths=[FIGURES_CSS, _STATIC / "fluxbeat.css"],
         head=_HEAD,
         favicon_path=str(_STATIC / "favicon.svg"),
         allowed_paths=[str(EXAMPLES)],

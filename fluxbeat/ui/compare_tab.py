@@ -10,10 +10,10 @@ import gradio as gr
 import numpy as np
 
 from fluxbeat.analysis import TrackAnalysis, disagreement
-from fluxbeat.ui.colours import Paint
+from fluxbeat.charts.colours import Paint
+from fluxbeat.charts.plots import difference_figure, river_figure, river_rise
+from fluxbeat.charts.wording import clock, model_title, percent, tempo_choice, took
 from fluxbeat.ui.panel import panel
-from fluxbeat.ui.plots import difference_figure, river_figure, river_rise
-from fluxbeat.ui.wording import clock, model_title, percent, tempo_choice, took
 
 TOP_GENRES = 3
 NEAR, FAR = 0.15, 0.4

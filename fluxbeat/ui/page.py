@@ -10,17 +10,18 @@ from typing import Any
 import gradio as gr
 
 from fluxbeat.analysis import DEFAULT_MODEL, analyze
+from fluxbeat.charts.colours import Paint, genre_paints
+from fluxbeat.charts.wording import doing, model_title
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
-from fluxbeat.ui.colours import Paint, genre_paints
 from fluxbeat.ui.compare_tab import ComparePieces, compare_pieces, compare_view
 from fluxbeat.ui.examples_shelf import Example, read_examples
 from fluxbeat.ui.jobs import Job, Jobs
 from fluxbeat.ui.listening import Heard, listen
 from fluxbeat.ui.panel import panel, panel_value
 from fluxbeat.ui.player import NAMED_FILE, any_file_button, browser_file, track_player
+from fluxbeat.ui.save_menu import connect_saving, save_panel
 from fluxbeat.ui.tempo_tab import tempo_panel, tempo_view
 from fluxbeat.ui.timeline_tab import timeline_panel, timeline_view
-from fluxbeat.ui.wording import doing, model_title
 from fluxbeat.zoo import ZooModel
 
 Updates = dict[Any, Any]
@@ -49,6 +50,7 @@ class Pieces:
     examples: gr.HTML
     results: gr.Column
     model: gr.Radio
+    save: gr.HTML
     timeline: gr.HTML
     tempo: gr.HTML
     compare: ComparePieces
@@ -79,6 +81,7 @@ def _lay_out(names: Sequence[str], examples: Sequence[Example]) -> Pieces:
         shown = panel("examples", [_example_view(example) for example in examples], events=["chosen"])
     with gr.Column(visible=False, elem_id="results") as results:
         model = gr.Radio([(model_title(name), name) for name in names], value=first, label="Heard by", elem_id="model")
+        save = save_panel()
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab("Timeline", id="timeline"):
                 timeline = timeline_panel()
@@ -87,7 +90,7 @@ def _lay_out(names: Sequence[str], examples: Sequence[Example]) -> Pieces:
             with gr.Tab("Compare", id="compare"):
                 compare = compare_pieces(names)
     return Pieces(
-        player, any_file, file_name, notice, status, shelf, shown, results, model, timeline, tempo, compare,
+        player, any_file, file_name, notice, status, shelf, shown, results, model, save, timeline, tempo, compare,
         heard=gr.State(None, time_to_live=RESULTS_KEPT_S), job=gr.State(None, time_to_live=RESULTS_KEPT_S),
     )  # fmt: skip
 
@@ -144,6 +147,7 @@ class _Events:
         at.compare.switches.change(
             self.show_compared, [at.heard, at.compare.switches], at.compare.panel, **hidden, queue=False
         )
+        connect_saving(at.save, at.heard, at.model, given)
         page.unload(self.leave)
 
     def begin(self, path: str | None, name: str, request: gr.Request) -> tuple[Any, Any]:

@@ -8,9 +8,9 @@ import gradio as gr
 import numpy as np
 
 from fluxbeat.analysis import TrackAnalysis
+from fluxbeat.charts.plots import tempo_curve_figure, tempo_spread_figure
+from fluxbeat.charts.wording import confidence, model_title, percent, tempo_choice
 from fluxbeat.ui.panel import panel
-from fluxbeat.ui.plots import tempo_curve_figure, tempo_spread_figure
-from fluxbeat.ui.wording import confidence, model_title, percent, tempo_choice
 
 
 def tempo_panel() -> gr.HTML:

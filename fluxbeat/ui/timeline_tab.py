@@ -7,10 +7,10 @@ from typing import Any
 import gradio as gr
 
 from fluxbeat.analysis import TrackAnalysis
-from fluxbeat.ui.colours import Paint
+from fluxbeat.charts.colours import Paint
+from fluxbeat.charts.plots import timeline_figure
+from fluxbeat.charts.wording import as_sentence, model_title, percent, tempo_choice
 from fluxbeat.ui.panel import panel
-from fluxbeat.ui.plots import timeline_figure
-from fluxbeat.ui.wording import as_sentence, model_title, percent, tempo_choice
 
 
 def timeline_panel() -> gr.HTML:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fluxbeat.analysis import Tempo
 
 MODEL_TITLES = {"cnn": "CNN", "crnn": "CRNN", "vit": "ViT"}
@@ -13,6 +15,11 @@ CLOSE_SECOND = 0.4
 def model_title(name: str) -> str:
     """Name of a model as written on the page."""
     return MODEL_TITLES.get(name, name)
+
+
+def genre_names(labels: Sequence[str]) -> str:
+    """Genres of a stretch of music: `rock, metal`; `nothing sure` where there are none."""
+    return ", ".join(labels) or "nothing sure"
 
 
 def percent(probability: float) -> str:

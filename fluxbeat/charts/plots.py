@@ -13,9 +13,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from fluxbeat.analysis import Envelope, Segment, Tempo, TrackAnalysis
-from fluxbeat.ui.colours import Paint
-from fluxbeat.ui.smoothing import fine_curves
-from fluxbeat.ui.wording import clock
+from fluxbeat.charts.colours import Paint
+from fluxbeat.charts.smoothing import fine_curves
+from fluxbeat.charts.wording import clock
 
 Figure = dict[str, Any]
 

@@ -1,0 +1,146 @@
+"""A report as one HTML file that needs nothing else: charts as in the app, tables that read without a script."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import jinja2
+import numpy as np
+
+from fluxbeat import __version__
+from fluxbeat.analysis import Segment, Tempo, TrackAnalysis
+from fluxbeat.charts import FIGURES_CSS, PAINTED_JS
+from fluxbeat.charts.colours import Paint, genre_paints
+from fluxbeat.charts.plots import Figure, tempo_curve_figure, tempo_spread_figure, timeline_figure
+from fluxbeat.charts.wording import as_sentence, clock, confidence, genre_names, model_title, percent, tempo_choice
+from fluxbeat.errors import ExportError
+
+Picture: TypeAlias = tuple[str, bytes]
+"""A caption and the content of a PNG file."""
+
+_FOLDER = Path(__file__).with_name("report")
+_PNG = b"\x89PNG\r\n\x1a\n"
+_NEUTRAL = "#808691"
+_TEMPO_MARKS = 4
+
+
+def to_html_report(analysis: TrackAnalysis, pictures: Sequence[Picture] = ()) -> bytes:
+    """The report as UTF-8; it asks no host for anything, and its own policy forbids it to.
+
+    Parameters
+    ----------
+    analysis : TrackAnalysis
+    pictures : sequence of (str, bytes)
+        Captions and PNG files that explain the analysis; their section is left out where there are none.
+
+    Raises
+    ------
+    ExportError
+        If a picture is not a PNG file.
+    """
+    for number, (caption, content) in enumerate(pictures, 1):
+        if not content.startswith(_PNG):
+            raise ExportError(f"picture {number} of the report ({caption}) is not a PNG file: give its bytes as PNG")
+    paints = genre_paints(analysis.timeline.labels)
+    page = _environment().get_template("report.html.jinja")
+    text: str = page.render(
+        analysis=analysis,
+        subtitle=[clock(analysis.duration_s), tempo_choice(analysis.tempo) or "no steady beat"],
+        model=model_title(analysis.model.name),
+        notes=[as_sentence(note) for note in analysis.warnings],
+        genres=[_genre(genre.label, genre.probability, genre.active, paints) for genre in analysis.genres],
+        tempo=_tempo(analysis.tempo, model_title(analysis.model.name)),
+        segments=[_segment(segment, paints) for segment in analysis.segments],
+        pictures=[(caption, base64.b64encode(content).decode()) for caption, content in pictures],
+        figures=_figures(analysis, paints),
+        version=__version__,
+        css=FIGURES_CSS.read_text("utf-8") + (_FOLDER / "report.css").read_text("utf-8"),
+        script=PAINTED_JS.read_text("utf-8") + (_FOLDER / "report.js").read_text("utf-8"),
+        plotly=_packed_plotly(),
+    )
+    return text.encode()
+
+
+def _genre(label: str, probability: float, active: bool, paints: dict[str, Paint]) -> dict[str, Any]:
+    return {
+        "label": label,
+        "percent": percent(probability),
+        "width": round(100 * probability, 1),
+        "active": active,
+        "colour": paints[label].fill,
+    }
+
+
+def _segment(segment: Segment, paints: dict[str, Paint]) -> dict[str, Any]:
+    return {
+        "start": clock(segment.start_s),
+        "end": clock(segment.end_s),
+        "names": genre_names(segment.labels),
+        "colours": [paints[label].fill for label in segment.labels],
+    }
+
+
+def _tempo(tempo: Tempo, title: str) -> dict[str, Any] | None:
+    """The words beside the tempo's charts; None where there is no beat."""
+    if tempo.bpm is None:
+        return None
+    return {
+        "bpm": f"{tempo.bpm:.0f}",
+        "said": f"{title} is {confidence(tempo.confidence)}: {tempo_choice(tempo)}.",
+        "candidates": [f"{one.bpm:.0f} BPM ({percent(one.probability)})" for one in tempo.candidates],
+    }
+
+
+def _figures(analysis: TrackAnalysis, paints: dict[str, Paint]) -> dict[str, Figure]:
+    """By the id of the place in the page that each is drawn at."""
+    figures = {"timeline": timeline_figure(analysis, paints, [genre.label for genre in analysis.genres])}
+    if analysis.tempo.bpm is None:
+        return figures
+    steady = analysis.timeline.bpm[~np.isnan(analysis.timeline.bpm)]
+    if len(steady):
+        curve = tempo_curve_figure(analysis)
+        curve["layout"]["yaxis"]["range"] = _room(float(steady.min()), float(steady.max()))
+        figures["curve"] = curve
+    return figures | {"spread": _marked(tempo_spread_figure(analysis.tempo), analysis.tempo)}
+
+
+def _room(least: float, most: float) -> list[float]:
+    """Limits of the tempo axis, never so near that a steady tempo looks restless."""
+    room = max((most - least) * 0.15, 12 - (most - least) / 2, 4)
+    return [round(least - room, 1), round(most + room, 1)]
+
+
+def _marked(figure: Figure, tempo: Tempo) -> Figure:
+    """The spread of tempo with a line at each candidate."""
+    line = {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "line": {"color": _NEUTRAL, "width": 1, "dash": "dot"}}
+    word = {"y": 1, "yref": "paper", "yanchor": "bottom", "showarrow": False, "font": {"size": 12}}
+    marks = [one.bpm for one in tempo.candidates[:_TEMPO_MARKS]]
+    figure["layout"]["shapes"] = [{**line, "x0": bpm, "x1": bpm} for bpm in marks]
+    figure["layout"]["annotations"] = [{**word, "x": float(np.log10(bpm)), "text": f"{bpm:.0f}"} for bpm in marks]
+    return figure
+
+
+@cache
+def _packed_plotly() -> str:
+    """Plotly's script, gzip in base64: 2 MB where the script itself has 4.8."""
+    from plotly.offline import get_plotlyjs
+
+    return base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode()
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "allow_nan": False, "separators": (",", ":")}
+    return made
