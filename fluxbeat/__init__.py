@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         FluxBeatError,
         ModelLoadError,
     )
+    from fluxbeat.explanation import Explanation, explain, explain_tempo
     from fluxbeat.zoo import load
 
 _HOMES = {
@@ -29,6 +30,9 @@ _HOMES = {
     "analyze": "fluxbeat.analysis",
     "compare": "fluxbeat.analysis",
     "load": "fluxbeat.zoo",
+    "Explanation": "fluxbeat.explanation",
+    "explain": "fluxbeat.explanation",
+    "explain_tempo": "fluxbeat.explanation",
     "AnalysisCancelled": "fluxbeat.errors",
     "AudioDecodeError": "fluxbeat.errors",
     "ConfigMismatchError": "fluxbeat.errors",
@@ -40,12 +44,15 @@ __all__ = [
     "AnalysisCancelled",
     "AudioDecodeError",
     "ConfigMismatchError",
+    "Explanation",
     "FluxBeatError",
     "ModelLoadError",
     "TrackAnalysis",
     "__version__",
     "analyze",
     "compare",
+    "explain",
+    "explain_tempo",
     "load",
 ]
 

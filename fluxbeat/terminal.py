@@ -14,6 +14,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from fluxbeat.analysis import TrackAnalysis
+    from fluxbeat.explanation import Explanation
 
 BARS = " ▁▂▃▄▅▆▇█"
 LEAST_SHOWN = 0.15
@@ -97,6 +98,68 @@ def draw_comparison(analyses: Sequence[TrackAnalysis], apart: np.ndarray | None,
         table.add_row("apart", f"{apart.mean():.0%} on average", "", sparkline(apart, columns), "")
     notes = dict.fromkeys(warning for analysis in analyses for warning in analysis.warnings)
     return Group(table, *[Text(f"  note: {note}", "yellow") for note in notes])
+
+
+def draw_explanation(explanation: Explanation) -> RenderableType:
+    """One window: what is explained, its strongest places, and how far to trust them."""
+    end_s = explanation.start_s + explanation.window_s
+    parts: list[RenderableType] = [
+        Text.assemble(
+            (explanation.file, "bold"),
+            f"  {explanation.about} {explanation.probability:.0%}, {explanation.start_s:.1f}–{end_s:.1f} s "
+            f"({explanation.model.name})",
+        )
+    ]
+    parts += [Text(f"  {region.words()}  {region.share:.0%} of what speaks for it") for region in explanation.regions]
+    if not explanation.regions:
+        parts.append(Text("  nothing in this window speaks for it"))
+    if explanation.faithfulness:
+        parts.append(Text(f"  {faithfulness_words(explanation)}", "dim"))
+    return Group(*parts, Text(""))
+
+
+def faithfulness_words(explanation: Explanation) -> str:
+    """How faithful a map is, in words."""
+    found = explanation.faithfulness
+    if found is None:
+        return "not measured"
+    return (
+        f"trust: {found.in_words()}: without the most marked fifth {explanation.about} falls from "
+        f"{explanation.probability:.0%} to {found.map.without_marked:.0%} "
+        f"(a random fifth: {found.random.without_marked:.0%}); that fifth alone gives {found.map.marked_alone:.0%}"
+    )
+
+
+EXPLANATION_MEASURES = {
+    "insertion_minus_deletion.map": "insertion minus deletion",
+    "insertion_minus_deletion.random": "the same of a random map",
+    "insertion_minus_deletion.energy": "the same of the energy",
+    "splice_mass": "map inside a splice (a quarter of the window)",
+    "splice_mass_where_noticed": "the same where the model notices it",
+    "class_contrast": "likeness of two genres' maps",
+}
+
+
+def draw_explanation_report(report: dict[str, Any]) -> RenderableType:
+    """How far a model's explanations may be trusted, layer by layer."""
+    layers = list(report["layers"])
+    title = f"{report['model']['name']}: {report['windows']} windows of {report['files']} files"
+    table = Table("measure", *layers, title=title, title_justify="left")
+    for path, name in EXPLANATION_MEASURES.items():
+        table.add_row(name, *(_with_interval(_at(report["layers"][layer], path)) for layer in layers))
+    for part in next(iter(report["layers"].values()))["randomisation"]["likeness"]:
+        shown = [report["layers"][layer]["randomisation"]["likeness"][part] for layer in layers]
+        table.add_row(f"likeness, random from {part} up", *(f"{one['value']:.2f}" for one in shown))
+    passes = ["passes" if report["layers"][layer]["randomisation"]["passes"] else "FAILS" for layer in layers]
+    table.add_row("randomisation", *passes)
+    return table
+
+
+def _with_interval(entry: dict[str, Any] | None) -> str:
+    if not entry or entry["value"] is None:
+        return "-"
+    low, high = entry["interval_95"]
+    return f"{entry['value']:.2f} ({low:.2f} to {high:.2f}, n {entry['n']})"
 
 
 MEASURES = {

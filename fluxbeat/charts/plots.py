@@ -33,7 +33,7 @@ TEMPO_TICKS = [30, 40, 60, 80, 100, 120, 150, 200, 240, 300]
 
 def timeline_figure(analysis: TrackAnalysis, paints: dict[str, Paint], order: Sequence[str]) -> Figure:
     """The river, under it the segments as a ribbon, under that the waveform: one time axis."""
-    figure = _figure(analysis.duration_s)
+    figure = empty_figure(analysis.duration_s)
     _add_river(figure, analysis, paints, order, "y")
     _add_ribbon(figure, analysis.segments, paints)
     _add_waveform(figure, analysis.envelope)
@@ -49,7 +49,7 @@ def timeline_figure(analysis: TrackAnalysis, paints: dict[str, Paint], order: Se
 
 def river_figure(analysis: TrackAnalysis, paints: dict[str, Paint], order: Sequence[str], rise: float) -> Figure:
     """The river alone, `rise` being the height of its axis so that rows can be compared."""
-    figure = _figure(analysis.duration_s)
+    figure = empty_figure(analysis.duration_s)
     _add_river(figure, analysis, paints, order, "y", rise)
     figure.update_layout(margin={**MARGIN, "t": 6})
     return figure.to_dict()
@@ -57,7 +57,7 @@ def river_figure(analysis: TrackAnalysis, paints: dict[str, Paint], order: Seque
 
 def tempo_curve_figure(analysis: TrackAnalysis) -> Figure:
     """Tempo along the track, with gaps where there is no beat."""
-    figure = _figure(analysis.duration_s)
+    figure = empty_figure(analysis.duration_s)
     timeline = analysis.timeline
     stride = -(-len(timeline.bpm) // MOST_CURVE_POINTS)
     bpm = [None if np.isnan(value) else round(float(value), 1) for value in timeline.bpm[::stride]]
@@ -110,7 +110,7 @@ def tempo_spread_figure(tempo: Tempo) -> Figure:
 
 def difference_figure(centre_s: np.ndarray, difference: np.ndarray, duration_s: float) -> Figure:
     """How far the models are apart, 0 where all say the same, 1 where each is sure of another genre."""
-    figure = _figure(duration_s)
+    figure = empty_figure(duration_s)
     time_s, fine = fine_curves(centre_s, difference[:, None], duration_s)
     figure.add_scatter(
         x=_moments(time_s),
@@ -228,7 +228,7 @@ def _add_waveform(figure: go.Figure, envelope: Envelope) -> None:
     )
 
 
-def _figure(duration_s: float) -> go.Figure:
+def empty_figure(duration_s: float) -> go.Figure:
     """An empty figure over the whole track."""
     end = START_MS + round(duration_s * 1000)
     reading = LONG_CLOCK if duration_s >= 3600 else CLOCK

@@ -11,6 +11,7 @@ from fluxbeat.explanation.explain import (
 from fluxbeat.explanation.listening import HeardParts, listen_to
 from fluxbeat.explanation.regions import Region
 from fluxbeat.explanation.result import Explanation, Faithfulness
+from fluxbeat.explanation.whole_track import SegmentEvidence, TrackEvidence, explain_whole_track
 
 __all__ = [
     "DEFAULT_LAYER",
@@ -19,9 +20,12 @@ __all__ = [
     "Faithfulness",
     "HeardParts",
     "Region",
+    "SegmentEvidence",
+    "TrackEvidence",
     "explain",
     "explain_tempo",
     "explain_track",
     "explain_track_tempo",
+    "explain_whole_track",
     "listen_to",
 ]

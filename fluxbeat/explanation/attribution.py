@@ -33,6 +33,8 @@ from fluxbeat.models import AudioTransformer, GenreTempoModel
 from fluxbeat.models.base import TEXTURE_SHARE
 from fluxbeat.models.texture import LARGEST, STRETCH_FRAMES, STRETCH_HOP
 
+SMOOTHED = (5, 7)
+"""Bands and frames (a third of a second) over which the gradient's map is smoothed within a stretch."""
 LAYERS = ("stretches", "spectrogram", "convolutions")
 
 
@@ -91,6 +93,13 @@ def usual_spectrum(model: GenreTempoModel) -> Tensor:
     return mean[: model.config.features.n_mels, None]
 
 
+def genre_logit(model: GenreTempoModel, timbre: Tensor, texture: Tensor, label: int) -> Tensor:
+    """The label's own logit, as the model forms it: (batch, timbre_size), (batch, texture_size) -> (batch,)."""
+    embedding = torch.cat([(1 - TEXTURE_SHARE) * timbre, TEXTURE_SHARE * texture], 1)
+    logit: Tensor = model.genre_head(embedding)[:, label]
+    return logit
+
+
 def grad_cam(activation: Tensor, gradient: Tensor) -> Tensor:
     """Channels weighted by their mean gradient: both (batch, channels, bands, steps) -> (batch, bands, steps).
 
@@ -124,7 +133,8 @@ def spread(coarse: Tensor, bands: int, frames: int) -> Tensor:
 def _at_spectrogram(model: GenreTempoModel, log_mel: Tensor, label: int) -> Attribution:
     log_mel = log_mel.detach().clone().requires_grad_(True)
     with torch.enable_grad():
-        logit = model(log_mel).genre_logits[:, label]
+        timbre, texture = model.embed(model.timbre_frames(log_mel)), model.texture_embedding(model.texture(log_mel))
+        logit = genre_logit(model, timbre, texture, label)
         (gradient,) = torch.autograd.grad(logit.sum(), log_mel)
     return Attribution((gradient * (log_mel - usual_spectrum(model))).detach(), logit.detach())
 
@@ -146,8 +156,7 @@ def _at_convolutions(model: GenreTempoModel, log_mel: Tensor, label: int) -> Att
     finally:
         hook.remove()
     with torch.enable_grad():
-        embedding = torch.cat([(1 - TEXTURE_SHARE) * timbre, TEXTURE_SHARE * texture], 1)
-        logit = model.genre_head(embedding)[:, label]
+        logit = genre_logit(model, timbre, texture, label)
         (gradient,) = torch.autograd.grad(logit.sum(), heard[0])
     cam = grad_cam(_on_grid(model, heard[0].detach()), _on_grid(model, gradient))
     return Attribution(spread(cam, *log_mel.shape[1:]), logit.detach())
@@ -169,9 +178,15 @@ def _at_stretches(model: GenreTempoModel, log_mel: Tensor, label: int) -> Attrib
         logits = stretch_logits(model, cut, timbre, label)
         (gradient,) = torch.autograd.grad(logits.sum(), cut)
     said = (logits.detach() - threshold_logit(model, label)) / cut.shape[1]
-    within = (gradient * (cut - usual_spectrum(model))).detach()
+    within = _smooth((gradient * (cut - usual_spectrum(model))).detach())
     evidence = _overlapped(_shared_out(said, within), log_mel.shape[-1])
     return Attribution(evidence, logits.detach().mean(1))
+
+
+def _smooth(stretches: Tensor) -> Tensor:
+    """Each place with its neighbours: single places are chance. (batch, stretches, mels, frames), both."""
+    bands, frames = SMOOTHED
+    return F.avg_pool2d(stretches, SMOOTHED, 1, (bands // 2, frames // 2), count_include_pad=False)
 
 
 def stretch_logits(model: GenreTempoModel, cut: Tensor, timbre: Tensor, label: int) -> Tensor:
@@ -182,7 +197,9 @@ def stretch_logits(model: GenreTempoModel, cut: Tensor, timbre: Tensor, label: i
     """
     batch, count = cut.shape[:2]
     texture, weight = model.texture, model.genre_head.weight[label]
-    values = texture.standardise(texture.values(cut.flatten(0, 1))).clamp(-LARGEST, LARGEST).unflatten(0, (batch, count))
+    values = (
+        texture.standardise(texture.values(cut.flatten(0, 1))).clamp(-LARGEST, LARGEST).unflatten(0, (batch, count))
+    )
     by_network = (1 - TEXTURE_SHARE) * timbre @ weight[: timbre.shape[1]]
     by_texture = TEXTURE_SHARE * model.texture_embedding.of_stretches(values) @ weight[timbre.shape[1] :]
     return model.genre_head.bias[label] + by_network[:, None] + by_texture
@@ -195,7 +212,7 @@ def threshold_logit(model: GenreTempoModel, label: int) -> float:
 
 
 def _shared_out(said: Tensor, within: Tensor) -> Tensor:
-    """What each stretch says, (batch, stretches), shared out over its places in proportion to what speaks that way there.
+    """What each stretch says, (batch, stretches), shared out over the places that speak that way.
 
     `within` is (batch, stretches, mels, frames); so is the result.
     """

@@ -14,7 +14,7 @@ from fluxbeat.analysis.windows import slide
 from fluxbeat.audio import AudioSource
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.explanation.attribution import LAYERS, attribute
-from fluxbeat.explanation.faithfulness import curves, energy_map, random_map
+from fluxbeat.explanation.faithfulness import STEPS, curves, energy_map, random_map
 from fluxbeat.explanation.regions import strongest_regions
 from fluxbeat.explanation.result import Explanation, Faithfulness
 from fluxbeat.explanation.tempo_evidence import tempo_evidence
@@ -74,8 +74,9 @@ def explain_track(
     *,
     layer: str = DEFAULT_LAYER,
     measure: bool = True,
+    steps: int = STEPS,
 ) -> Explanation:
-    """As `explain`, of a track that was read with the model's features."""
+    """As `explain`, of a track that was read with the model's features; `steps` of measuring how faithful it is."""
     network = model.network
     if label is not None:
         label_index(network, label)
@@ -89,7 +90,7 @@ def explain_track(
     index = label_index(network, label)
     found = attribute(network, cut.log_mel[None], index, layer)
     evidence = found.evidence[0]
-    faithfulness = measured(network, cut.log_mel, index, evidence) if measure else None
+    faithfulness = measured(network, cut.log_mel, index, evidence, steps) if measure else None
     return _explanation(
         track, model, cut, evidence, about=label, kind="genre", layer=layer, logit=float(found.logit[0]),
         probability=float(network.probabilities(found.logit)[0]), faithfulness=faithfulness,
@@ -151,10 +152,12 @@ def label_index(network: GenreTempoModel, label: str) -> int:
     return network.config.labels.index(label)
 
 
-def measured(network: GenreTempoModel, log_mel: Tensor, label: int, evidence: Tensor, seed: int = 0) -> Faithfulness:
+def measured(
+    network: GenreTempoModel, log_mel: Tensor, label: int, evidence: Tensor, steps: int = STEPS
+) -> Faithfulness:
     """How faithful a map of one window is, beside a random one and the energy; both shapes (mels, frames)."""
-    beside = [random_map(tuple(log_mel.shape), seed), energy_map(network, log_mel)]
-    return Faithfulness(*curves(network, log_mel, label, torch.stack([evidence, *beside])))
+    beside = [random_map(tuple(log_mel.shape), seed=0), energy_map(network, log_mel)]
+    return Faithfulness(*curves(network, log_mel, label, torch.stack([evidence, *beside]), steps))
 
 
 def _strongest(track: Track, network: GenreTempoModel, label: str | None) -> tuple[float, str]:

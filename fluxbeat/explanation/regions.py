@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import find_objects, gaussian_filter, label
 
-BLUR = (1.5, 2.0)
+BLUR = (3.0, 6.0)
 """Of the map before it is cut into places, in bands and frames."""
-CUT = 0.4
+CUT = 0.5
 """A place reaches as far as the blurred map holds this share of its maximum."""
-LEAST_SHARE = 0.02
+LEAST_SHARE = 0.01
 MOST = 5
 
 

@@ -105,22 +105,6 @@ def explanation_report(
     return report
 
 
-def sound_files(folder: Path) -> list[Path]:
-    """All sound files below a folder, in order.
-
-    Raises
-    ------
-    FluxBeatError
-        If there is no such folder, or no sound in it.
-    """
-    if not folder.is_dir():
-        raise FluxBeatError(f"{folder}: no such folder")
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())
-    if not found:
-        raise FluxBeatError(f"{folder}: no sound files in it")
-    return found
-
-
 def _samples(
     model: ZooModel, files: Sequence[Path], windows: int, progress: Report | None
 ) -> tuple[list[Sample], list[dict[str, str]]]:
@@ -145,7 +129,8 @@ def _samples(
             named = path.parent.name in labels
             samples.append(Sample(str(path), log_mel, labels.index(path.parent.name) if named else said))
     if not samples:
-        raise FluxBeatError("none of the files can be explained: " + "; ".join(f"{u['file']}: {u['error']}" for u in unread))
+        why = "; ".join(f"{one['file']}: {one['error']}" for one in unread[:3])
+        raise FluxBeatError(f"none of the {len(files)} files can be explained ({why})")
     return samples, unread
 
 

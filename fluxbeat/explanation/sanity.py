@@ -1,4 +1,4 @@
-"""What a trustworthy map must do beyond one window: forget with the weights, find what was put in, tell genres apart."""
+"""What a trustworthy map must do beyond one window: forget with the weights, find what was put in, know genres."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ def randomised(model: GenreTempoModel, seed: int = 0) -> Iterator[tuple[str, Gen
         torch.manual_seed(seed)
         for name, part in reversed(list(_parts(broken))):
             for module in part.modules():
-                if hasattr(module, "reset_parameters"):
-                    module.reset_parameters()
+                reset = getattr(module, "reset_parameters", None)
+                if callable(reset):
+                    reset()
             for value in part.parameters(recurse=False):
                 nn.init.normal_(value, std=0.02)
             yield name, broken
@@ -52,7 +53,7 @@ def likeness(one: Tensor, other: Tensor) -> float:
     marked = [values.clamp(min=0).flatten().numpy() for values in (one, other)]
     if any(np.ptp(values) == 0 for values in marked):
         return 0.0
-    return float(spearmanr(*marked).statistic)
+    return float(spearmanr(marked[0], marked[1]).statistic)
 
 
 def splice(host: Tensor, guest: Tensor, rng: np.random.Generator) -> tuple[Tensor, slice]:
@@ -73,6 +74,6 @@ def mass_inside(evidence: Tensor, place: slice) -> float:
 
 
 def contrast(model: GenreTempoModel, log_mel: Tensor, label: int, other: int, layer: str) -> float:
-    """Rank correlation between the maps of two labels in one window (mels, frames): a map for all genres says nothing."""
+    """Rank correlation between two labels' maps of one window (mels, frames): a map for all genres says nothing."""
     one, two = (attribute(model, log_mel[None], index, layer).evidence[0] for index in (label, other))
     return likeness(one, two)

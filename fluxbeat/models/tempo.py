@@ -121,17 +121,22 @@ class TempoHead(nn.Module):
     def _basis(self, n: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
         key = (n, device)
         if key not in self._bases:
-            beat_hz = torch.from_numpy(self.grid.bpm / 60.0)
-            hz = torch.cat([beat_hz * harmonic for harmonic in HARMONICS])
-            heard = (hz < self.frame_rate_hz / 2).double()
-            phase = 2 * torch.pi * torch.arange(n, dtype=torch.float64)[:, None] * hz / self.frame_rate_hz
-            wave = torch.cat([torch.cos(phase) * heard, torch.sin(phase) * heard], 1)  # (n, 2 * harmonics * bins)
-            window = torch.hann_window(n, periodic=False, dtype=torch.float64)
-            window = window / window.square().sum().sqrt()
-            lag = torch.cat([multiple * self.frame_rate_hz / beat_hz for multiple in LAG_MULTIPLES])
-            # linear interpolation between whole lags; fewer terms at long lags are made up for, up to four times
-            frames = torch.arange(n, dtype=torch.float64)[:, None]
-            lags = (1 - (frames - lag).abs()).clamp(min=0) * (lag <= 0.8 * n)
-            lags = lags * (n / (n - frames.clamp(max=0.75 * n)))  # (n, multiples * bins)
-            self._bases[key] = tuple(part.float().to(device) for part in (wave, window, lags))  # type: ignore[assignment]
+            # also where a basis is first needed in inference mode: what is made there cannot be used for gradients
+            with torch.inference_mode(False):
+                self._bases[key] = self._make_basis(n, device)
         return self._bases[key]
+
+    def _make_basis(self, n: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+        beat_hz = torch.from_numpy(self.grid.bpm / 60.0)
+        hz = torch.cat([beat_hz * harmonic for harmonic in HARMONICS])
+        heard = (hz < self.frame_rate_hz / 2).double()
+        phase = 2 * torch.pi * torch.arange(n, dtype=torch.float64)[:, None] * hz / self.frame_rate_hz
+        wave = torch.cat([torch.cos(phase) * heard, torch.sin(phase) * heard], 1)  # (n, 2 * harmonics * bins)
+        window = torch.hann_window(n, periodic=False, dtype=torch.float64)
+        window = window / window.square().sum().sqrt()
+        lag = torch.cat([multiple * self.frame_rate_hz / beat_hz for multiple in LAG_MULTIPLES])
+        # linear interpolation between whole lags; fewer terms at long lags are made up for, up to four times
+        frames = torch.arange(n, dtype=torch.float64)[:, None]
+        lags = (1 - (frames - lag).abs()).clamp(min=0) * (lag <= 0.8 * n)
+        lags = lags * (n / (n - frames.clamp(max=0.75 * n)))  # (n, multiples * bins)
+        return wave.float().to(device), window.float().to(device), lags.float().to(device)

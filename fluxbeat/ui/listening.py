@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from fluxbeat.analysis import Progress, Track, TrackAnalysis, analyze_track, read_track
 from fluxbeat.features import FeatureConfig
@@ -15,11 +15,12 @@ Report = Callable[[float, str, str], None]
 
 @dataclass(frozen=True, eq=False)
 class Heard:
-    """What a page shows: one track and what each model that is ready says of it."""
+    """What a page shows: one track, as models see it, and what each model that is ready says of it."""
 
     key: str
     path: str
     analyses: dict[str, TrackAnalysis]
+    tracks: dict[FeatureConfig, Track] = field(default_factory=dict)
 
     def by(self, model: str) -> TrackAnalysis | None:
         """What this model says, or None while it is still listening."""
@@ -65,7 +66,7 @@ def listen(path: str, name: str, key: str, models: list[ZooModel], report: Repor
             done += 1
         analysis = analyze_track(tracks[features], model, progress=_step(report, done, steps, short))
         done += 1
-        heard = replace(heard, analyses={**heard.analyses, short: analysis})
+        heard = replace(heard, analyses={**heard.analyses, short: analysis}, tracks=dict(tracks))
         yield heard
 
 

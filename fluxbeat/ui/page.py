@@ -1,4 +1,4 @@
-"""The page: one player above three tabs, and what happens when a track is given."""
+"""The page: one player above the tabs, and what happens when a track is given."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from fluxbeat.charts.wording import doing, model_title
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
 from fluxbeat.ui.compare_tab import ComparePieces, compare_pieces, compare_view
 from fluxbeat.ui.examples_shelf import Example, read_examples
+from fluxbeat.ui.explain_tab import Explainer, ExplainPieces, explain_pieces
 from fluxbeat.ui.jobs import Job, Jobs
 from fluxbeat.ui.listening import Heard, listen
 from fluxbeat.ui.panel import panel, panel_value
@@ -54,6 +55,7 @@ class Pieces:
     timeline: gr.HTML
     tempo: gr.HTML
     compare: ComparePieces
+    explain: ExplainPieces
     heard: gr.State
     job: gr.State
 
@@ -89,9 +91,11 @@ def _lay_out(names: Sequence[str], examples: Sequence[Example]) -> Pieces:
                 tempo = tempo_panel()
             with gr.Tab("Compare", id="compare"):
                 compare = compare_pieces(names)
+            with gr.Tab("Explain", id="explain"):
+                explain = explain_pieces()
     return Pieces(
         player, any_file, file_name, notice, status, shelf, shown, results, model, save, timeline, tempo, compare,
-        heard=gr.State(None, time_to_live=RESULTS_KEPT_S), job=gr.State(None, time_to_live=RESULTS_KEPT_S),
+        explain, heard=gr.State(None, time_to_live=RESULTS_KEPT_S), job=gr.State(None, time_to_live=RESULTS_KEPT_S),
     )  # fmt: skip
 
 
@@ -117,12 +121,13 @@ class _Events:
         self._paints: dict[str, Paint] = genre_paints(
             label for model in models for label in model.network.config.labels
         )
+        self._explainer = Explainer(self._models, self._paints)
 
     def connect(self, page: gr.Blocks) -> None:
         at, hidden = self._at, _HIDDEN
         at_once: dict[str, Any] = {**hidden, "queue": False, "trigger_mode": "multiple"}
         views = [at.timeline, at.tempo]
-        results = [at.shelf, at.results, *views, at.compare.panel, at.heard]
+        results = [at.shelf, at.results, *views, at.compare.panel, at.explain.panel, at.explain.whole, at.heard]
         begun = [at.job, at.notice]
         given = [
             at.player.upload(self.begin, [at.player, at.file_name], begun, js=NAMED_FILE, **at_once),
@@ -148,6 +153,7 @@ class _Events:
             self.show_compared, [at.heard, at.compare.switches], at.compare.panel, **hidden, queue=False
         )
         connect_saving(at.save, at.heard, at.model, given)
+        self._explainer.connect(at.explain, at.heard, at.model)
         page.unload(self.leave)
 
     def begin(self, path: str | None, name: str, request: gr.Request) -> tuple[Any, Any]:
@@ -212,7 +218,10 @@ class _Events:
         at = self._at
         timeline, tempo = self.show_model(heard, model)
         shown = {at.results: gr.Column(visible=True), at.shelf: gr.Accordion(open=False, visible=bool(self._examples))}
-        return shown | {at.timeline: timeline, at.tempo: tempo}
+        opening = panel_value(self._explainer.waiting(heard))
+        return shown | {
+            at.timeline: timeline, at.tempo: tempo, at.explain.panel: opening, at.explain.whole: panel_value(None)
+        }  # fmt: skip
 
     def show_model(self, heard: Heard | None, model: str) -> tuple[Any, Any]:
         """Timeline and Tempo as the chosen model hears the track."""
@@ -237,7 +246,7 @@ class _Events:
         self._jobs.cancel(_session(request))
         empty = panel_value(None)
         shelf = gr.Accordion(open=True, visible=bool(self._examples))
-        return empty, shelf, gr.Column(visible=False), empty, empty, empty, None
+        return empty, shelf, gr.Column(visible=False), empty, empty, empty, empty, empty, None
 
     def leave(self, request: gr.Request) -> None:
         """The page was closed."""

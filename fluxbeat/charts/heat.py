@@ -1,0 +1,60 @@
+"""What carried the genres of a whole track, as a heat map over time and frequency."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fluxbeat.charts.colours import Paint
+from fluxbeat.charts.plots import START_MS, Figure, empty_figure
+from fluxbeat.explanation import TrackEvidence
+
+COLUMNS, ROWS = 600, 40
+TICKS_HZ = (60, 250, 1000, 4000)
+FULL_COLOUR = 0.06
+"""Evidence in one second and one drawn row, in units of the logit, that is drawn at full strength."""
+
+
+def track_heat_figure(found: TrackEvidence, duration_s: float, paints: dict[str, Paint]) -> Figure:
+    """One heat map per label in its colour, where segments carry it; see-through where nothing speaks for it."""
+    figure = empty_figure(duration_s)
+    bands, frames = next(iter(found.evidence.values())).shape
+    group = max(1, -(-frames // COLUMNS))
+    rows = bands // max(1, bands // ROWS)
+    time_ms = START_MS + (np.arange(-(-frames // group)) + 0.5) * group / found.frame_rate_hz * 1000
+    for label, evidence in found.evidence.items():
+        carried = np.zeros(frames, bool)
+        for one in found.segments:
+            if one.label == label:
+                first, end = (round(at * found.frame_rate_hz) for at in (one.segment.start_s, one.segment.end_s))
+                carried[first:end] = True
+        positive = evidence.clip(min=0) * carried
+        positive = np.pad(positive, ((0, 0), (0, -frames % group)))
+        columns = positive.reshape(bands, -1, group).mean(axis=2) * found.frame_rate_hz  # per second
+        drawn = columns.reshape(rows, -1, columns.shape[1]).sum(axis=1)
+        fill = paints[label].fill
+        red, green, blue = (int(fill[at : at + 2], 16) for at in (1, 3, 5))
+        figure.add_heatmap(
+            x=[round(float(at)) for at in time_ms],
+            y=list(range(rows)),
+            z=np.round(np.sqrt((drawn / FULL_COLOUR).clip(0, 1)), 3).tolist(),
+            zmin=0,
+            zmax=1,
+            colorscale=[[0, f"rgba({red},{green},{blue},0)"], [1, f"rgba({red},{green},{blue},1)"]],
+            showscale=False,
+            name=label,
+            hovertemplate=f"{label}<extra></extra>",
+            meta={"role": "heat", "label": label},
+        )
+    at_row = np.interp(TICKS_HZ, found.band_hz, np.arange(bands)) * rows / bands
+    figure.update_layout(
+        margin={"l": 44, "r": 12, "t": 30, "b": 26},
+        hovermode="closest",
+        yaxis={
+            "visible": True,
+            "fixedrange": True,
+            "tickvals": [round(float(row), 2) for row in at_row],
+            "ticktext": [f"{hz:,} Hz" for hz in TICKS_HZ],
+            "range": [-0.5, rows - 0.5],
+        },
+    )
+    return figure.to_dict()

@@ -1,0 +1,66 @@
+"""Explanations as files: a picture, all arrays, and the sound."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from fluxbeat.audio import AudioSource, load_audio
+from fluxbeat.errors import ExportError
+from fluxbeat.explanation.listening import HeardParts, listen_to
+from fluxbeat.explanation.picture import draw_png
+from fluxbeat.explanation.result import Explanation
+
+SOUND_RATE_HZ = 44_100
+
+
+def write_png(explanation: Explanation, path: Path) -> None:
+    """The picture of an explanation.
+
+    Raises
+    ------
+    ExportError
+        If the file cannot be written.
+    """
+    try:
+        path.write_bytes(draw_png(explanation))
+    except OSError as error:
+        raise ExportError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def write_npz(explanation: Explanation, path: Path) -> None:
+    """All arrays, with the JSON as `about`; errors as in `write_png`."""
+    try:
+        with open(path, "wb") as handle:
+            np.savez_compressed(
+                handle,
+                evidence=explanation.evidence,
+                log_mel=explanation.log_mel,
+                band_hz=explanation.band_hz,
+                time_s=explanation.time_s,
+                about=np.array(json.dumps(explanation.to_dict())),
+            )
+    except OSError as error:
+        raise ExportError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def heard_parts(explanation: Explanation, source: AudioSource) -> HeardParts:
+    """The sound of the explained window, taken apart, at 44.1 kHz."""
+    samples = load_audio(source, sample_rate_hz=SOUND_RATE_HZ).samples
+    first = round(explanation.start_s * SOUND_RATE_HZ)
+    window = samples[first : first + round(explanation.window_s * SOUND_RATE_HZ)]
+    return listen_to(explanation, window, SOUND_RATE_HZ)
+
+
+def write_sound(explanation: Explanation, source: AudioSource, folder: Path, prefix: str = "") -> None:
+    """`attended.wav` and `rest.wav` of the explained window; errors as in `write_png`."""
+    parts = heard_parts(explanation, source)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, samples in (("attended", parts.attended), ("rest", parts.rest)):
+            soundfile.write(folder / f"{prefix}{name}.wav", samples, parts.sample_rate_hz, subtype="PCM_16")
+    except OSError as error:
+        raise ExportError(f"{folder} cannot be written: {error.strerror}") from error
