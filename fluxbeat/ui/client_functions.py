@@ -10,20 +10,14 @@ from typing import Any
 import gradio as gr
 from gradio import FileData
 from gradio.events import api
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from fluxbeat.analysis import DEFAULT_HOP_S, DEFAULT_MODEL, compare
+from fluxbeat.analysis import DEFAULT_MODEL, compare
 from fluxbeat.errors import ConfigMismatchError, FluxBeatError
 from fluxbeat.zoo import ZooModel
 
 MCP_VARIABLE = "FLUXBEAT_MCP"
-
-
-class _Asked(BaseModel):
-    """What a client sent: Gradio hands it on as it came."""
-
-    models: list[str]
-    hop_s: float = Field(ge=0.05, le=600)
+_NAMES = TypeAdapter(list[str])  # Gradio hands on what a client sends as it came
 
 
 class ClientFunctions:
@@ -43,41 +37,36 @@ class ClientFunctions:
                 concurrency_limit=concurrency_limit,
             )
 
-    def analyze(self, file: FileData, model: str = "", hop_s: float = DEFAULT_HOP_S) -> dict[str, Any]:
+    def analyze(self, file: FileData, model: str = "") -> dict[str, Any]:
         """Genres and tempo of a piece of music, along its whole length.
 
         Args:
             file: The recording, in any usual audio format.
             model: cnn, crnn or vit; the default model if left empty.
-            hop_s: Distance of the timeline's windows in seconds, 0.05 to 600.
 
         Returns:
             The genres with their probabilities, the tempo in BPM, a timeline of both, and the segments of the track.
         """
-        return self._heard(file, [model or self._default], hop_s)[0]
+        return self._heard(file, [model or self._default])[0]
 
-    def compare(
-        self, file: FileData, models: list[str] | None = None, hop_s: float = DEFAULT_HOP_S
-    ) -> list[dict[str, Any]]:
+    def compare(self, file: FileData, models: list[str] | None = None) -> list[dict[str, Any]]:
         """What several models say of the same piece of music.
 
         Args:
             file: The recording, in any usual audio format.
             models: Some of cnn, crnn and vit; all of them if left empty.
-            hop_s: Distance of the timeline's windows in seconds, 0.05 to 600.
 
         Returns:
             For each model the genres with their probabilities, the tempo in BPM, a timeline of both, and the segments.
         """
-        return self._heard(file, models or list(self._models), hop_s)
+        return self._heard(file, models or list(self._models))
 
-    def _heard(self, file: Any, names: Sequence[str], hop_s: float) -> list[dict[str, Any]]:
+    def _heard(self, file: Any, names: Sequence[str]) -> list[dict[str, Any]]:
         try:
-            asked = _Asked.model_validate({"models": names, "hop_s": hop_s})
+            names = list(dict.fromkeys(_NAMES.validate_python(names)))
         except ValidationError as error:
-            first = error.errors()[0]
-            raise _refused(f"{first['loc'][0]}: {first['msg']}") from error
-        unknown = [name for name in asked.models if name not in self._models]
+            raise _refused("models are given by name, such as cnn") from error
+        unknown = [name for name in names if name not in self._models]
         if unknown:
             raise _refused(f"no model {unknown[0][:80]!r}: there are {', '.join(self._models)}")
         try:
@@ -86,9 +75,7 @@ class ClientFunctions:
         except ValueError as error:
             raise _refused("give an uploaded audio file: handle_file(path) with gradio_client") from error
         try:
-            analyses = compare(
-                upload.path, [self._models[name] for name in asked.models], name=upload.orig_name, hop_s=asked.hop_s
-            )
+            analyses = compare(upload.path, [self._models[name] for name in names], name=upload.orig_name)
         except FluxBeatError as error:
             raise _refused(str(error)) from error
         return [analysis.to_dict() for analysis in analyses]

@@ -11,13 +11,19 @@ from fluxbeat.analysis import DEFAULT_HOP_S, DEFAULT_MODEL, Progress, analyze, c
 from fluxbeat.api.answers import LINES_MEDIA_TYPE, answer
 from fluxbeat.api.contract import AnalysisDocument
 from fluxbeat.api.problems import UPLOAD_PROBLEMS, Responses
-from fluxbeat.api.service import RunningService
+from fluxbeat.api.service import RunningService, Service
 from fluxbeat.api.uploads import ReceivedUpload
 from fluxbeat.zoo import ZooModel
 
 router = APIRouter(tags=["analysis"], responses=UPLOAD_PROBLEMS)
 
-HopS = Annotated[float, Query(ge=0.05, le=600, description="distance of windows in seconds")]
+MOST_WINDOWS = 20_000
+"""Four hours have 14,400 at one a second. More of them cost minutes of segmenting that cannot be cancelled."""
+
+HopS = Annotated[
+    float,
+    Query(ge=0.05, le=600, description=f"distance of windows in seconds; a recording has at most {MOST_WINDOWS:,}"),
+]
 LINES: Responses = {
     200: {
         "description": "Done. With `Accept: application/x-ndjson` one JSON object a line instead, as it goes: "
@@ -45,7 +51,7 @@ async def analyze_recording(
             name=upload.name,
             hop_s=hop_s,
             progress=progress,
-            max_duration_s=service.settings.max_duration_s,
+            max_duration_s=_longest_s(service, hop_s),
         ).to_dict()
 
     return await answer(request, service.line, work)
@@ -69,8 +75,12 @@ async def compare_models(
             name=upload.name,
             hop_s=hop_s,
             progress=progress,
-            max_duration_s=service.settings.max_duration_s,
+            max_duration_s=_longest_s(service, hop_s),
         )
         return [analysis.to_dict() for analysis in analyses]
 
     return await answer(request, service.line, work)
+
+
+def _longest_s(service: Service, hop_s: float) -> float:
+    return min(service.settings.max_duration_s, MOST_WINDOWS * hop_s)
