@@ -99,9 +99,6 @@ def outside(requests: list[Request]) -> list[str]:
     return [each.url for each in requests if not each.url.startswith(("http://127.0.0.1:", "data:", "blob:"))]
 
 
-# ---- one port
-
-
 def analysis_of(url: str, **query: str) -> Any:
     with TECHNO.open("rb") as file:
         answered = httpx.post(f"{url}/api/v1/analyze", params=query, files={"file": file}, timeout=60)
@@ -121,6 +118,14 @@ def test_service_alone_answers_the_same_and_has_no_page(site, alone):
     home = httpx.get(f"{alone}/", follow_redirects=True)
     assert home.url.path == "/api/v1/docs"
     assert httpx.get(f"{alone}/config").headers["content-type"] == "application/problem+json"
+
+
+def test_service_alone_imports_no_gradio():
+    check = (
+        "import sys; from fluxbeat.server import build_app; build_app(api_only=True); "
+        "sys.exit('gradio' in sys.modules or 'fluxbeat.ui' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", check], cwd=ROOT, env=os.environ, timeout=120).returncode == 0
 
 
 @pytest.mark.browser
@@ -185,9 +190,6 @@ def test_client_that_hangs_up_frees_its_place(alone, tmp_path):
     while httpx.get(f"{alone}/api/v1/health").json()["places_taken"]:
         assert time.monotonic() - began < 30
         time.sleep(0.05)
-
-
-# ---- Gradio's own clients
 
 
 def test_gradio_client_finds_two_named_functions_and_no_others(site):
@@ -307,8 +309,6 @@ def test_mcp_is_offered_where_it_is_installed_unless_switched_off(monkeypatch):
     with pytest.raises(ConfigMismatchError, match="must be 0 or 1, got 'yes'"):
         mcp_wanted()
 
-
-# ---- Docker
 
 DOCKERFILE = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text(encoding="utf-8"))
 

@@ -28,6 +28,9 @@ class Gate:
         self._line = line
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
         with ExitStack() as stack:
             try:
                 self._check_key(scope)
