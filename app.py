@@ -1,4 +1,4 @@
-"""FluxBeat's web app: `python app.py [--host HOST] [--port PORT]`, or `uvicorn app:app`."""
+"""FluxBeat's web app and REST service: `python app.py [--host HOST] [--port PORT]`, or `uvicorn app:app`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve the page; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="app.py", description="Serve FluxBeat's web page.")
+    parser = argparse.ArgumentParser(prog="app.py", description="Serve FluxBeat's web page and REST service.")
     parser.add_argument("--host", help="address to listen on (default: this machine only, on a Space all)")
     parser.add_argument("--port", type=int, help="default: 7860; 0 takes a free one")
     options = parser.parse_args(arguments)
@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from fluxbeat.errors import FluxBeatError
 
     try:
-        from fluxbeat.ui.app_shell import serve
+        from fluxbeat.server import serve
 
         serve(options.host, options.port)
     except FluxBeatError as error:
@@ -34,7 +34,7 @@ def __getattr__(name: str) -> Any:
     from fluxbeat.errors import FluxBeatError
 
     try:
-        from fluxbeat.ui.app_shell import build_app
+        from fluxbeat.server import build_app
 
         globals()["app"] = build_app()
     except FluxBeatError as error:

@@ -100,6 +100,20 @@ def load(name: str | Path) -> ZooModel:
         return _loaded[key]
 
 
+def load_bundled() -> list[ZooModel]:
+    """Every model that came with the program.
+
+    Raises
+    ------
+    ModelLoadError
+        If there is none, or one cannot be loaded.
+    """
+    names = bundled_names()
+    if not names:
+        raise ModelLoadError(f"no models found in {checkpoints_folder().name}/: install FluxBeat with its checkpoints")
+    return [load(name) for name in names]
+
+
 def _fetch(name: str) -> tuple[Path, str, str]:
     """Fetch config and weights from the Hub, or take them from its cache."""
     parts = _HUB_NAME.fullmatch(name)

@@ -14,7 +14,7 @@ import pytest
 from web_driving import EXAMPLES, ROOT, TECHNO
 
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
-from fluxbeat.ui.app_shell import serve
+from fluxbeat.server import serve
 from fluxbeat.ui.examples_shelf import read_examples
 from fluxbeat.ui.jobs import Jobs
 from fluxbeat.ui.listening import listen

@@ -14,7 +14,7 @@ from fluxbeat.analysis.result import Envelope, Genre, Timeline, TrackAnalysis
 from fluxbeat.analysis.segments import find_segments, sharpen
 from fluxbeat.analysis.tempo import find_tempo
 from fluxbeat.analysis.windows import slide
-from fluxbeat.audio import AudioSource, AudioStream, open_audio
+from fluxbeat.audio import MAX_DURATION_S, AudioSource, AudioStream, open_audio
 from fluxbeat.features import FeatureConfig, LogMel
 from fluxbeat.zoo import ZooModel, load
 
@@ -43,7 +43,11 @@ class Track:
 
 
 def read_track(
-    source: AudioSource, features: FeatureConfig, name: str | None = None, progress: Progress | None = None
+    source: AudioSource,
+    features: FeatureConfig,
+    name: str | None = None,
+    progress: Progress | None = None,
+    max_duration_s: float = MAX_DURATION_S,
 ) -> Track:
     """Decode a recording block by block into the spectrogram that a model needs.
 
@@ -56,15 +60,18 @@ def read_track(
     name : str, optional
         Name shown to a person; the file's name where not given.
     progress : Progress, optional
+    max_duration_s : float
+        Longest recording accepted.
 
     Raises
     ------
     AudioDecodeError
-        If there is nothing to analyse in `source`; the message says why.
+        If there is nothing to analyse in `source` or it is too long; the message says why.
     """
     front_end = LogMel(features)
     peaks: list[np.ndarray] = []
-    with open_audio(source, name=name, sample_rate_hz=features.sample_rate_hz) as stream:
+    rate_hz = features.sample_rate_hz
+    with open_audio(source, name=name, sample_rate_hz=rate_hz, max_duration_s=max_duration_s) as stream:
         counter = _Counter()
         log_mel_db = front_end.from_blocks(_watched(stream, counter, peaks, progress))
         warnings, name = list(stream.warnings), stream.name
@@ -180,6 +187,7 @@ def analyze(
     name: str | None = None,
     hop_s: float = DEFAULT_HOP_S,
     progress: Progress | None = None,
+    max_duration_s: float = MAX_DURATION_S,
 ) -> TrackAnalysis:
     """Genres and tempo of a recording, along its whole length.
 
@@ -195,15 +203,17 @@ def analyze(
         Distance of windows in seconds.
     progress : Progress, optional
         Called with the finished share and a few words; raise `AnalysisCancelled` from it to cancel.
+    max_duration_s : float
+        Longest recording accepted.
 
     Raises
     ------
     AudioDecodeError
-        If there is nothing to analyse in `source`.
+        If there is nothing to analyse in `source` or it is too long.
     ModelLoadError
         If the model cannot be loaded.
     """
-    return compare(source, [model], name=name, hop_s=hop_s, progress=progress)[0]
+    return compare(source, [model], name=name, hop_s=hop_s, progress=progress, max_duration_s=max_duration_s)[0]
 
 
 def compare(
@@ -213,13 +223,14 @@ def compare(
     name: str | None = None,
     hop_s: float = DEFAULT_HOP_S,
     progress: Progress | None = None,
+    max_duration_s: float = MAX_DURATION_S,
 ) -> list[TrackAnalysis]:
     """The same recording by several models, decoded once; parameters and errors as in `analyze`."""
     chosen = [model if isinstance(model, ZooModel) else load(model) for model in models]
     needed = list(dict.fromkeys(model.network.config.features for model in chosen))
     steps = len(needed) + len(chosen)
     tracks = {
-        features: read_track(source, features, name, _part(progress, number, steps))
+        features: read_track(source, features, name, _part(progress, number, steps), max_duration_s)
         for number, features in enumerate(needed)
     }
     return [

@@ -22,23 +22,13 @@ def _models(options: argparse.Namespace) -> int:
     from rich.table import Table
 
     from fluxbeat.benchmark import milliseconds_per_window
+    from fluxbeat.model_facts import facts_of
     from fluxbeat.zoo import bundled_names, load
 
     entries = []
     for name in options.names or bundled_names():
         model = load(name)
-        config = model.network.config
-        accuracy = next((m for m in config.metrics if m["measure"] == "accuracy"), None)
-        entry: dict[str, Any] = {
-            "name": model.info.name,
-            "family": config.family,
-            "parameters": model.network.n_parameters,
-            "window_s": config.window_s,
-            "labels": list(config.labels),
-            "source": model.info.source,
-            "revision": model.info.revision,
-            "accuracy": accuracy,
-        }
+        entry: dict[str, Any] = facts_of(model).to_dict()
         if options.measure or options.markdown:
             entry["ms_per_window"] = round(milliseconds_per_window(model.network), 2)
         entries.append(entry)

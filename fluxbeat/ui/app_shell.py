@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import socket
-import sys
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
 import gradio as gr
-import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
@@ -19,13 +14,12 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from fluxbeat.charts import FIGURES_CSS, PAINTED_JS
-from fluxbeat.errors import FluxBeatError, ModelLoadError
+from fluxbeat.ui.client_functions import mcp_wanted
 from fluxbeat.ui.examples_shelf import FOLDER as EXAMPLES
 from fluxbeat.ui.page import build_page
 from fluxbeat.ui.theme import page_theme
-from fluxbeat.zoo import bundled_names, checkpoints_folder, load
+from fluxbeat.zoo import load, load_bundled
 
-DEFAULT_PORT = 7860
 UPLOAD_LIMIT = "500mb"
 STATIC_ROUTE = "/static/fluxbeat"  # below Gradio's own /static, which must stay reachable
 _STATIC = Path(__file__).resolve().parent / "static"
@@ -60,10 +54,9 @@ def build_app(models: Sequence[str] | None = None, onto: FastAPI | None = None) 
     ModelLoadError
         If there is no model, or one cannot be loaded.
     """
-    names = list(models) if models is not None else bundled_names()
-    if not names:
-        raise ModelLoadError(f"no models found in {checkpoints_folder().name}/: install FluxBeat with its checkpoints")
-    page = build_page([load(name) for name in names])
+    page = build_page([load(name) for name in models] if models else load_bundled())
+    # Gradio refuses paths that nobody uploaded only for pages it launched itself: a mounted one would read any file
+    page.has_launched = True
     app = onto or FastAPI(title="FluxBeat", docs_url=None, redoc_url=None, openapi_url=None)
     plotly = Path(str(files("plotly"))) / "package_data" / "plotly.min.js"
 
@@ -91,72 +84,5 @@ def build_app(models: Sequence[str] | None = None, onto: FastAPI | None = None) 
         ssr_mode=False,
         pwa=False,
         show_error=True,
+        mcp_server=mcp_wanted(),
     )
-
-
-def serve(host: str | None = None, port: int | None = None, onto: FastAPI | None = None) -> None:
-    """Serve the web app until it is interrupted.
-
-    Parameters
-    ----------
-    host : str, optional
-        Address to listen on; else $GRADIO_SERVER_NAME; else every address on a Hugging Face Space, and this
-        machine only anywhere else.
-    port : int, optional
-        Else $GRADIO_SERVER_PORT, else 7860; 0 takes a free one.
-    onto : FastAPI, optional
-        As in `build_app`.
-
-    Raises
-    ------
-    FluxBeatError
-        If the address cannot be used, or there is no working model.
-    """
-    host = host or os.environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if os.environ.get("SPACE_ID") else "127.0.0.1")
-    if port is None:
-        port = int(os.environ.get("GRADIO_SERVER_PORT") or DEFAULT_PORT)
-    listener = _bound(host, port)
-    with listener:
-        app = build_app(onto=onto)
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3)
-        try:
-            _AnnouncingServer(config).run(sockets=[listener])
-        except KeyboardInterrupt:
-            return
-
-
-class _AnnouncingServer(uvicorn.Server):
-    """Says where the page is, once it is there."""
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        for listener in sockets or []:
-            host, port = listener.getsockname()[:2]
-            shown = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
-            print(f"FluxBeat is at http://{shown}:{port}/  (Ctrl+C ends it)", file=sys.stdout, flush=True)
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    """A socket that holds the address, so that a port in use is known before the models are loaded."""
-    if not 0 <= port <= 65535:
-        raise FluxBeatError(f"port must be 0 to 65535, got {port}")
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except (OSError, UnicodeError) as error:
-        raise FluxBeatError(f"{host!r} is no address of this machine: try --host 127.0.0.1") from error
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    if os.name == "posix":
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(address)
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        if error.errno == errno.EADDRINUSE:
-            why = "is in use: stop the other program, or choose another port with --port"
-        elif error.errno == errno.EACCES:
-            why = "may not be used by this account: choose a port above 1023 with --port"
-        else:
-            why = f"cannot be listened on ({error.strerror}): try --host 127.0.0.1"
-        raise FluxBeatError(f"port {port} on {host} {why}") from error
-    return listener

@@ -9,10 +9,11 @@ from typing import Any
 
 import gradio as gr
 
-from fluxbeat.analysis import DEFAULT_MODEL, analyze
+from fluxbeat.analysis import DEFAULT_MODEL
 from fluxbeat.charts.colours import Paint, genre_paints
 from fluxbeat.charts.wording import doing, model_title
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
+from fluxbeat.ui.client_functions import ClientFunctions
 from fluxbeat.ui.compare_tab import ComparePieces, compare_pieces, compare_view
 from fluxbeat.ui.examples_shelf import Example, read_examples
 from fluxbeat.ui.explain_tab import Explainer, ExplainPieces, explain_pieces
@@ -66,7 +67,7 @@ def build_page(models: Sequence[ZooModel]) -> gr.Blocks:
     with gr.Blocks(title=TITLE, delete_cache=(3600, UPLOADS_KEPT_S), fill_width=False) as page:
         pieces = _lay_out([model.info.name for model in models], examples)
         _Events(pieces, models, examples).connect(page)
-        _offer_api([model.info.name for model in models])
+        ClientFunctions(models).offer("analysis", ANALYSES_AT_ONCE)
     page.queue(max_size=WAITING_AT_MOST, default_concurrency_limit=8)
     return page
 
@@ -255,24 +256,3 @@ class _Events:
 
 def _session(request: gr.Request) -> str:
     return request.session_hash or ""
-
-
-def _offer_api(names: Sequence[str]) -> None:
-    """`/analyze` for programs: the JSON that every other door of FluxBeat gives as well."""
-    first = DEFAULT_MODEL if DEFAULT_MODEL in names else names[0]
-    source = gr.File(label="Audio file", visible=False)
-    choice = gr.Dropdown(list(names), value=first, label="Model", visible=False)
-    answer = gr.JSON(label="Analysis", visible=False)
-
-    def analyze_file(file: str | None, model: str) -> dict[str, Any]:
-        if not file:
-            raise gr.Error("give an audio file", print_exception=False)
-        try:
-            return analyze(file, model).to_dict()
-        except FluxBeatError as error:
-            raise gr.Error(str(error), print_exception=False) from error
-
-    gr.Button(visible=False).click(
-        analyze_file, [source, choice], answer,
-        api_name="analyze", concurrency_id="analysis", concurrency_limit=ANALYSES_AT_ONCE,
-    )  # fmt: skip

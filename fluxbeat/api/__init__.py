@@ -1,0 +1,6 @@
+"""The REST service under /api/v1: the engine for programs, over HTTP."""
+
+from fluxbeat.api.program import PREFIX, build_api, build_api_alone, build_site
+from fluxbeat.api.settings import ApiSettings, settings_from
+
+__all__ = ["PREFIX", "ApiSettings", "build_api", "build_api_alone", "build_site", "settings_from"]
