@@ -52,6 +52,7 @@ def track_heat_figure(found: TrackEvidence, duration_s: float, paints: dict[str,
         yaxis={
             "visible": True,
             "fixedrange": True,
+            "zeroline": False,
             "tickvals": [round(float(row), 2) for row in at_row],
             "ticktext": [f"{hz:,} Hz" for hz in TICKS_HZ],
             "range": [-0.5, rows - 0.5],

@@ -79,15 +79,17 @@ class Explainer:
         pieces.panel.listened(listen, heard, pieces.sound, trigger_mode="multiple", **hidden, **limits)
 
     def explain(self, heard: Heard | None, event: gr.EventData) -> str:
-        """The window that begins at `start_s` for the genre `about`, by every model in `models`."""
+        """The window that begins at `start_s` for the genre `about`, or else its strongest, by all of `models`."""
         if heard is None:
             return panel_value({"error": "The track is not kept any more: give it once more."})
         names = [name for name in self._models if name in set(event.models)]
         try:
-            found = [self._of(heard, name, str(event.about), float(event.start_s)) for name in names]
+            said = self._said(heard, names, float(event.start_s))
+            about = str(event.about) or max(said, key=lambda label: said[label], default="")
+            found = [self._of(heard, name, about, float(event.start_s)) for name in names]
         except FluxBeatError as error:
             return panel_value({**self.waiting(heard), "error": str(error)})
-        return panel_value(explain_view(heard, found, self._said(heard, names, float(event.start_s)), self._paints))
+        return panel_value(explain_view(heard, found, said, self._paints))
 
     def waiting(self, heard: Heard) -> dict[str, Any]:
         """What the tab shows before anything was asked."""
@@ -132,12 +134,7 @@ class Explainer:
         }
 
     def _of(self, heard: Heard, name: str, about: str, start_s: float, measure: bool = True) -> Explanation:
-        model = self._models.get(name)
-        if model is None:
-            raise FluxBeatError(f"there is no model {name!r} on this page")
-        track = heard.tracks.get(model.network.config.features)
-        if track is None:
-            raise FluxBeatError(f"{model_title(name)} is still listening: try again in a moment")
+        track, model = self._ready(heard, name)
         start_s = min(max(0.0, start_s), _last_start_s(track, model))
         if about == TEMPO:
             analysis = heard.by(name)
@@ -145,13 +142,20 @@ class Explainer:
             return explain_track_tempo(track, model, bpm, start_s)
         return explain_track(track, model, about, start_s, measure=measure, steps=FAITHFULNESS_STEPS)
 
+    def _ready(self, heard: Heard, name: str) -> tuple[Track, ZooModel]:
+        model = self._models.get(name)
+        if model is None:
+            raise FluxBeatError(f"there is no model {name!r} on this page")
+        track = heard.tracks.get(model.network.config.features)
+        if track is None:
+            raise FluxBeatError(f"{model_title(name)} is still listening: try again in a moment")
+        return track, model
+
     def _said(self, heard: Heard, names: Sequence[str], start_s: float) -> dict[str, float]:
         """Probability of every genre in the window, mean over the models: what there is to ask for."""
         said: dict[str, list[float]] = {}
         for name in names:
-            model = self._models[name]
-            track = heard.tracks[model.network.config.features]
-            for label, probability in _probabilities(track, model, start_s).items():
+            for label, probability in _probabilities(*self._ready(heard, name), start_s).items():
                 said.setdefault(label, []).append(probability)
         return {label: float(np.mean(values)) for label, values in said.items()}
 

@@ -27,19 +27,22 @@ export function explain(host, trigger) {
   const rows = make('div', 'fb-explain-rows', host);
   make('p', 'fb-hint', host, HINT);
   const drawn = new Map();
-  let view = null, opening = null, startS = 0, asked = null, off = new Set();
+  let view = null, opening = null, startS = 0, asked = null, chosen = false;
+  const off = new Set();
 
   const step = by => { startS += by; ask(); };
   button('fb-button', where, 'Earlier', () => step(-STEP_S));
   button('fb-button', where, 'Later', () => step(STEP_S));
   button('fb-button', where, 'Where the player is', () => { startS = position() - opening.window_s / 2; ask(); });
   strength(where, () => { for (const row of drawn.values()) row.draw(); });
-  about.addEventListener('change', () => ask());
-  strip.frame.addEventListener('pointerup', event => {
-    if (!opening || event.target.closest('.modebar')) return;
-    startS = strip.timeAt(event) - opening.window_s / 2;
-    ask();
-  });
+  about.addEventListener('change', () => { chosen = true; ask(); });
+  strip.frame.addEventListener('pointerdown', event => {
+    if (!opening || event.button !== 0 || event.target.closest('.modebar')) return;
+    window.addEventListener('pointerup', ended => {
+      startS = strip.timeAt(ended) - opening.window_s / 2;
+      ask();
+    }, {once: true});
+  }, true);
   new ResizeObserver(() => { if (opening && asked !== opening.key && host.offsetParent) ask(); }).observe(host);
 
   function ask() {
@@ -51,12 +54,13 @@ export function explain(host, trigger) {
     const names = opening.models.map(one => one.name).filter(name => !off.has(name));
     if (first) startS = Math.min(Math.max(0, position() - opening.window_s / 2), Math.max(0, opening.duration_s - opening.window_s));
     place();
-    trigger('asked', {about: about.value, start_s: startS, models: names});
+    trigger('asked', {about: chosen ? about.value : '', start_s: startS, models: names});
   }
 
   function open(next) {
     opening = next;
     view = null;
+    chosen = false;
     offer(next.choices, next.first);
     models.replaceChildren(...next.models.map(one => switchFor(one)));
     for (const row of drawn.values()) row.remove();
@@ -160,6 +164,7 @@ function modelRow(host, trigger) {
         return item;
       }));
       for (const one of buttons) one.hidden = view.about === 'tempo';
+      for (const one of buttons.slice(1)) one.disabled = !(row.most > 0);
       picture.show(row, view);
     },
   };
