@@ -39,14 +39,25 @@ class Sample:
 
 
 @dataclass(eq=False)
-class _Measured:
+class _AtLayer:
     """All that was measured at one layer."""
 
-    curves: dict[str, list[Curves]] = field(default_factory=lambda: {"map": [], "random": [], "energy": []})
+    curves: list[Curves] = field(default_factory=list)
     forgotten: dict[str, list[float]] = field(default_factory=dict)
     inside: list[float] = field(default_factory=list)
     inside_noticed: list[float] = field(default_factory=list)
     contrast: list[float] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class _Measured:
+    """All that was measured."""
+
+    layers: dict[str, _AtLayer]
+    beside: dict[str, list[Curves]] = field(default_factory=lambda: {"random": [], "energy": []})
+    files: set[str] = field(default_factory=set)
+    windows: int = 0
+    splices: int = 0
 
 
 def explanation_report(
@@ -80,39 +91,48 @@ def explanation_report(
     FluxBeatError
         If no file can be read, or none is as long as a window.
     """
-    samples, unread = _samples(model, files, windows, progress)
-    network, rng = model.network, np.random.default_rng(seed)
-    pairs = _pairs(samples, rng)
-    report: dict[str, Any] = {
-        "model": {"name": model.info.name, "source": model.info.source, "revision": model.info.revision},
-        "files": len({sample.file for sample in samples}),
-        "windows": len(samples),
-        "splices": len(pairs),
+    report = pooled_report([(model, files)], layers=layers, windows=windows, seed=seed, progress=progress)
+    named = {"name": model.info.name, "source": model.info.source, "revision": model.info.revision}
+    return {"model": named, **report}
+
+
+def pooled_report(
+    judged: Sequence[tuple[ZooModel, Sequence[Path]]],
+    *,
+    layers: Sequence[str] = LAYERS,
+    windows: int = 1,
+    seed: int = 0,
+    progress: Report | None = None,
+) -> dict[str, Any]:
+    """The same of several models of one kind, each with its own music, as one: for cross-validation."""
+    found, unread = _Measured({layer: _AtLayer() for layer in layers}), []
+    for number, (model, files) in enumerate(judged):
+
+        def done(share: float, doing: str, number: int = number) -> None:
+            if progress:
+                progress((number + share) / len(judged), doing)
+
+        samples, failed = _samples(model, files, windows, done)
+        unread += failed
+        _judge_windows(model.network, samples, seed, found, done)
+        _judge_splices(model.network, samples, seed, found, done)
+    return {
+        "files": len(found.files),
+        "windows": found.windows,
+        "splices": found.splices,
         "seed": seed,
         "unread": unread,
-        "layers": {},
+        "layers": {layer: _summary(at, found.beside) for layer, at in found.layers.items()},
     }
-    for number, layer in enumerate(layers):
-        found = _Measured()
-
-        def done(share: float, doing: str, number: int = number, layer: str = layer) -> None:
-            if progress:
-                progress(0.2 + 0.8 * (number + share) / len(layers), f"{layer}: {doing}")
-
-        _judge_windows(network, samples, layer, seed, found, done)
-        _judge_splices(network, pairs, layer, np.random.default_rng(seed), found, done)
-        report["layers"][layer] = _summary(found)
-    return report
 
 
 def _samples(
-    model: ZooModel, files: Sequence[Path], windows: int, progress: Report | None
+    model: ZooModel, files: Sequence[Path], windows: int, done: Report
 ) -> tuple[list[Sample], list[dict[str, str]]]:
     network, samples, unread = model.network, [], []
     labels, window_s = network.config.labels, network.config.window_s
     for number, path in enumerate(files):
-        if progress:
-            progress(0.2 * number / len(files), path.name)
+        done(0.2 * number / len(files), path.name)
         try:
             track = read_track(path, network.config.features)
         except FluxBeatError as error:
@@ -145,53 +165,62 @@ def _pairs(samples: Sequence[Sample], rng: np.random.Generator) -> list[tuple[Sa
 
 
 def _judge_windows(
-    network: GenreTempoModel, samples: Sequence[Sample], layer: str, seed: int, found: _Measured, done: Report
+    network: GenreTempoModel, samples: Sequence[Sample], seed: int, found: _Measured, done: Report
 ) -> None:
-    maps = []
+    """Deletion, insertion and randomisation of each window, explained at each layer."""
+    maps: dict[str, list[Tensor]] = {layer: [] for layer in found.layers}
     for number, sample in enumerate(samples):
-        done(0.5 * number / len(samples), "taking away and putting back")
-        evidence = attribute(network, sample.log_mel[None], sample.label, layer).evidence[0]
+        done(0.2 + 0.4 * number / len(samples), "taking away and putting back")
+        for layer, kept in maps.items():
+            kept.append(attribute(network, sample.log_mel[None], sample.label, layer).evidence[0])
         beside = [random_map(tuple(sample.log_mel.shape), seed + number), energy_map(network, sample.log_mel)]
-        judged = curves(network, sample.log_mel, sample.label, torch.stack([evidence, *beside]))
-        for name, one in zip(found.curves, judged, strict=True):
-            found.curves[name].append(one)
-        maps.append(evidence)
+        asked = torch.stack([*(kept[-1] for kept in maps.values()), *beside])
+        *judged, random, energy = curves(network, sample.log_mel, sample.label, asked)
+        for at, one in zip(found.layers.values(), judged, strict=True):
+            at.curves.append(one)
+        found.beside["random"].append(random)
+        found.beside["energy"].append(energy)
+    found.windows += len(samples)
+    found.files |= {sample.file for sample in samples}
     for part, broken in randomised(network, seed):
-        done(0.5, f"random weights from {part} up")
-        found.forgotten[part] = [
-            likeness(evidence, attribute(broken, sample.log_mel[None], sample.label, layer).evidence[0])
-            for evidence, sample in zip(maps, samples, strict=True)
-        ]
+        done(0.6, f"random weights from {part} up")
+        for layer, at in found.layers.items():
+            at.forgotten.setdefault(part, []).extend(
+                likeness(evidence, attribute(broken, sample.log_mel[None], sample.label, layer).evidence[0])
+                for evidence, sample in zip(maps[layer], samples, strict=True)
+            )
 
 
 def _judge_splices(
-    network: GenreTempoModel,
-    pairs: Sequence[tuple[Sample, Sample]],
-    layer: str,
-    rng: np.random.Generator,
-    found: _Measured,
-    done: Report,
+    network: GenreTempoModel, samples: Sequence[Sample], seed: int, found: _Measured, done: Report
 ) -> None:
+    """Localisation and class contrast, where a quarter of each window is music of another genre."""
+    rng = np.random.default_rng(seed)
+    pairs = _pairs(samples, rng)
+    found.splices += len(pairs)
     for number, (host, guest) in enumerate(pairs):
-        done(0.7 + 0.3 * number / len(pairs), "finding what was put in")
+        done(0.75 + 0.25 * number / len(pairs), "finding what was put in")
         spliced, place = splice(host.log_mel, guest.log_mel, rng)
         with torch.inference_mode():
             before, after = network(torch.stack([host.log_mel, spliced])).genre_logits[:, guest.label].tolist()
-        share = mass_inside(attribute(network, spliced[None], guest.label, layer).evidence[0], place)
-        found.inside.append(share)
-        if after - before >= NOTICED:
-            found.inside_noticed.append(share)
-        found.contrast.append(contrast(network, spliced, guest.label, host.label, layer))
+        for layer, at in found.layers.items():
+            share = mass_inside(attribute(network, spliced[None], guest.label, layer).evidence[0], place)
+            at.inside.append(share)
+            if after - before >= NOTICED:
+                at.inside_noticed.append(share)
+            at.contrast.append(contrast(network, spliced, guest.label, host.label, layer))
 
 
-def _summary(found: _Measured) -> dict[str, Any]:
-    gains = {name: np.array([one.faithfulness for one in judged]) for name, judged in found.curves.items()}
+def _summary(found: _AtLayer, beside: dict[str, list[Curves]]) -> dict[str, Any]:
+    gains = {
+        name: np.array([one.faithfulness for one in judged]) for name, judged in {"map": found.curves, **beside}.items()
+    }
     last = list(found.forgotten)[-1]
     forgotten = {part: mean_with_interval(np.abs(values)) for part, values in found.forgotten.items()}
     return {
         "insertion_minus_deletion": {name: mean_with_interval(values) for name, values in gains.items()},
-        "deletion": mean_with_interval([one.deletion.mean() for one in found.curves["map"]]),
-        "insertion": mean_with_interval([one.insertion.mean() for one in found.curves["map"]]),
+        "deletion": mean_with_interval([one.deletion.mean() for one in found.curves]),
+        "insertion": mean_with_interval([one.insertion.mean() for one in found.curves]),
         "beats_random": mean_with_interval(gains["map"] - gains["random"]),
         "beats_energy": mean_with_interval(gains["map"] - gains["energy"]),
         "randomisation": {"likeness": forgotten, "passes": forgotten[last]["value"] < PASSES_BELOW},
