@@ -164,16 +164,16 @@ def _table(rows: Sequence[LibraryRow], width: int) -> Table:
 
     from fluxbeat.terminal import clock
 
-    table = Table()
+    table = Table(expand=True)
     table.add_column("title", no_wrap=True, overflow="ellipsis", ratio=3)
-    table.add_column("length", justify="right", no_wrap=True)
+    table.add_column("length", justify="right", min_width=6)
     table.add_column("genres", ratio=2)
-    table.add_column("BPM", justify="right", no_wrap=True)
+    table.add_column("BPM", justify="right", min_width=3)
     table.add_column("notes", ratio=3)
     if width >= WIDE:
         table.add_column("file", no_wrap=True, overflow="ellipsis", ratio=2)
     for row in rows:
-        cells = [
+        cells: list[Text | str] = [
             Text(f"{row.title} ({row.artist})" if row.artist else row.title),
             "" if row.duration_s is None else clock(row.duration_s),
             Text(", ".join(row.genres) or ("" if row.error else "not sure")),
