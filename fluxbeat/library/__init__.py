@@ -1,13 +1,14 @@
 """Whole folders of music: every sound file heard once, remembered by its content, and laid out as one table."""
 
-from fluxbeat.library.cache import AnalysisCache, cache_folder
+from fluxbeat.library.cache import AnalysisCache, cache_folder, question
 from fluxbeat.library.job import LibraryJob, Step
-from fluxbeat.library.sound_files import SoundFile, find_sound_files
+from fluxbeat.library.sound_files import SOUND_SUFFIXES, SoundFile, find_sound_files
 from fluxbeat.library.table import SORT_KEYS, LibraryRow, filtered, ordered, write_csv
 from fluxbeat.library.workers import ThreadWorkers, Workers
 
 __all__ = [
     "SORT_KEYS",
+    "SOUND_SUFFIXES",
     "AnalysisCache",
     "LibraryJob",
     "LibraryRow",
@@ -19,5 +20,6 @@ __all__ = [
     "filtered",
     "find_sound_files",
     "ordered",
+    "question",
     "write_csv",
 ]

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from fluxbeat.analysis import DEFAULT_HOP_S
 from fluxbeat.audio import safe_name
@@ -22,6 +23,7 @@ from fluxbeat.library.workers import Workers
 from fluxbeat.zoo import ZooModel
 
 TICK_S = 0.5
+Placed: TypeAlias = tuple[int, LibraryRow]
 _log = logging.getLogger(__name__)
 
 
@@ -31,8 +33,8 @@ class Step:
 
     Attributes
     ----------
-    rows : tuple of LibraryRow
-        New since the step before; may be empty.
+    placed : tuple of (int, LibraryRow)
+        Rows that are new since the step before, each with the place of its file among the job's files; may be empty.
     done, total : int
         Files.
     heard : int
@@ -41,11 +43,16 @@ class Step:
         None before there is anything to judge by.
     """
 
-    rows: tuple[LibraryRow, ...]
+    placed: tuple[Placed, ...]
     done: int
     total: int
     heard: int
     remaining_s: float | None
+
+    @property
+    def rows(self) -> tuple[LibraryRow, ...]:
+        """The new rows alone."""
+        return tuple(row for _, row in self.placed)
 
 
 class LibraryJob:
@@ -84,7 +91,7 @@ class LibraryJob:
         self._asked = question(model, hop_s)
         self._stop = threading.Event()
         self._running: dict[Future[Answer], str] = {}
-        self._copies: dict[str, list[SoundFile]] = {}
+        self._copies: dict[str, list[int]] = {}
         self._answered: set[str] = set()
         self._failed: dict[str, Answer] = {}
         self._done = self._heard = 0
@@ -105,17 +112,17 @@ class LibraryJob:
             If the cache cannot be used. A file that cannot be analysed is a row with its `error`, and no exception.
         """
         try:
-            waiting: deque[SoundFile] = deque()
-            for file in self._files:
-                row = None if self._fresh else self._known(file)
+            waiting: deque[int] = deque()
+            for place, file in enumerate(self._files):
+                row = None if self._fresh or self._stop.is_set() else self._known(file)
                 if row is None:
-                    waiting.append(file)
+                    waiting.append(place)
                 else:
-                    yield self._step([row])
+                    yield self._step([(place, row)])
             self._began_s = time.monotonic()
             while (waiting or self._running) and not self._stop.is_set():
-                rows = self._begin_some(waiting)
-                yield self._step(rows + self._finished(at_once=bool(rows)))
+                placed = self._begin_some(waiting)
+                yield self._step(placed + self._finished(at_once=bool(placed)))
         finally:
             self._stop.set()
             for future in self._running:
@@ -127,26 +134,27 @@ class LibraryJob:
         kept = self._cache.find(sha256, self._asked, file.shown) if sha256 else None
         return analysed_row(file, kept.tags, kept.analysis) if kept else None
 
-    def _begin_some(self, waiting: deque[SoundFile]) -> list[LibraryRow]:
+    def _begin_some(self, waiting: deque[int]) -> list[Placed]:
         """Give the workers enough to do; returns the rows of files that need no worker."""
-        rows: list[LibraryRow] = []
+        placed: list[Placed] = []
         until_s = time.monotonic() + TICK_S
         while waiting and len(self._running) < self._workers.at_once and time.monotonic() < until_s:
-            file = waiting.popleft()
+            place = waiting.popleft()
             try:
-                row = self._begin(file)
+                row = self._begin(place)
             except (AudioDecodeError, OSError) as error:
-                row = failed_row(file, str(error))
+                row = failed_row(self._files[place], str(error))
             if row is not None:
-                rows.append(row)
-        return rows
+                placed.append((place, row))
+        return placed
 
-    def _begin(self, file: SoundFile) -> LibraryRow | None:
+    def _begin(self, place: int) -> LibraryRow | None:
+        file = self._files[place]
         if file.problem:
             return failed_row(file, file.problem)
         sha256 = self._cache.digest(file)
         if sha256 in self._copies:
-            self._copies[sha256].append(file)
+            self._copies[sha256].append(place)
             return None
         if sha256 in self._failed:
             return _failed_copy(file, self._failed[sha256])
@@ -154,43 +162,45 @@ class LibraryJob:
         kept = self._cache.find(sha256, self._asked, file.shown) if wanted else None
         if kept:
             return analysed_row(file, kept.tags, kept.analysis)
-        self._copies[sha256] = [file]
-        self._running[self._workers.begin(file, self._model, self._hop_s, self._stop)] = sha256
+        future = self._workers.begin(file, self._model, self._hop_s, self._stop)
+        self._copies[sha256] = [place]
+        self._running[future] = sha256
         return None
 
-    def _finished(self, at_once: bool) -> list[LibraryRow]:
+    def _finished(self, at_once: bool) -> list[Placed]:
         """Rows of the answers that are there, after waiting a little for one."""
         ready, _ = wait(self._running, timeout=0 if at_once else TICK_S, return_when=FIRST_COMPLETED)
-        rows: list[LibraryRow] = []
+        placed: list[Placed] = []
         for future in ready:
             sha256 = self._running.pop(future)
-            rows += self._rows(future, sha256, self._copies.pop(sha256))
-        return rows
+            placed += self._rows(future, sha256, self._copies.pop(sha256))
+        return placed
 
-    def _rows(self, future: Future[Answer], sha256: str, copies: list[SoundFile]) -> list[LibraryRow]:
+    def _rows(self, future: Future[Answer], sha256: str, copies: list[int]) -> list[Placed]:
         """The rows of one content: one for each of the files that hold it."""
+        files = [(place, self._files[place]) for place in copies]
         try:
             answer = future.result()
         except (AnalysisCancelled, CancelledError):
             return []
         # whatever a file does to a worker, the others still get their turn
         except Exception as error:
-            _log.exception("%s could not be analysed", copies[0].shown)
+            _log.exception("%s could not be analysed", files[0][1].shown)
             answer = Answer(Tags(), None, f"the analysis failed unexpectedly ({type(error).__name__}: {error})")
         self._heard += 1
         if answer.analysis is None:
             self._failed[sha256] = answer
-            return [_failed_copy(file, answer) for file in copies]
+            return [(place, _failed_copy(file, answer)) for place, file in files]
         self._answered.add(sha256)
         self._cache.keep(sha256, self._asked, Kept(answer.analysis, answer.tags))
-        return [analysed_row(file, answer.tags, answer.analysis) for file in copies]
+        return [(place, analysed_row(file, answer.tags, answer.analysis)) for place, file in files]
 
-    def _step(self, rows: list[LibraryRow]) -> Step:
-        self._done += len(rows)
+    def _step(self, placed: list[Placed]) -> Step:
+        self._done += len(placed)
         total, remaining_s = len(self._files), None
         if self._heard:
             remaining_s = (time.monotonic() - self._began_s) / self._heard * (total - self._done)
-        return Step(tuple(rows), self._done, total, self._heard, remaining_s)
+        return Step(tuple(placed), self._done, total, self._heard, remaining_s)
 
 
 def _failed_copy(file: SoundFile, answer: Answer) -> LibraryRow:
