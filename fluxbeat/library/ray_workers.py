@@ -26,8 +26,13 @@ from fluxbeat.zoo import ZooModel
 
 LOCAL = "local"
 CONNECT_S = 10.0
-ANSWER_S = 120.0
-"""How long a cluster may take to start its first worker."""
+ANSWER_S = 300.0
+"""How long a cluster may take to start its first worker, PyTorch included."""
+_SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # tells no outside host of itself
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # leaves the variables of GPUs as they are
+    "RAY_worker_niceness": "0",  # 15 by default: on a busy machine such a worker does not even come to start
+}
 
 
 class RayWorkers:
@@ -49,9 +54,8 @@ class RayWorkers:
 
     def __init__(self, address: str, count: int | None = None) -> None:
         _check_address(address)
-        # asks no outside host, and leaves a GPU's variables as they are
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        for name, value in _SETTINGS.items():
+            os.environ.setdefault(name, value)
         own: dict[str, Any] = {"num_cpus": count or cores(), "include_dashboard": False} if address == LOCAL else {}
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)

@@ -87,19 +87,23 @@ class Library:
         self._opened: tuple[AnalysisCache, ThreadWorkers] | None = None
         self._shelves: dict[str, Shelf] = {}
 
-    def connect(self, at: LibraryPieces, model: gr.Radio, at_once: int) -> None:
-        """Say what the tab's events do; opening a row is the page's own matter."""
+    def connect(self, at: LibraryPieces, model: gr.Radio, examples: gr.Accordion, at_once: int) -> None:
+        """Say what the tab's events do; opening a row is the page's own matter. Files close the shelf of examples."""
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "multiple"}
         inputs, table = [at.files, at.names, at.shelf], [at.panel, at.csv]
-        given = at.files.upload(self.add, inputs, [at.files, at.shelf], js=NAMED_FILES, queue=False, **quiet)
+        given = at.files.upload(
+            self.add, inputs, [at.files, at.shelf, at.panel, examples], js=NAMED_FILES, queue=False, **quiet
+        )
         given.then(self.hear, [at.shelf, model], table, concurrency_id="library", concurrency_limit=at_once, **quiet)
         at.panel.stopped(self.stop, at.shelf, None, queue=False, **quiet)
         at.panel.emptied(self.empty, None, [*table, at.shelf], queue=False, **quiet)
 
-    def add(self, paths: list[str] | None, names: str, shelf: Shelf | None, request: gr.Request) -> tuple[Any, Any]:
-        """Files were given: they join those that are there. Returns the emptied drop area and the page's new shelf."""
+    def add(
+        self, paths: list[str] | None, names: str, shelf: Shelf | None, request: gr.Request
+    ) -> tuple[Any, Any, Any, Any]:
+        """Files were given, and join those there: an emptied drop area, the new shelf, the table, examples closed."""
         if not paths:
-            return gr.skip(), gr.skip()
+            return gr.skip(), gr.skip(), gr.skip(), gr.skip()
         self.leave(request)
         shown = json.loads(names or "[]")
         given = [
@@ -108,7 +112,7 @@ class Library:
         ]
         new = Shelf(files=[*(shelf.files if shelf else []), *given])
         self._shelves[_session(request)] = new
-        return None, new
+        return None, new, self._view(new, Step((), 0, len(new.files), 0, None)), gr.Accordion(open=False)
 
     def hear(self, shelf: Shelf | None, model: str) -> Iterator[tuple[Any, Any]]:
         """Hear the shelf's files and show the table as it fills: values for the panel and the CSV button."""
@@ -118,7 +122,6 @@ class Library:
         try:
             cache, workers = self._engine()
             shelf.job = job = LibraryJob(shelf.files, self._models[model], cache, workers)
-            yield self._view(shelf, Step((), 0, len(shelf.files), 0, None)), gr.skip()
             shown_s = time.monotonic()
             for step in job.steps():
                 shelf.rows += step.placed

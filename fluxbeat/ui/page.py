@@ -155,7 +155,7 @@ class _Events:
         at.compare.switches.change(
             self.show_compared, [at.heard, at.compare.switches], at.compare.panel, **hidden, queue=False
         )
-        self._library.connect(at.library, at.model, LIBRARIES_AT_ONCE)
+        self._library.connect(at.library, at.model, at.shelf, LIBRARIES_AT_ONCE)
         page.unload(self.leave)
 
     def begin(self, path: str | None, name: str, request: gr.Request) -> tuple[Any, Any]:

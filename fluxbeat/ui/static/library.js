@@ -48,7 +48,7 @@ export function library(host, trigger) {
 function said(view, rows) {
   if (!view?.total) return 'Hundreds of songs at once: a table of their genres and tempos.';
   const failed = rows.filter(row => row.error).length;
-  const trouble = failed ? `, ${failed} could not be heard` : '';
+  const trouble = failed ? `, ${failed} of them could not be` : '';
   if (view.running) return [`${view.done} of ${view.total}${trouble}`, view.left].filter(Boolean).join('  ·  ');
   const files = `${view.total} ${view.total === 1 ? 'file' : 'files'}`;
   return `${view.done < view.total ? `Stopped: ${view.done} of ${files}` : files} heard by ${view.model}${trouble}.`;
@@ -155,7 +155,11 @@ class Table {
     if (row.artist) make('span', 'fb-library-under', title, row.artist);
     if (row.path.includes('/')) make('span', 'fb-library-under', title, row.path);
     for (const note of row.notes) make('span', 'fb-library-under', title, note);
-    if (row.error) make('span', 'fb-library-error', title, row.error);
+    if (row.error) {
+      make('span', 'fb-library-error', title, row.error);
+      title.colSpan = COLUMNS.length;
+      return line;
+    }
     make('td', 'fb-number', line, row.length);
     const genres = make('div', 'fb-library-genres', make('td', '', line));
     for (const label of row.genres) {
@@ -163,7 +167,7 @@ class Table {
       make('span', 'fb-swatch', one).style.background = this.colours[label];
       make('span', '', one, label);
     }
-    if (!row.genres.length && !row.error) make('span', 'fb-quiet', genres, 'not sure');
+    if (!row.genres.length) make('span', 'fb-quiet', genres, 'not sure');
     make('td', 'fb-number', line, row.bpm === null ? '' : String(Math.round(row.bpm)));
     return line;
   }
