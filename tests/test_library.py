@@ -370,7 +370,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize(
-    ("by", "paths"), [(None, "abcd"), ("bpm", "bacd"), ("title", "bdca"), ("length", "bacd"), ("genre", "badc")]
+    ("by", "paths"), [(None, "abcd"), ("bpm", "badc"), ("title", "bdca"), ("length", "bacd"), ("genre", "badc")]
 )
 def test_order_rises_and_leaves_the_unknown_last(by: str | None, paths: str) -> None:
     assert [row.path[0] for row in ordered(reversed(ROWS), by)] == list(paths)

@@ -22,7 +22,7 @@ from fluxbeat.zoo import load
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
-BROKEN = "broken <b>ü</b>.mp3"
+BROKEN = "broken <i>ü.mp3"
 DROP = """([selector, files]) => {
   const transfer = new DataTransfer();
   for (const [name, content] of files) {
@@ -101,16 +101,16 @@ def test_six_dropped_songs_fill_the_table_and_the_broken_one_says_so(filled: Any
 
 @pytest.mark.browser
 def test_filters_and_order_work_on_what_is_shown(filled: Any) -> None:
-    genre, find = filled.get_by_label("Genre"), filled.get_by_label("Find")
+    genre, find = filled.get_by_label("Genre", exact=True), filled.get_by_label("Find", exact=True)
     genre.select_option("metal")
     assert titles(filled) == ["Chaos God"]
     assert filled.get_by_text("1 of 6 shown").count() == 1
     genre.select_option("")
     filled.get_by_label("BPM from").fill("125")
-    filled.get_by_label("to", exact=True).fill("135")
+    filled.get_by_label("BPM to").fill("135")
     assert sorted(titles(filled)) == ["Hacienda", "Pulse (George Ellinas Remix)"]
     filled.get_by_label("BPM from").fill("")
-    filled.get_by_label("to", exact=True).fill("")
+    filled.get_by_label("BPM to").fill("")
     find.fill("muldJORD")
     assert titles(filled) == ["Chaos God"]
     find.fill("")
@@ -132,7 +132,7 @@ def test_csv_holds_the_whole_table(filled: Any, tmp_path: Path) -> None:
     with open(tmp_path / "table.csv", encoding="utf-8", newline="") as file:
         rows = {row["path"]: row for row in csv.DictReader(file)}
     assert len(rows) == 6
-    assert "damaged" in rows[BROKEN.replace("/", "")]["error"] if BROKEN in rows else True
+    assert "damaged" in rows[BROKEN]["error"]
     assert rows[TECHNO.name]["title"] == "Pulse (George Ellinas Remix)"
 
 

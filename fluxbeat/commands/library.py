@@ -117,7 +117,12 @@ def _followed(job: LibraryJob, total: int) -> list[LibraryRow] | None:
     from fluxbeat.terminal import clock
 
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}"))
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[left]}"),
+    )
     rows: list[LibraryRow] = []
     # a bar and the log share the screen: what a file does to the program is told in its row
     logging.getLogger("fluxbeat.library").addHandler(logging.NullHandler())
@@ -152,7 +157,9 @@ def _show(rows: Sequence[LibraryRow], options: argparse.Namespace) -> None:
             raise FluxBeatError(f"--csv {options.csv} cannot be written: {error.strerror}") from error
     if options.json:
         print_json([row.to_dict() for row in rows])
-    elif not options.csv:
+    elif options.csv:
+        print(f"{options.csv}: {len(rows)} files")
+    else:
         console = Console()
         console.print(_table(rows, console.width))
 

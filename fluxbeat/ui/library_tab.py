@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import secrets
+import shutil
 import tempfile
 import threading
 import time
@@ -61,6 +63,7 @@ class Shelf:
     rows: list[tuple[int, LibraryRow]] = field(default_factory=list)
     model: str = ""
     job: LibraryJob | None = None
+    key: str = field(default_factory=lambda: secrets.token_hex(8))
 
 
 def library_pieces(kept_s: float) -> LibraryPieces:
@@ -86,6 +89,7 @@ class Library:
         self._opening = threading.Lock()
         self._opened: tuple[AnalysisCache, ThreadWorkers] | None = None
         self._shelves: dict[str, Shelf] = {}
+        self._csv_folder = tempfile.TemporaryDirectory(prefix="fluxbeat-library-")
 
     def connect(self, at: LibraryPieces, model: gr.Radio, examples: gr.Accordion, at_once: int) -> None:
         """Say what the tab's events do; opening a row is the page's own matter. Files close the shelf of examples."""
@@ -129,9 +133,9 @@ class Library:
                     yield self._view(shelf, step), gr.skip()
                     shown_s = time.monotonic()
         except FluxBeatError as error:
-            yield self._view(shelf, None, str(error)), _csv_button(shelf)
+            yield self._view(shelf, None, str(error)), self._csv_button(shelf)
             return
-        yield self._view(shelf, None), _csv_button(shelf)
+        yield self._view(shelf, None), self._csv_button(shelf)
 
     def stop(self, shelf: Shelf | None) -> None:
         """What is heard stays in the table."""
@@ -145,7 +149,10 @@ class Library:
 
     def leave(self, request: gr.Request) -> None:
         """The page was closed, or works on another library from now on."""
-        self.stop(self._shelves.pop(_session(request), None))
+        left = self._shelves.pop(_session(request), None)
+        self.stop(left)
+        if left:
+            shutil.rmtree(Path(self._csv_folder.name, left.key), ignore_errors=True)
 
     def chosen(self, shelf: Shelf | None, index: int, model: str) -> tuple[SoundFile, TrackAnalysis | None] | None:
         """A file of the table, with what this model said of it."""
@@ -162,6 +169,16 @@ class Library:
             if self._opened is None:
                 self._opened = AnalysisCache(), ThreadWorkers()
             return self._opened
+
+    def _csv_button(self, shelf: Shelf) -> Any:
+        """The button with the table as it is now, in the order of the files."""
+        if not shelf.rows:
+            return gr.DownloadButton(visible=False)
+        path = Path(self._csv_folder.name, shelf.key, "library.csv")
+        path.parent.mkdir(exist_ok=True)
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            write_csv([row for _, row in sorted(shelf.rows, key=lambda placed: placed[0])], file)
+        return gr.DownloadButton(value=str(path), visible=True)
 
     def _view(self, shelf: Shelf, step: Step | None, error: str | None = None) -> str:
         """What the panel draws; without a step the work is over."""
@@ -214,13 +231,3 @@ def _left(remaining_s: float | None) -> str:
         return f"about {max(5, round(remaining_s / 5) * 5)} s left"
     minutes = round(remaining_s / 60)
     return f"about {minutes} min left" if minutes < 120 else f"about {minutes // 60} h left"
-
-
-def _csv_button(shelf: Shelf) -> Any:
-    """The button with the table as it is now, in the order of the files."""
-    if not shelf.rows:
-        return gr.DownloadButton(visible=False)
-    path = Path(tempfile.mkdtemp(prefix="fluxbeat-")) / "library.csv"
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        write_csv([row for _, row in sorted(shelf.rows, key=lambda placed: placed[0])], file)
-    return gr.DownloadButton(value=str(path), visible=True)

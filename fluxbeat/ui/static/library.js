@@ -69,6 +69,7 @@ class Filters {
 
   field(name, tag, changed) {
     const field = make(tag, '', make('label', '', this.bar, name));
+    field.setAttribute('aria-label', name === 'to' ? 'BPM to' : name);
     field.addEventListener('input', changed);
     return field;
   }
