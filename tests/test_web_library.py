@@ -142,6 +142,7 @@ def test_table_fits_a_phone(filled: Any) -> None:
     assert filled.evaluate("document.documentElement.scrollWidth") <= 390
     edge = filled.evaluate("document.querySelector('.fb-library-table').getBoundingClientRect().right")
     assert edge <= 390
+    assert filled.get_by_role("tab").filter(visible=True).all_inner_texts()[-1] == "Library"
     filled.set_viewport_size({"width": 1280, "height": 900})
 
 
