@@ -297,8 +297,8 @@ def test_ray_gives_the_same_table(tmp_path: Path, cache: Path, capsys: pytest.Ca
     folder = music(tmp_path / "music", TECHNO, METAL, CELLO)
     music(folder / "again", METAL)
     (folder / "bad.mp3").write_text("la la la")
-    on_ray = program(folder, "--ray", "local", "--workers", "2", "--json")
-    printed, error = on_ray.communicate(timeout=180)
+    on_ray = program(folder, "--ray", "local", "--workers", "1", "--json")
+    printed, error = on_ray.communicate(timeout=400)
     assert on_ray.returncode == 2, error
     assert kept_count(cache) == 3
     here = table(capsys, str(folder), "--fresh", status=2)
