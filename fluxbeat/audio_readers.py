@@ -123,7 +123,8 @@ class SoundfileReader:
 
     def __init__(self, source: str | io.BytesIO) -> None:
         self._source = source
-        self._file = soundfile.SoundFile(source)
+        # soundfile refuses names whose bytes are no UTF-8, but not the bytes themselves
+        self._file = soundfile.SoundFile(os.fsencode(source) if isinstance(source, str) else source)
         self.rate_hz: int = self._file.samplerate
         self.channels: int = self._file.channels
         self.expected_s: float | None = None

@@ -77,6 +77,7 @@ def test_commands_of_the_readme_work(line, capsys, tmp_path, monkeypatch):
     for name in ("a.flac", "b.flac"):
         soundfile.write(tmp_path / name, samples[: 12 * rate_hz], rate_hz)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FLUXBEAT_CACHE", str(tmp_path / "cache"))
     program, *words = shlex.split(line, comments=True)
     assert program == "fluxbeat"
     arguments = [name for word in words for name in (map(str, sorted(Path().glob(word))) if "*" in word else [word])]

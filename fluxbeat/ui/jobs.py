@@ -7,6 +7,8 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from fluxbeat.analysis import TrackAnalysis
+
 MOST_SESSIONS = 1000
 
 
@@ -26,6 +28,8 @@ class Job:
         What to call it in front of a person.
     in_player : bool
         Whether the player holds the file already.
+    known : TrackAnalysis or None
+        What a model said of it before.
     """
 
     session: str
@@ -33,6 +37,7 @@ class Job:
     path: str
     name: str
     in_player: bool = True
+    known: TrackAnalysis | None = None
 
 
 class Jobs:
@@ -44,10 +49,12 @@ class Jobs:
         self._claimed: dict[str, int] = {}
         self._lock = threading.Lock()
 
-    def start(self, session: str, path: str, name: str, in_player: bool = True) -> Job:
+    def start(
+        self, session: str, path: str, name: str, in_player: bool = True, known: TrackAnalysis | None = None
+    ) -> Job:
         """Make a job the session's current one; the one before is no longer wanted."""
         with self._lock:
-            job = Job(session, next(self._tickets), path, name, in_player)
+            job = Job(session, next(self._tickets), path, name, in_player, known)
             self._current[session] = job.ticket
             self._current.move_to_end(session)
             while len(self._current) > MOST_SESSIONS:

@@ -32,7 +32,14 @@ class Heard:
         return next(iter(self.analyses.values()))
 
 
-def listen(path: str, name: str, key: str, models: list[ZooModel], report: Report) -> Iterator[Heard]:
+def listen(
+    path: str,
+    name: str,
+    key: str,
+    models: list[ZooModel],
+    report: Report,
+    known: TrackAnalysis | None = None,
+) -> Iterator[Heard]:
     """Analyse a track with each model in turn; every step holds all results so far.
 
     The track is decoded once for all models that share their features.
@@ -49,6 +56,8 @@ def listen(path: str, name: str, key: str, models: list[ZooModel], report: Repor
         In the order in which they are to answer.
     report : Report
         What it raises ends the work.
+    known : TrackAnalysis, optional
+        What one of the models said of this track before; it comes first, and that model is not asked again.
 
     Raises
     ------
@@ -59,7 +68,14 @@ def listen(path: str, name: str, key: str, models: list[ZooModel], report: Repor
     steps, done = len(needed) + len(models), 0
     tracks: dict[FeatureConfig, Track] = {}
     heard = Heard(key, path, {})
+    answered = [model for model in models if known and model.info.revision == known.model.revision]
+    if known and answered:
+        done += 1
+        heard = replace(heard, analyses={answered[0].info.name: replace(known, file=name)})
+        yield heard
     for model in models:
+        if model in answered[:1]:
+            continue
         short, features = model.info.name, model.network.config.features
         if features not in tracks:
             tracks[features] = read_track(path, features, name, _step(report, done, steps, short))

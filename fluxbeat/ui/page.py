@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from fluxbeat.analysis import DEFAULT_MODEL
+from fluxbeat.analysis import DEFAULT_MODEL, TrackAnalysis
 from fluxbeat.charts.colours import Paint, genre_paints
 from fluxbeat.charts.wording import doing, model_title
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
@@ -18,6 +18,7 @@ from fluxbeat.ui.compare_tab import ComparePieces, compare_pieces, compare_view
 from fluxbeat.ui.examples_shelf import Example, read_examples
 from fluxbeat.ui.explain_tab import Explainer, ExplainPieces, explain_pieces
 from fluxbeat.ui.jobs import Job, Jobs
+from fluxbeat.ui.library_tab import Library, LibraryPieces, Shelf, library_pieces
 from fluxbeat.ui.listening import Heard, listen
 from fluxbeat.ui.panel import panel, panel_value
 from fluxbeat.ui.player import NAMED_FILE, any_file_button, browser_file, track_player
@@ -31,6 +32,7 @@ Updates = dict[Any, Any]
 TITLE = "FluxBeat"
 RECORDING = "Your recording"
 ANALYSES_AT_ONCE = 2
+LIBRARIES_AT_ONCE = 4
 WAITING_AT_MOST = 32
 UPLOADS_KEPT_S = 6 * 3600
 RESULTS_KEPT_S = 2 * 3600
@@ -51,12 +53,14 @@ class Pieces:
     shelf: gr.Accordion
     examples: gr.HTML
     results: gr.Column
+    tabs: gr.Tabs
     model: gr.Radio
     save: gr.HTML
     timeline: gr.HTML
     tempo: gr.HTML
     compare: ComparePieces
     explain: ExplainPieces
+    library: LibraryPieces
     heard: gr.State
     job: gr.State
 
@@ -85,18 +89,21 @@ def _lay_out(names: Sequence[str], examples: Sequence[Example]) -> Pieces:
     with gr.Column(visible=False, elem_id="results") as results:
         model = gr.Radio([(model_title(name), name) for name in names], value=first, label="Heard by", elem_id="model")
         save = save_panel()
-        with gr.Tabs(elem_id="tabs"):
-            with gr.Tab("Timeline", id="timeline"):
-                timeline = timeline_panel()
-            with gr.Tab("Tempo", id="tempo"):
-                tempo = tempo_panel()
-            with gr.Tab("Compare", id="compare"):
-                compare = compare_pieces(names)
-            with gr.Tab("Explain", id="explain"):
-                explain = explain_pieces()
+    with gr.Tabs(elem_id="tabs") as tabs:
+        with gr.Tab("Timeline", id="timeline"):
+            timeline = timeline_panel()
+        with gr.Tab("Tempo", id="tempo"):
+            tempo = tempo_panel()
+        with gr.Tab("Compare", id="compare"):
+            compare = compare_pieces(names)
+        with gr.Tab("Explain", id="explain"):
+            explain = explain_pieces()
+        with gr.Tab("Library", id="library"):
+            library = library_pieces(UPLOADS_KEPT_S)
     return Pieces(
-        player, any_file, file_name, notice, status, shelf, shown, results, model, save, timeline, tempo, compare,
-        explain, heard=gr.State(None, time_to_live=RESULTS_KEPT_S), job=gr.State(None, time_to_live=RESULTS_KEPT_S),
+        player, any_file, file_name, notice, status, shelf, shown, results, tabs, model, save, timeline, tempo,
+        compare, explain, library,
+        heard=gr.State(None, time_to_live=RESULTS_KEPT_S), job=gr.State(None, time_to_live=RESULTS_KEPT_S),
     )  # fmt: skip
 
 
@@ -123,6 +130,7 @@ class _Events:
             label for model in models for label in model.network.config.labels
         )
         self._explainer = Explainer(self._models, self._paints)
+        self._library = Library(self._models, self._paints)
 
     def connect(self, page: gr.Blocks) -> None:
         at, hidden = self._at, _HIDDEN
@@ -135,6 +143,9 @@ class _Events:
             at.player.stop_recording(self.begin_recording, at.player, begun, **at_once),
             at.any_file.upload(self.begin_any_file, [at.any_file, at.file_name], begun, js=NAMED_FILE, **at_once),
             at.examples.chosen(self.begin_example, None, begun, **at_once),
+            at.library.panel.opened(
+                self.begin_from_library, [at.library.shelf, at.model], [*begun, at.tabs], **at_once
+            ),
         ]
         for event in given:
             event.then(
@@ -155,6 +166,7 @@ class _Events:
         )
         connect_saving(at.save, at.heard, at.model, given)
         self._explainer.connect(at.explain, at.heard, at.model)
+        self._library.connect(at.library, at.model, at.shelf, LIBRARIES_AT_ONCE)
         page.unload(self.leave)
 
     def begin(self, path: str | None, name: str, request: gr.Request) -> tuple[Any, Any]:
@@ -171,10 +183,26 @@ class _Events:
         example = self._examples[int(event.index)]
         return self._begin(str(example.path), f"{example.title} – {example.artist}", request, in_player=False)
 
-    def _begin(self, path: str | None, name: str, request: gr.Request, in_player: bool) -> tuple[Any, Any]:
+    def begin_from_library(
+        self, shelf: Shelf | None, model: str, event: gr.EventData, request: gr.Request
+    ) -> tuple[Any, Any, Any]:
+        """A row of the library was chosen: it is shown at once as the library's model heard it."""
+        try:
+            chosen = self._library.chosen(shelf, int(event.index), model)
+        except FluxBeatError as error:
+            return gr.skip(), panel_value({"text": str(error)}), gr.skip()
+        if chosen is None:
+            return gr.skip(), gr.skip(), gr.skip()
+        file, known = chosen
+        name = Path(file.shown).name
+        return *self._begin(str(file.path), name, request, in_player=False, known=known), gr.Tabs(selected="timeline")
+
+    def _begin(
+        self, path: str | None, name: str, request: gr.Request, in_player: bool, known: TrackAnalysis | None = None
+    ) -> tuple[Any, Any]:
         if not path:
             return gr.skip(), gr.skip()
-        job = self._jobs.start(_session(request), str(path), name or Path(path).name, in_player)
+        job = self._jobs.start(_session(request), str(path), name or Path(path).name, in_player, known)
         return job, panel_value(None)
 
     def analyse(
@@ -199,7 +227,7 @@ class _Events:
             progress(0.0, desc="Opening the track")
             playable = browser_file(job.path, job.name)
             yield {at.player: gr.skip() if job.in_player and playable == job.path else playable}
-            for found in listen(job.path, job.name, str(job.ticket), self._in_turn(model), report):
+            for found in listen(job.path, job.name, str(job.ticket), self._in_turn(model), report, job.known):
                 if not self._jobs.wanted(job):
                     return
                 updates: Updates = {at.heard: found, at.compare.panel: self._compared(found, compared)}
@@ -251,6 +279,7 @@ class _Events:
 
     def leave(self, request: gr.Request) -> None:
         """The page was closed."""
+        self._library.leave(request)
         self._jobs.cancel(_session(request))
 
 

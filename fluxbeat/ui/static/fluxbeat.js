@@ -1,17 +1,34 @@
 // Takes over the panels that Gradio makes (see panel.py) and draws them from their JSON.
 
 import {compare} from './compare.js';
+import {make} from './dom.js';
 import {explain, sound, whole} from './explain.js';
+import {library} from './library.js';
 import {save} from './save.js';
 import {examples, masthead, notice, status} from './surroundings.js';
 import {tempo} from './tempo.js';
 import {timeline} from './timeline.js';
 
-const kinds = {compare, examples, explain, masthead, notice, save, sound, status, tempo, timeline, whole};
+const kinds = {compare, examples, explain, library, masthead, notice, save, sound, status, tempo, timeline, whole};
+
+// Said on a tab while there is no track.
+const invitations = {
+  timeline: 'Drop in a song, or choose an example above, and see its genres flow here.',
+  tempo: 'Drop in a song, or choose an example above, and see its tempo here.',
+  compare: 'Drop in a song, or choose an example above, and see here how each model hears it.',
+  explain: 'Drop in a song, or choose an example above, and see here what in the sound speaks for its genres.',
+};
 
 function adopt(panel) {
-  const draw = kinds[panel.kind](panel.element.querySelector('.fb-panel'), panel.trigger);
-  panel.draw = () => draw(JSON.parse(panel.value() || 'null'));
+  const host = panel.element.querySelector('.fb-panel');
+  const invitation = make('p', 'fb-panel fb-empty', null, invitations[panel.kind]);
+  if (panel.kind in invitations) host.after(invitation);
+  const draw = kinds[panel.kind](host, panel.trigger);
+  panel.draw = () => {
+    const view = JSON.parse(panel.value() || 'null');
+    invitation.hidden = Boolean(view);
+    draw(view);
+  };
   panel.draw();
 }
 

@@ -1,6 +1,7 @@
 // What stands around the charts: the masthead, notices, progress, examples, and files dropped anywhere.
 
 import {button, make, setText} from './dom.js';
+import {takeMany} from './library.js';
 import {isDark, onThemeChange, restoreTheme, toggleTheme} from './theme.js';
 
 export function masthead(host) {
@@ -71,6 +72,7 @@ document.addEventListener('dragover', event => {
 }, true);
 
 document.addEventListener('drop', event => {
+  if (takeMany(event)) return;
   const file = event.dataTransfer?.files[0];
   const playerTakesIt = file && isAudio(file) && event.target.closest?.('#player')?.querySelector('input[type=file]');
   if (!file || playerTakesIt) return;

@@ -1,0 +1,211 @@
+"""The way through a library: what is known comes first, the rest as it is heard, and every answer is kept at once."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from fluxbeat.analysis import DEFAULT_HOP_S
+from fluxbeat.audio import safe_name
+from fluxbeat.errors import AnalysisCancelled, AudioDecodeError
+from fluxbeat.library.cache import AnalysisCache, Kept, question
+from fluxbeat.library.hearing import Answer
+from fluxbeat.library.table import LibraryRow, analysed_row, failed_row
+from fluxbeat.library.tags import Tags
+from fluxbeat.library.workers import Workers
+from fluxbeat.sound_files import SoundFile
+from fluxbeat.zoo import ZooModel
+
+TICK_S = 0.5
+Placed: TypeAlias = tuple[int, LibraryRow]
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far a job is.
+
+    Attributes
+    ----------
+    placed : tuple of (int, LibraryRow)
+        Rows that are new since the step before, each with the place of its file among the job's files; may be empty.
+    done, total : int
+        Files.
+    heard : int
+        Files that were analysed now; the others were known, failed, or are copies.
+    remaining_s : float or None
+        None before there is anything to judge by.
+    """
+
+    placed: tuple[Placed, ...]
+    done: int
+    total: int
+    heard: int
+    remaining_s: float | None
+
+    @property
+    def rows(self) -> tuple[LibraryRow, ...]:
+        """The new rows alone."""
+        return tuple(row for _, row in self.placed)
+
+
+class LibraryJob:
+    """Hear the files of a library with one model.
+
+    Parameters
+    ----------
+    files : sequence of SoundFile
+    model : ZooModel
+    cache : AnalysisCache
+        Only this job's caller writes to it, never a worker.
+    workers : Workers
+        Not closed by the job.
+    hop_s : float
+        Distance of windows in seconds.
+    fresh : bool
+        Hear everything anew, whatever the cache knows; the new answers are kept.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[SoundFile],
+        model: ZooModel,
+        cache: AnalysisCache,
+        workers: Workers,
+        *,
+        hop_s: float = DEFAULT_HOP_S,
+        fresh: bool = False,
+    ) -> None:
+        self._files = files
+        self._model = model
+        self._cache = cache
+        self._workers = workers
+        self._hop_s = hop_s
+        self._fresh = fresh
+        self._asked = question(model, hop_s)
+        self._stop = threading.Event()
+        self._running: dict[Future[Answer], str] = {}
+        self._copies: dict[str, list[int]] = {}
+        self._answered: set[str] = set()
+        self._failed: dict[str, Answer] = {}
+        self._done = self._heard = 0
+        self._began_s = 0.0
+
+    def cancel(self) -> None:
+        """End the work soon; may be called from any thread. What is done stays in the cache."""
+        self._stop.set()
+
+    def steps(self) -> Iterator[Step]:
+        """Work, and tell of it whenever something is done, and at least every half a second otherwise.
+
+        Ends when all is done or `cancel` was called; leaving it early cancels as well.
+
+        Raises
+        ------
+        FluxBeatError
+            If the cache cannot be used. A file that cannot be analysed is a row with its `error`, and no exception.
+        """
+        try:
+            waiting: deque[int] = deque()
+            for place, file in enumerate(self._files):
+                row = None if self._fresh or self._stop.is_set() else self._known(file)
+                if row is None:
+                    waiting.append(place)
+                else:
+                    yield self._step([(place, row)])
+            self._began_s = time.monotonic()
+            while (waiting or self._running) and not self._stop.is_set():
+                placed = self._begin_some(waiting)
+                yield self._step(placed + self._finished(at_once=bool(placed)))
+        finally:
+            self._stop.set()
+            for future in self._running:
+                future.cancel()
+
+    def _known(self, file: SoundFile) -> LibraryRow | None:
+        """The row of a file that looks unchanged and was answered before; its content is not read."""
+        sha256 = None if file.problem else self._cache.known_digest(file)
+        kept = self._cache.find(sha256, self._asked, file.shown) if sha256 else None
+        return analysed_row(file, kept.tags, kept.analysis) if kept else None
+
+    def _begin_some(self, waiting: deque[int]) -> list[Placed]:
+        """Give the workers enough to do; returns the rows of files that need no worker."""
+        placed: list[Placed] = []
+        until_s = time.monotonic() + TICK_S
+        while waiting and len(self._running) < self._workers.at_once and time.monotonic() < until_s:
+            place = waiting.popleft()
+            try:
+                row = self._begin(place)
+            except (AudioDecodeError, OSError) as error:
+                row = failed_row(self._files[place], str(error))
+            if row is not None:
+                placed.append((place, row))
+        return placed
+
+    def _begin(self, place: int) -> LibraryRow | None:
+        file = self._files[place]
+        if file.problem:
+            return failed_row(file, file.problem)
+        sha256 = self._cache.digest(file)
+        if sha256 in self._copies:
+            self._copies[sha256].append(place)
+            return None
+        if sha256 in self._failed:
+            return _failed_copy(file, self._failed[sha256])
+        wanted = not self._fresh or sha256 in self._answered
+        kept = self._cache.find(sha256, self._asked, file.shown) if wanted else None
+        if kept:
+            return analysed_row(file, kept.tags, kept.analysis)
+        future = self._workers.begin(file, self._model, self._hop_s, self._stop)
+        self._copies[sha256] = [place]
+        self._running[future] = sha256
+        return None
+
+    def _finished(self, at_once: bool) -> list[Placed]:
+        """Rows of the answers that are there, after waiting a little for one."""
+        ready, _ = wait(self._running, timeout=0 if at_once else TICK_S, return_when=FIRST_COMPLETED)
+        placed: list[Placed] = []
+        for future in ready:
+            sha256 = self._running.pop(future)
+            placed += self._rows(future, sha256, self._copies.pop(sha256))
+        return placed
+
+    def _rows(self, future: Future[Answer], sha256: str, copies: list[int]) -> list[Placed]:
+        """The rows of one content: one for each of the files that hold it."""
+        files = [(place, self._files[place]) for place in copies]
+        try:
+            answer = future.result()
+        except (AnalysisCancelled, CancelledError):
+            return []
+        # whatever a file does to a worker, the others still get their turn
+        except Exception as error:
+            _log.exception("%s could not be analysed", files[0][1].shown)
+            answer = Answer(Tags(), None, f"the analysis failed unexpectedly ({type(error).__name__}: {error})")
+        self._heard += 1
+        if answer.analysis is None:
+            self._failed[sha256] = answer
+            return [(place, _failed_copy(file, answer)) for place, file in files]
+        self._answered.add(sha256)
+        self._cache.keep(sha256, self._asked, Kept(answer.analysis, answer.tags))
+        return [(place, analysed_row(file, answer.tags, answer.analysis)) for place, file in files]
+
+    def _step(self, placed: list[Placed]) -> Step:
+        self._done += len(placed)
+        total, remaining_s = len(self._files), None
+        if self._heard:
+            remaining_s = (time.monotonic() - self._began_s) / self._heard * (total - self._done)
+        return Step(tuple(placed), self._done, total, self._heard, remaining_s)
+
+
+def _failed_copy(file: SoundFile, answer: Answer) -> LibraryRow:
+    """The row of a file whose content cannot be analysed, with this file's name in the sentence."""
+    reason = answer.error or ""
+    if answer.name:
+        reason = reason.replace(f'"{safe_name(answer.name)}"', f'"{safe_name(file.shown)}"')
+    return failed_row(file, reason, answer.tags)

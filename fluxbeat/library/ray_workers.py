@@ -1,0 +1,137 @@
+"""The same listening on a Ray cluster, for libraries that outgrow one machine.
+
+Files and model travel by content: the cluster needs no disk in common with this machine, only FluxBeat installed on
+every node. This machine reads the files, and alone writes the cache.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import socket
+import threading
+from concurrent.futures import Future
+from typing import Any
+
+import ray
+from ray.exceptions import GetTimeoutError, RayError
+
+from fluxbeat import __version__
+from fluxbeat.errors import ConfigMismatchError, FluxBeatError
+from fluxbeat.library.hearing import Answer, hear
+from fluxbeat.library.workers import cores
+from fluxbeat.sound_files import SoundFile
+from fluxbeat.zoo import ZooModel
+
+LOCAL = "local"
+CONNECT_S = 10.0
+ANSWER_S = 300.0
+"""How long a cluster may take to start its first worker, PyTorch included."""
+_SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # tells no outside host of itself
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # leaves the variables of GPUs as they are
+    "RAY_worker_niceness": "0",  # 15 by default: on a busy machine such a worker does not even come to start
+}
+
+
+class RayWorkers:
+    """Tasks on a Ray cluster, one core each.
+
+    Parameters
+    ----------
+    address : str
+        `local` starts a cluster of this machine alone and ends it at the end; else as `ray.init` takes it: `auto`,
+        `host:6379`, `ray://host:10001`.
+    count : int, optional
+        Files in work at once; where not given, as many as the cluster has cores.
+
+    Raises
+    ------
+    FluxBeatError
+        If there is no cluster at the address, or its workers cannot run this version of FluxBeat.
+    """
+
+    def __init__(self, address: str, count: int | None = None) -> None:
+        _check_address(address)
+        for name, value in _SETTINGS.items():
+            os.environ.setdefault(name, value)
+        own: dict[str, Any] = {"num_cpus": count or cores(), "include_dashboard": False} if address == LOCAL else {}
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
+        except (ConnectionError, ValueError, RuntimeError, TimeoutError, OSError, RayError) as error:
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise FluxBeatError(f"no Ray cluster answers at {address!r}: {reason}") from error
+        try:
+            self._check_workers(address)
+            self.count = count or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        except BaseException:
+            ray.shutdown()
+            raise
+        self.at_once = self.count + max(1, self.count // 2)  # the next files travel while the first are heard
+        self._task = ray.remote(num_cpus=1, max_retries=1)(_hear_content)
+        self._model: tuple[ZooModel, ray.ObjectRef] | None = None
+
+    def begin(self, file: SoundFile, model: ZooModel, hop_s: float, stop: threading.Event) -> Future[Answer]:
+        """Send one file; `close` ends what is no longer wanted."""
+        if self._model is None or self._model[0] is not model:
+            self._model = model, ray.put(model)
+        content = file.path.read_bytes()
+        try:
+            future: Future[Answer] = self._task.remote(content, file.shown, self._model[1], hop_s, __version__).future()
+        except RayError as error:
+            future = Future()
+            future.set_exception(error)
+        return future
+
+    def close(self) -> None:
+        """Leave the cluster, which ends this program's tasks there."""
+        ray.shutdown()
+
+    def _check_workers(self, address: str) -> None:
+        probe = ray.remote(num_cpus=1, max_retries=0)(_version)
+        try:
+            there = ray.get(probe.remote(), timeout=ANSWER_S)
+        except GetTimeoutError as error:
+            raise FluxBeatError(
+                f"the Ray cluster at {address!r} started no worker within {ANSWER_S:.0f} s: are its cores taken?"
+            ) from error
+        except Exception as error:
+            raise FluxBeatError(
+                f"the workers of the Ray cluster at {address!r} cannot run FluxBeat: install FluxBeat {__version__} "
+                f"on every node ({type(error).__name__})"
+            ) from error
+        _same_version(there, __version__)
+
+
+def _check_address(address: str) -> None:
+    """Refuse what is no address, and where nobody listens: Ray itself would go on trying for many minutes."""
+    if address in (LOCAL, "auto"):
+        return
+    parts = re.fullmatch(r"(?:ray://)?(?:\[([0-9a-fA-F:.]+)\]|([^\s:/]+)):(\d{1,5})", address)
+    if parts is None:
+        raise FluxBeatError(
+            f"{address!r} is no address of a Ray cluster: give auto, HOST:PORT, ray://HOST:PORT or local"
+        )
+    try:
+        socket.create_connection((parts[1] or parts[2], int(parts[3])), timeout=CONNECT_S).close()
+    except (OSError, OverflowError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise FluxBeatError(f"no Ray cluster answers at {address!r}: {reason}") from error
+
+
+def _version() -> str:
+    return __version__
+
+
+def _same_version(there: str, here: str) -> None:
+    if there != here:
+        raise ConfigMismatchError(
+            f"a Ray worker has FluxBeat {there}, this machine {here}: install the same on every node"
+        )
+
+
+def _hear_content(content: bytes, name: str, model: ZooModel, hop_s: float, version: str) -> Answer:
+    """What runs on the cluster."""
+    _same_version(__version__, version)
+    return hear(content, name, model, hop_s)

@@ -1,0 +1,121 @@
+"""The library as a table: one row per file, put in order, filtered, and written as CSV."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
+from typing import Any, TextIO
+
+from fluxbeat.analysis import TrackAnalysis
+from fluxbeat.library.tags import Tags, one_line
+from fluxbeat.sound_files import SoundFile
+
+CSV_COLUMNS = ("path", "title", "artist", "length_s", "genres", "bpm", "warnings", "error")
+SEPARATOR = "; "
+"""Between the genres, and between the warnings, of one row."""
+
+
+@dataclass(frozen=True)
+class LibraryRow:
+    """What is known of one file.
+
+    Attributes
+    ----------
+    path : str
+        Below the library's folder, with `/`.
+    title : str
+        From the file's tags, else its name without the ending.
+    artist : str
+        From the file's tags, else empty.
+    duration_s : float or None
+    genres : tuple of str
+        Those that pass their threshold over the whole track, most probable first; none where no genre is sure.
+    bpm : float or None
+        None where there is no beat.
+    warnings : tuple of str
+    error : str or None
+        Why there is nothing to say of this file; then only `path`, `title` and `artist` are known.
+    """
+
+    path: str
+    title: str
+    artist: str = ""
+    duration_s: float | None = None
+    genres: tuple[str, ...] = ()
+    bpm: float | None = None
+    warnings: tuple[str, ...] = ()
+    error: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Named and rounded as in `TrackAnalysis.to_dict`, fit for JSON."""
+        return asdict(self) | {"genres": list(self.genres), "warnings": list(self.warnings)}
+
+
+def analysed_row(file: SoundFile, tags: Tags, analysis: TrackAnalysis) -> LibraryRow:
+    """The row of a file that could be analysed."""
+    return LibraryRow(
+        path=file.shown,
+        title=_title(file, tags),
+        artist=tags.artist,
+        duration_s=round(analysis.duration_s, 3),
+        genres=tuple(genre.label for genre in analysis.genres if genre.active),
+        bpm=None if analysis.tempo.bpm is None else round(analysis.tempo.bpm, 1),
+        warnings=analysis.warnings,
+    )
+
+
+def failed_row(file: SoundFile, error: str, tags: Tags | None = None) -> LibraryRow:
+    """The row of a file that could not."""
+    tags = tags or Tags()
+    return LibraryRow(path=file.shown, title=_title(file, tags), artist=tags.artist, error=error)
+
+
+def _title(file: SoundFile, tags: Tags) -> str:
+    return tags.title or one_line(PurePosixPath(file.shown).stem) or file.shown
+
+
+def _unknown_last(value: Callable[[LibraryRow], Any]) -> Callable[[LibraryRow], Any]:
+    return lambda row: (value(row) is None, value(row) or 0, row.title.casefold(), row.path)
+
+
+_ORDERS: dict[str, Callable[[LibraryRow], Any]] = {
+    "bpm": _unknown_last(lambda row: row.bpm),
+    "title": lambda row: (row.title.casefold(), row.path),
+    "length": _unknown_last(lambda row: row.duration_s),
+    "genre": lambda row: (
+        not row.genres,
+        tuple(name.casefold() for name in row.genres),
+        row.title.casefold(),
+        row.path,
+    ),
+}
+SORT_KEYS = tuple(_ORDERS)
+
+
+def ordered(rows: Iterable[LibraryRow], by: str | None = None) -> list[LibraryRow]:
+    """Rows by `bpm`, `title`, `length` or `genre`, rising, what is unknown last; by path where `by` is None."""
+    return sorted(rows, key=_ORDERS[by] if by else lambda row: row.path.casefold())
+
+
+def filtered(
+    rows: Iterable[LibraryRow], genre: str | None = None, bpm_range: tuple[float, float] | None = None
+) -> list[LibraryRow]:
+    """Rows with this genre among theirs and a tempo in this range, borders included."""
+    return [
+        row
+        for row in rows
+        if (genre is None or genre in row.genres)
+        and (bpm_range is None or (row.bpm is not None and bpm_range[0] <= row.bpm <= bpm_range[1]))
+    ]
+
+
+def write_csv(rows: Sequence[LibraryRow], file: TextIO) -> None:
+    """Write rows as CSV (RFC 4180) with a header; `file` must have been opened with newline=''."""
+    writer = csv.writer(file)
+    writer.writerow(CSV_COLUMNS)
+    for row in rows:
+        genres, warnings = SEPARATOR.join(row.genres), SEPARATOR.join(row.warnings)
+        length_s, bpm = ("" if value is None else value for value in (row.duration_s, row.bpm))
+        writer.writerow([row.path, row.title, row.artist, length_s, genres, bpm, warnings, row.error or ""])

@@ -1,0 +1,222 @@
+"""The Library tab as a listener meets it: a drop of songs becomes a table, and a row becomes a timeline."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from web_driving import ANSWER_MS, EXAMPLES, FLAGS, TECHNO, Server, chromium, serving
+
+from fluxbeat.analysis import analyze
+from fluxbeat.charts.colours import genre_paints
+from fluxbeat.library import find_sound_files
+from fluxbeat.ui.library_tab import Library, Shelf
+from fluxbeat.ui.listening import listen
+from fluxbeat.zoo import load
+
+sync_api = pytest.importorskip("playwright.sync_api")
+
+BROKEN = "broken <i>ü.mp3"
+DROP = """([selector, files]) => {
+  const transfer = new DataTransfer();
+  for (const [name, content] of files) {
+    const bytes = Uint8Array.from(atob(content), letter => letter.charCodeAt(0));
+    transfer.items.add(new File([bytes], name, {type: 'audio/mpeg'}));
+  }
+  document.querySelector(selector).dispatchEvent(
+    new DragEvent('drop', {bubbles: true, cancelable: true, dataTransfer: transfer}));
+}"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FLUXBEAT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield from serving("--port", "0")
+
+
+@pytest.fixture(scope="module")
+def page(server: Server) -> Iterator[Any]:
+    with sync_api.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium(), args=FLAGS)
+        opened = browser.new_page(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+        wrong: list[str] = []
+        opened.on("pageerror", lambda error: wrong.append(str(error)))
+        opened.on("request", lambda asked: wrong.append(asked.url) if outside(asked.url) else None)
+        opened.goto(server.url)
+        opened.wait_for_selector("#tabs")
+        yield opened
+        browser.close()
+        assert wrong == []
+
+
+def outside(url: str) -> bool:
+    return not url.startswith(("http://127.0.0.1:", "data:", "blob:"))
+
+
+def drop(page: Any, selector: str, files: dict[str, bytes]) -> None:
+    packed = [[name, base64.b64encode(content).decode()] for name, content in files.items()]
+    page.evaluate(DROP, [selector, packed])
+
+
+def await_table(page: Any, count: int) -> None:
+    page.wait_for_function(
+        "count => document.querySelector('.fb-library-words')?.textContent.startsWith(`${count} file`)"
+        " && document.querySelectorAll('.fb-library-table tbody tr').length === count",
+        arg=count, timeout=ANSWER_MS,
+    )  # fmt: skip
+
+
+def titles(page: Any) -> list[str]:
+    return [str(text) for text in page.locator(".fb-library-open").all_inner_texts()]
+
+
+@pytest.fixture(scope="module")
+def filled(page: Any) -> Any:
+    """The page after five songs and a broken one were dropped anywhere on it."""
+    songs = {song.name: song.read_bytes() for song in sorted(EXAMPLES.glob("*.mp3"))[1:]}
+    page.wait_for_selector("#player input[type=file]", state="attached")
+    drop(page, ".fb-masthead", {BROKEN: b"la la la", **songs})
+    await_table(page, 6)
+    return page
+
+
+@pytest.mark.browser
+def test_six_dropped_songs_fill_the_table_and_the_broken_one_says_so(filled: Any) -> None:
+    rows = filled.locator(".fb-library-table tbody tr")
+    assert rows.count() == 6
+    broken = rows.filter(has_text="broken").inner_text()
+    assert BROKEN in broken
+    assert "damaged or not an audio file" in broken
+    metal = rows.filter(has_text="Chaos God").inner_text()
+    assert all(words in metal for words in ("Muldjord", "0:28", "metal", "85"))
+    assert filled.locator(".fb-library-words").inner_text() == "6 files heard by CRNN, 1 of them could not be."
+
+
+@pytest.mark.browser
+def test_filters_and_order_work_on_what_is_shown(filled: Any) -> None:
+    genre, find = filled.get_by_label("Genre", exact=True), filled.get_by_label("Find", exact=True)
+    genre.select_option("metal")
+    assert titles(filled) == ["Chaos God"]
+    assert filled.get_by_text("1 of 6 shown").count() == 1
+    genre.select_option("")
+    filled.get_by_label("BPM from").fill("125")
+    filled.get_by_label("BPM to").fill("135")
+    assert sorted(titles(filled)) == ["Hacienda", "Pulse (George Ellinas Remix)"]
+    filled.get_by_label("BPM from").fill("")
+    filled.get_by_label("BPM to").fill("")
+    find.fill("muldJORD")
+    assert titles(filled) == ["Chaos God"]
+    find.fill("")
+    head = filled.get_by_role("columnheader", name="BPM")
+    numbers = ".fb-library-table tbody td:nth-child(4)"
+    for direction, rising in (("ascending", True), ("descending", False)):
+        head.get_by_role("button").press("Enter")
+        assert head.get_attribute("aria-sort") == direction
+        shown = [float(text) for text in filled.locator(numbers).all_inner_texts() if text]
+        assert len(shown) == 4
+        assert shown == sorted(shown, reverse=not rising)
+
+
+@pytest.mark.browser
+def test_csv_holds_the_whole_table(filled: Any, tmp_path: Path) -> None:
+    with filled.expect_download() as waiting:
+        filled.locator("#library-csv").click()
+    waiting.value.save_as(tmp_path / "table.csv")
+    with open(tmp_path / "table.csv", encoding="utf-8", newline="") as file:
+        rows = {row["path"]: row for row in csv.DictReader(file)}
+    assert len(rows) == 6
+    assert "damaged" in rows[BROKEN]["error"]
+    assert rows[TECHNO.name]["title"] == "Pulse (George Ellinas Remix)"
+
+
+@pytest.mark.browser
+def test_table_fits_a_phone(filled: Any) -> None:
+    filled.set_viewport_size({"width": 390, "height": 800})
+    assert filled.evaluate("document.documentElement.scrollWidth") <= 390
+    edge = filled.evaluate("document.querySelector('.fb-library-table').getBoundingClientRect().right")
+    assert edge <= 390
+    assert filled.get_by_role("tab").filter(visible=True).all_inner_texts()[-1] == "Library"
+    filled.set_viewport_size({"width": 1280, "height": 900})
+
+
+@pytest.mark.browser
+def test_chosen_row_becomes_the_timeline(filled: Any) -> None:
+    filled.get_by_role("button", name="Pulse").press("Enter")
+    filled.wait_for_function(
+        "name => document.querySelector('#timeline h2')?.textContent.includes(name)"
+        " && document.querySelector('#timeline .js-plotly-plot')?.data?.length"
+        " && document.querySelector('#timeline').offsetParent"
+        " && document.querySelector('#status > .wrap.hide')"
+        " && document.querySelector('#player audio')?.duration > 25",
+        arg=TECHNO.name, timeout=ANSWER_MS,
+    )  # fmt: skip
+    assert filled.get_by_role("tab", name="Timeline").get_attribute("aria-selected") == "true"
+    filled.get_by_role("tab", name="Library").click()
+    assert filled.locator(".fb-library-table tbody tr").count() == 6
+
+
+@pytest.mark.browser
+def test_chosen_folder_joins_the_table_with_its_paths_and_can_be_emptied(filled: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "Album"
+    (folder / "CD 1").mkdir(parents=True)
+    shutil.copy(TECHNO, folder / "CD 1" / "song.mp3")
+    (folder / ".hidden.mp3").write_bytes(b"no")
+    (folder / "cover.jpg").write_bytes(b"no")
+    filled.locator(".fb-library input[type=file]").set_input_files(folder)
+    await_table(filled, 7)
+    assert filled.get_by_text("Album/CD 1/song.mp3").count() == 1
+    filled.get_by_role("button", name="Empty the table").click()
+    filled.locator(".fb-library-table").wait_for(state="hidden")
+    assert not filled.locator("#library-csv").is_visible()
+
+
+@pytest.fixture
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Library:
+    monkeypatch.setenv("FLUXBEAT_CACHE", str(tmp_path / "cache"))
+    model = load("cnn")
+    return Library({"cnn": model}, genre_paints(model.network.config.labels))
+
+
+def test_stopped_table_keeps_what_was_heard(library: Library, tmp_path: Path) -> None:
+    folder = tmp_path / "music"
+    for number in range(40):
+        folder.mkdir(exist_ok=True)
+        (folder / f"{number}.mp3").write_bytes(TECHNO.read_bytes()[: 150_000 + 700 * number])
+    shelf = Shelf(find_sound_files(folder))
+    shown = []
+    for drawn, _ in library.hear(shelf, "cnn"):
+        shown.append(json.loads(drawn))
+        library.stop(shelf)
+    assert shown[0]["running"]
+    last = shown[-1]
+    assert not last["running"]
+    assert 0 < last["done"] == len(last["rows"]) < last["total"] == 40
+
+
+def test_unusable_cache_is_said_in_the_tab(library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLUXBEAT_CACHE", str(TECHNO))
+    ((drawn, _),) = library.hear(Shelf(find_sound_files(EXAMPLES)), "cnn")
+    assert "FLUXBEAT_CACHE" in json.loads(drawn)["error"]
+
+
+def test_chosen_row_brings_the_analysis_that_is_known(library: Library) -> None:
+    shelf = Shelf(find_sound_files(EXAMPLES))
+    for _ in library.hear(shelf, "cnn"):
+        pass
+    index = [file.path for file in shelf.files].index(TECHNO)
+    file, known = library.chosen(shelf, index, "cnn")
+    assert file.path == TECHNO
+    assert known.to_dict() == analyze(TECHNO, "cnn").to_dict()
+    assert library.chosen(shelf, 99, "cnn") is None
+    models, asked = [load("crnn"), load("cnn")], []
+    answers = list(listen(str(TECHNO), "Pulse", "1", models, lambda share, doing, model: asked.append(model), known))
+    assert [list(heard.analyses) for heard in answers] == [["cnn"], ["cnn", "crnn"]]
+    assert set(asked) == {"crnn"}
+    assert answers[0].by("cnn").file == "Pulse"
