@@ -34,7 +34,7 @@ LEAST_TEMPO_S = 4.0
 TEMPO_MEMORY_S = 6.0
 """Time in which an earlier tempo distribution loses 63 % of its weight."""
 SILENCE_DB = -55.0
-SILENCE_S = 1.0
+SILENCE_S = 0.8
 """As long as this under `SILENCE_DB` is silence. Rooms hiss at -70 to -60 dB in a microphone without gain control."""
 PAUSE_S = 2.0
 """After this much silence, what sounds next is something new: nothing before it counts."""
@@ -60,7 +60,7 @@ class LivePrediction:
     level_db : float
         Root mean square of the newest hop, full scale = 0, not below -120.
     silence : bool
-        Whether the last second was under -55 dB, or nothing in the window stands out from silence.
+        Whether the last 0.8 s were under -55 dB, or nothing in the window stands out from silence.
     """
 
     start_s: float

@@ -19,7 +19,9 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from fluxbeat.errors import FluxBeatError, ModelLoadError
+from fluxbeat.live_socket import SESSIONS
 from fluxbeat.ui.examples_shelf import FOLDER as EXAMPLES
+from fluxbeat.ui.live_tab import LIVE_ROUTE
 from fluxbeat.ui.page import build_page
 from fluxbeat.ui.theme import page_theme
 from fluxbeat.zoo import bundled_names, checkpoints_folder, load
@@ -70,6 +72,7 @@ def build_app(models: Sequence[str] | None = None, onto: FastAPI | None = None) 
     def plotly_script() -> FileResponse:
         return FileResponse(plotly, media_type="text/javascript", headers={"Cache-Control": "max-age=86400"})
 
+    app.add_api_websocket_route(f"/{LIVE_ROUTE}", SESSIONS.serve)
     app.mount(STATIC_ROUTE, _FreshFiles(directory=_STATIC), name="fluxbeat-static")
     return gr.mount_gradio_app(
         app,

@@ -1,4 +1,4 @@
-"""The page: one player above three tabs, and what happens when a track is given."""
+"""The page: one player above the tabs, and what happens when a track is given."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from fluxbeat.ui.compare_tab import ComparePieces, compare_pieces, compare_view
 from fluxbeat.ui.examples_shelf import Example, read_examples
 from fluxbeat.ui.jobs import Job, Jobs
 from fluxbeat.ui.listening import Heard, listen
+from fluxbeat.ui.live_tab import live_panel
 from fluxbeat.ui.panel import panel, panel_value
 from fluxbeat.ui.player import NAMED_FILE, any_file_button, browser_file, track_player
 from fluxbeat.ui.tempo_tab import tempo_panel, tempo_view
@@ -60,14 +61,15 @@ def build_page(models: Sequence[ZooModel]) -> gr.Blocks:
     """The Gradio page over these models; the default model, or else the first, answers first."""
     examples = read_examples()
     with gr.Blocks(title=TITLE, delete_cache=(3600, UPLOADS_KEPT_S), fill_width=False) as page:
-        pieces = _lay_out([model.info.name for model in models], examples)
+        pieces = _lay_out(models, examples)
         _Events(pieces, models, examples).connect(page)
         _offer_api([model.info.name for model in models])
     page.queue(max_size=WAITING_AT_MOST, default_concurrency_limit=8)
     return page
 
 
-def _lay_out(names: Sequence[str], examples: Sequence[Example]) -> Pieces:
+def _lay_out(models: Sequence[ZooModel], examples: Sequence[Example]) -> Pieces:
+    names = [model.info.name for model in models]
     first = DEFAULT_MODEL if DEFAULT_MODEL in names else names[0]
     panel("masthead")
     player = track_player()
@@ -79,13 +81,15 @@ def _lay_out(names: Sequence[str], examples: Sequence[Example]) -> Pieces:
         shown = panel("examples", [_example_view(example) for example in examples], events=["chosen"])
     with gr.Column(visible=False, elem_id="results") as results:
         model = gr.Radio([(model_title(name), name) for name in names], value=first, label="Heard by", elem_id="model")
-        with gr.Tabs(elem_id="tabs"):
-            with gr.Tab("Timeline", id="timeline"):
-                timeline = timeline_panel()
-            with gr.Tab("Tempo", id="tempo"):
-                tempo = tempo_panel()
-            with gr.Tab("Compare", id="compare"):
-                compare = compare_pieces(names)
+    with gr.Tabs(elem_id="tabs"):
+        with gr.Tab("Timeline", id="timeline"):
+            timeline = timeline_panel()
+        with gr.Tab("Tempo", id="tempo"):
+            tempo = tempo_panel()
+        with gr.Tab("Compare", id="compare"):
+            compare = compare_pieces(names)
+        with gr.Tab("Live", id="live"):
+            live_panel(models, first)
     return Pieces(
         player, any_file, file_name, notice, status, shelf, shown, results, model, timeline, tempo, compare,
         heard=gr.State(None, time_to_live=RESULTS_KEPT_S), job=gr.State(None, time_to_live=RESULTS_KEPT_S),
