@@ -123,7 +123,7 @@ def test_what_plays_appears_and_the_recording_is_analysed_in_full(
         )
         page.wait_for_function("document.querySelector('.fb-live-time').textContent >= '0:06'")
         assert top_genre(page) == "classical"
-        assert re.fullmatch(r"-\d+ dB", page.locator(".fb-live-level .fb-meter-number").inner_text())
+        assert re.fullmatch(r"−\d+ dB", page.locator(".fb-live-level .fb-meter-number").inner_text())
         assert start.inner_text() == "Stop"
         page.keyboard.press("Enter")
         assert start.inner_text() == "Listen again"

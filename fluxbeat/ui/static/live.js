@@ -29,7 +29,7 @@ export function live(host) {
   make('p', 'fb-hint', host, PRIVACY);
   let view = null, session = null;
   complain('');
-  columns.hidden = true;
+  river.frame.hidden = columns.hidden = true;
 
   function complain(text) {
     trouble.hidden = !text;
@@ -51,14 +51,15 @@ export function live(host) {
         text => { if (current()) stop(text); },
       );
       if (!current()) { microphone.close(); return; }
+      mine.microphone = microphone;
       const socket = new LiveSocket(view.socket, microphone.rate, chosenModel(view.model), {
         prediction: message => { if (current()) heard(mine, message); },
         lost: text => { if (current()) stop(text); },
       });
-      Object.assign(mine, {microphone, socket, recording: new Recording(microphone.rate), began: performance.now()});
+      Object.assign(mine, {socket, recording: new Recording(microphone.rate), began: performance.now()});
       for (const piece of early) sound(mine, piece);
       river.start();
-      columns.hidden = false;
+      river.frame.hidden = columns.hidden = false;
       setText(words, 'Listening …');
     } catch (error) {
       if (current()) stop(error.message);
@@ -130,7 +131,7 @@ function nowSection(host) {
     setText(beat, message?.bpm ? 'Steady beat' : message?.silence ? 'Silence' : 'No steady beat so far');
     const share = message ? Math.max(0, 1 - message.level_db / QUIETEST_DB) : 0;
     fill.style.transform = `scaleX(${Math.min(1, share).toFixed(3)})`;
-    setText(decibels, message ? `${Math.round(message.level_db)} dB` : '');
+    setText(decibels, message ? `${Math.round(message.level_db)} dB`.replace('-', '−') : '');
     const top = message && !message.silence ? strongest(message.probability, genres) : [];
     rows.forEach((row, index) => row(top[index]));
     if (!message || performance.now() - lastSpoken < SPOKEN_EVERY_MS) return;

@@ -90,6 +90,7 @@ export class LiveRiver {
     const style = getComputedStyle(this.frame);
     Object.assign(this.brush, {strokeStyle: style.backgroundColor, lineWidth: 0.8, font: `13px ${style.fontFamily}`});
     Object.assign(this.brush, {textAlign: 'right', textBaseline: 'middle'});
+    const names = [];
     let edge = this.kept.map(({values}) => (height - sum(values) * scale) / 2);
     for (const [index, genre] of this.genres.entries()) {
       const next = edge.map((y, place) => y + this.kept[place].values[index] * scale);
@@ -101,11 +102,12 @@ export class LiveRiver {
       this.brush.fill();
       this.brush.stroke();
       const top = edge.at(-1), thickness = next.at(-1) - top;
-      if (thickness >= NAMED_PX) {
-        this.brush.fillStyle = genre.ink;
-        this.brush.fillText(genre.label, width - NAME_INSET_PX, top + thickness / 2);
-      }
+      if (thickness >= NAMED_PX) names.push({...genre, middle: top + thickness / 2});
       edge = next;
+    }
+    for (const {label, ink, middle} of names) {
+      this.brush.fillStyle = ink;
+      this.brush.fillText(label, width - NAME_INSET_PX, middle);
     }
   }
 
