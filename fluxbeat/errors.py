@@ -23,3 +23,7 @@ class AnalysisCancelled(FluxBeatError):
 
 class ExportError(FluxBeatError):
     """An analysis cannot be written in the format asked for, or not to that place; says what to do instead."""
+
+
+class ExplanationError(FluxBeatError):
+    """What was asked cannot be explained; names what can."""

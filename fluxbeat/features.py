@@ -7,9 +7,8 @@ SciPy 2015); a golden test holds the two together.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 
 import numpy as np
@@ -125,7 +124,6 @@ class LogMel(torch.nn.Module):
         """Frames that `n_samples` samples give: one at 0 s, then one every hop."""
         return 1 + n_samples // self.config.hop_samples
 
-    @torch.inference_mode()
     def from_blocks(self, blocks: Iterable[np.ndarray]) -> np.ndarray:
         """Log-mel power of audio that comes in pieces; equal to that of the audio in one piece.
 
@@ -139,25 +137,24 @@ class LogMel(torch.nn.Module):
         float32 array, shape (mels, frames)
             Mel power in dB. Frame `t` is centred on `t * hop_samples` samples, zeros lie beyond both ends.
         """
-        n_fft, hop = self.config.n_fft, self.config.hop_samples
-        rest = np.zeros(n_fft // 2, np.float32)
+        stream = LogMelStream(self)
         found, n_found = np.empty((FIRST_FRAMES, self.config.n_mels), np.float32), 0
-        for block in itertools.chain(blocks, [np.zeros(n_fft // 2, np.float32)]):
-            rest = np.concatenate([rest, block])
-            ready = (len(rest) - n_fft) // hop + 1
-            if ready > 0:
-                if n_found + ready > len(found):
-                    # one growing array: thousands of small pieces would pin the memory between them
-                    found = np.resize(found, (max(2 * len(found), n_found + ready), self.config.n_mels))
-                found[n_found : n_found + ready] = self._frames(rest, ready).T
-                n_found, rest = n_found + ready, rest[ready * hop :]
+        for frames in stream.until_the_end(blocks):
+            until = n_found + frames.shape[1]
+            if until > len(found):
+                # one growing array: thousands of small pieces would pin the memory between them
+                found = np.resize(found, (max(2 * len(found), until), self.config.n_mels))
+            found[n_found:until] = frames.T
+            n_found = until
         return np.ascontiguousarray(found[:n_found].T)
 
     def forward(self, samples: np.ndarray) -> np.ndarray:
         """Mono float32 samples, shape (samples,), to the normalised log-mel (mels, frames) that the models take."""
         return self.normalise(self.from_blocks([samples]))
 
-    def _frames(self, samples: np.ndarray, count: int) -> np.ndarray:
+    @torch.inference_mode()
+    def frames(self, samples: np.ndarray, count: int) -> np.ndarray:
+        """The first `count` frames of samples (samples,), with nothing beyond their ends: dB, (mels, count)."""
         used = (count - 1) * self.config.hop_samples + self.config.n_fft
         power = self.mel(torch.from_numpy(np.ascontiguousarray(samples[:used])))
         floor = 10.0 ** (self.config.floor_db / 10.0)
@@ -207,6 +204,38 @@ class LogMel(torch.nn.Module):
         mel_db -= mean.astype(np.float32)
         mel_db /= std.astype(np.float32)
         return mel_db
+
+
+class LogMelStream:
+    """Log-mel power of audio as it comes: each frame once all its samples are there, equal to `from_blocks`.
+
+    Holds less than one transform of samples, however long the audio.
+    """
+
+    def __init__(self, front_end: LogMel):
+        self._front_end = front_end
+        self._rest = np.zeros(front_end.config.n_fft // 2, np.float32)
+
+    def push(self, block: np.ndarray) -> np.ndarray:
+        """Frames that the next float32 samples, shape (samples,), complete: dB, shape (mels, frames), often none."""
+        found, self._rest = self._ready(np.concatenate([self._rest, block]))
+        return found
+
+    def tail(self) -> np.ndarray:
+        """Frames that the zeros beyond the end would complete if the audio ended here; the stream goes on as before."""
+        return self._ready(np.concatenate([self._rest, np.zeros(self._front_end.config.n_fft // 2, np.float32)]))[0]
+
+    def until_the_end(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """The frames of all blocks in turn, and those at the end."""
+        yield from map(self.push, blocks)
+        yield self.tail()
+
+    def _ready(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        config = self._front_end.config
+        count = max((len(samples) - config.n_fft) // config.hop_samples + 1, 0)
+        if not count:
+            return np.empty((config.n_mels, 0), np.float32), samples
+        return self._front_end.frames(samples, count), samples[count * config.hop_samples :]
 
 
 def _moving_sum(values: np.ndarray, half: int) -> np.ndarray:

@@ -11,6 +11,7 @@ from fluxbeat.analysis.engine import (
     disagreement,
     read_track,
 )
+from fluxbeat.analysis.live import LiveAnalysis, LivePrediction
 from fluxbeat.analysis.result import (
     Envelope,
     Genre,
@@ -26,6 +27,8 @@ __all__ = [
     "DEFAULT_MODEL",
     "Envelope",
     "Genre",
+    "LiveAnalysis",
+    "LivePrediction",
     "Progress",
     "Segment",
     "Tempo",

@@ -60,10 +60,15 @@ def find_tempo(
         context = gaussian_filter1d(windows * audible[:, None], SMOOTHING_WINDOWS, axis=0, mode="nearest")
         for index in np.flatnonzero(audible):
             around = context[index] / max(context[index].sum(), 1e-12)
-            local = _candidates(around, grid)
-            if local and pulse(around, grid) >= threshold:
-                curve[index] = local[0].bpm
+            local = beat_of(around, grid, threshold)
+            curve[index] = np.nan if local is None else local
     return tempo, curve
+
+
+def beat_of(distribution: np.ndarray, grid: TempoGrid, threshold: float) -> float | None:
+    """The tempo in BPM of one distribution, shape (bins,); None where its `pulse` is below the threshold."""
+    found = _candidates(distribution, grid)
+    return found[0].bpm if found and pulse(distribution, grid) >= threshold else None
 
 
 def pulse(distribution: np.ndarray, grid: TempoGrid) -> float:

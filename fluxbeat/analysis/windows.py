@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -104,6 +104,17 @@ def slide(
             progress(0.5 + 0.5 * min(1.0, (first + BATCH_WINDOWS) / len(starts)))
     genre, tempo, embedding = (torch.cat(part).float().numpy() for part in zip(*outputs, strict=True))
     return WindowPredictions(starts / rate_hz, genre, tempo, embedding, padded)
+
+
+def last_window(model: GenreTempoModel, log_mel: np.ndarray) -> WindowPredictions:
+    """What `slide` says of the last window, without the windows before it; parameters as there."""
+    window, stride = model.config.window_frames, model.time_stride
+    begin = max(-(-(log_mel.shape[1] - window) // stride) * stride, 0)
+    newest = log_mel[:, begin:]
+    if begin:
+        newest = np.pad(newest, ((0, 0), (0, window - newest.shape[1])), mode="edge")
+    found = slide(model, newest)
+    return replace(found, start_s=found.start_s + begin / model.config.features.frame_rate_hz)
 
 
 def _encode(model: GenreTempoModel, log_mel: Tensor, progress: Callable[[float], None] | None) -> FrameFeatures:

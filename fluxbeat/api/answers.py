@@ -49,13 +49,18 @@ async def answer(request: Request, line: Line, work: Answer) -> Response:
     """
     if _accepts_lines(request):
         return ProgressResponse(line, work)
+    return Response(await done(request, line, partial(_json_of, work)), media_type="application/json")
+
+
+async def done(request: Request, line: Line, work: Callable[[Progress], bytes]) -> bytes:
+    """Do `work` in its turn; it ends early if the client leaves. Errors as in `answer`."""
     body: list[bytes] = []
     errors: list[Exception] = []
 
     async with create_task_group() as group:
         group.start_soon(_cancel_when_left, request.receive, group.cancel_scope)
         try:
-            body.append(await line.run(partial(_json_of, work)))
+            body.append(await line.run(work))
         except Exception as error:  # out of the group, which would wrap it
             errors.append(error)
         group.cancel_scope.cancel()
@@ -63,7 +68,7 @@ async def answer(request: Request, line: Line, work: Answer) -> Response:
         raise errors[0]
     if not body:
         raise ClientDisconnect
-    return Response(body[0], media_type="application/json")
+    return body[0]
 
 
 class ProgressResponse(Response):

@@ -128,3 +128,60 @@ class HealthDocument(_Document):
     models: list[str]
     running: int = Field(ge=0, description="analyses at this moment")
     places_taken: int = Field(ge=0, description="requests that upload, wait, are analysed or answered")
+
+
+class RegionDocument(_Document):
+    """One place on the spectrogram that speaks for the answer."""
+
+    start_s: Seconds
+    end_s: Seconds
+    low_hz: Annotated[float, Field(ge=0)]
+    high_hz: Annotated[float, Field(ge=0)]
+    share: Share = Field(description="of all that speaks for the answer in this window")
+    words: str
+
+
+class GainsDocument(_Document):
+    """Insertion minus deletion, -1..1; 0 for a map that knows nothing."""
+
+    map: float
+    random: float
+    energy: float
+
+
+class FaithfulnessDocument(_Document):
+    """How far the map may be trusted, measured on its own window."""
+
+    score: float = Field(description="the map's insertion minus deletion, less the better of random and energy")
+    words: str
+    insertion_minus_deletion: GainsDocument
+    without_marked_fifth: Share
+    marked_fifth_alone: Share
+    without_random_fifth: Share
+    deletion: list[Share]
+    insertion: list[Share]
+
+
+class SumsDocument(_Document):
+    """All that speaks for and against, in units of the logit."""
+
+    for_: float = Field(alias="for")
+    against: float
+
+
+class ExplanationDocument(_Document):
+    """What in one window speaks for an answer: what `fluxbeat explain --json` prints."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    file: str
+    model: ModelDocument
+    kind: Literal["genre", "tempo"]
+    about: str = Field(description="the genre, or the tempo in words")
+    layer: str
+    start_s: Seconds
+    window_s: Seconds
+    logit: float
+    probability: Share
+    evidence: SumsDocument
+    faithfulness: FaithfulnessDocument | None
+    regions: list[RegionDocument]

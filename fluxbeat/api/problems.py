@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from fluxbeat.errors import AudioDecodeError, FluxBeatError
+from fluxbeat.errors import AudioDecodeError, ExplanationError, ExportError, FluxBeatError
 
 MEDIA_TYPE = "application/problem+json"
 CLIENT_GONE = 499
@@ -71,8 +71,9 @@ def problem(status: int, detail: str, errors: list[InvalidPart] | None = None) -
 
 
 def problem_of(error: FluxBeatError) -> Problem:
-    """What the engine says, as a problem: 422 if it is about the recording, else 500."""
-    return problem(422 if isinstance(error, AudioDecodeError) else 500, str(error))
+    """What the engine says, as a problem: 422 if it is about the recording or what was asked of it, else 500."""
+    asked = isinstance(error, AudioDecodeError | ExplanationError | ExportError)
+    return problem(422 if asked else 500, str(error))
 
 
 def problems_of(descriptions: dict[int, str]) -> Responses:

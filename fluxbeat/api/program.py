@@ -13,12 +13,14 @@ from starlette.responses import RedirectResponse
 from fluxbeat import __version__
 from fluxbeat.api.gate import Gate
 from fluxbeat.api.problems import MEDIA_TYPE, answer_with_problems, problems_of
-from fluxbeat.api.routes import analysis, catalogue
+from fluxbeat.api.routes import analysis, catalogue, explanation, exports, live
 from fluxbeat.api.service import start_service
 from fluxbeat.api.settings import ApiSettings, settings_from
 
 PREFIX = "/api/v1"
-ROUTERS: tuple[APIRouter, ...] = (analysis.router, catalogue.router)
+ROUTERS: tuple[APIRouter, ...] = (
+    analysis.router, explanation.router, exports.router, catalogue.router, live.router,
+)  # fmt: skip
 
 DESCRIPTION = """See how genre and tempo flow through a piece of music.
 

@@ -28,7 +28,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fluxbeat.errors import FluxBeatError
+from fluxbeat.errors import ExplanationError
 from fluxbeat.models import AudioTransformer, GenreTempoModel
 from fluxbeat.models.base import TEXTURE_SHARE
 from fluxbeat.models.texture import LARGEST, STRETCH_FRAMES, STRETCH_HOP
@@ -70,7 +70,7 @@ def attribute(model: GenreTempoModel, log_mel: Tensor, label: int, layer: str = 
 
     Raises
     ------
-    FluxBeatError
+    ExplanationError
         If there is no such layer, or the model's convolutions keep no places.
     """
     if layer == "spectrogram":
@@ -79,7 +79,7 @@ def attribute(model: GenreTempoModel, log_mel: Tensor, label: int, layer: str = 
         return _at_convolutions(model, log_mel, label)
     if layer == "stretches":
         return _at_stretches(model, log_mel, label)
-    raise FluxBeatError(f"no layer {layer!r} to explain at: choose one of {', '.join(LAYERS)}")
+    raise ExplanationError(f"no layer {layer!r} to explain at: choose one of {', '.join(LAYERS)}")
 
 
 def usual_spectrum(model: GenreTempoModel) -> Tensor:
@@ -113,7 +113,7 @@ def spatial_layer(model: GenreTempoModel) -> nn.Module:
 
     Raises
     ------
-    FluxBeatError
+    ExplanationError
         If the model has none.
     """
     if isinstance(model, AudioTransformer):
@@ -121,7 +121,9 @@ def spatial_layer(model: GenreTempoModel) -> nn.Module:
     stack = getattr(model, "stack", None)
     if isinstance(stack, nn.Module):
         return stack
-    raise FluxBeatError(f"a model of the family {model.config.family!r} has no spatial layer that could be explained")
+    raise ExplanationError(
+        f"a model of the family {model.config.family!r} has no spatial layer that could be explained"
+    )
 
 
 def spread(coarse: Tensor, bands: int, frames: int) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from fluxbeat.analysis import DEFAULT_MODEL, Track, read_track
 from fluxbeat.analysis.windows import slide
 from fluxbeat.audio import AudioSource
-from fluxbeat.errors import FluxBeatError
+from fluxbeat.errors import ExplanationError
 from fluxbeat.explanation.attribution import LAYERS, attribute
 from fluxbeat.explanation.faithfulness import STEPS, curves, energy_map, random_map
 from fluxbeat.explanation.regions import strongest_regions
@@ -58,7 +58,7 @@ def explain(
     ------
     AudioDecodeError
         If there is nothing to analyse in `source`.
-    FluxBeatError
+    ExplanationError
         If the model does not know the label, the window does not lie within the track, or there is no such layer.
     """
     chosen = model if isinstance(model, ZooModel) else load(model)
@@ -126,7 +126,7 @@ def explain_track_tempo(
     network = model.network
     grid = network.config.tempo_grid
     if bpm is not None and not grid.min_bpm <= bpm <= grid.max_bpm:
-        raise FluxBeatError(
+        raise ExplanationError(
             f"{bpm:g} BPM cannot be explained: this model knows {grid.min_bpm:g} to {grid.max_bpm:g} BPM"
         )
     if window is None:
@@ -144,11 +144,11 @@ def label_index(network: GenreTempoModel, label: str) -> int:
 
     Raises
     ------
-    FluxBeatError
+    ExplanationError
         If the model does not know it.
     """
     if label not in network.config.labels:
-        raise FluxBeatError(f"this model knows no genre {label!r}: it knows {', '.join(network.config.labels)}")
+        raise ExplanationError(f"this model knows no genre {label!r}: it knows {', '.join(network.config.labels)}")
     return network.config.labels.index(label)
 
 

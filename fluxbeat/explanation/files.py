@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -31,18 +32,24 @@ def write_png(explanation: Explanation, path: Path) -> None:
         raise ExportError(f"{path} cannot be written: {error.strerror}") from error
 
 
+def npz_bytes(explanation: Explanation) -> bytes:
+    """All arrays as NPZ, with the JSON as `about`."""
+    out = io.BytesIO()
+    np.savez_compressed(
+        out,
+        evidence=explanation.evidence,
+        log_mel=explanation.log_mel,
+        band_hz=explanation.band_hz,
+        time_s=explanation.time_s,
+        about=np.array(json.dumps(explanation.to_dict())),
+    )
+    return out.getvalue()
+
+
 def write_npz(explanation: Explanation, path: Path) -> None:
-    """All arrays, with the JSON as `about`; errors as in `write_png`."""
+    """`npz_bytes` in a file; errors as in `write_png`."""
     try:
-        with open(path, "wb") as handle:
-            np.savez_compressed(
-                handle,
-                evidence=explanation.evidence,
-                log_mel=explanation.log_mel,
-                band_hz=explanation.band_hz,
-                time_s=explanation.time_s,
-                about=np.array(json.dumps(explanation.to_dict())),
-            )
+        path.write_bytes(npz_bytes(explanation))
     except OSError as error:
         raise ExportError(f"{path} cannot be written: {error.strerror}") from error
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fluxbeat.analysis import read_track
-from fluxbeat.errors import FluxBeatError
+from fluxbeat.errors import ExplanationError, FluxBeatError
 from fluxbeat.explanation.attribution import LAYERS, attribute
 from fluxbeat.explanation.faithfulness import Curves, curves, energy_map, random_map
 from fluxbeat.explanation.sanity import contrast, likeness, mass_inside, randomised, splice
@@ -88,7 +88,7 @@ def explanation_report(
 
     Raises
     ------
-    FluxBeatError
+    ExplanationError
         If no file can be read, or none is as long as a window.
     """
     report = pooled_report([(model, files)], layers=layers, windows=windows, seed=seed, progress=progress)
@@ -150,7 +150,7 @@ def _samples(
             samples.append(Sample(str(path), log_mel, labels.index(path.parent.name) if named else said))
     if not samples:
         why = "; ".join(f"{one['file']}: {one['error']}" for one in unread[:3])
-        raise FluxBeatError(f"none of the {len(files)} files can be explained ({why})")
+        raise ExplanationError(f"none of the {len(files)} files can be explained ({why})")
     return samples, unread
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fluxbeat.errors import FluxBeatError
+from fluxbeat.errors import ExplanationError
 from fluxbeat.models import GenreTempoModel
 
 TOLERANCE = 0.04
@@ -36,7 +36,7 @@ def tempo_evidence(model: GenreTempoModel, log_mel: Tensor, bpm: float | None = 
 
     Raises
     ------
-    FluxBeatError
+    ExplanationError
         If nothing in the window moves, so that nothing can speak for a tempo.
     """
     grid = torch.from_numpy(model.config.tempo_grid.bpm)
@@ -52,5 +52,5 @@ def tempo_evidence(model: GenreTempoModel, log_mel: Tensor, bpm: float | None = 
         (gradient,) = torch.autograd.grad(said, heard)
     moving = log_mel - log_mel.mean(1, keepdim=True)
     if float(moving.abs().max()) < 1e-6:
-        raise FluxBeatError("this window is silent or does not change: nothing in it can speak for a tempo")
+        raise ExplanationError("this window is silent or does not change: nothing in it can speak for a tempo")
     return (gradient[0] * moving).detach(), bpm, float(said.detach().exp())

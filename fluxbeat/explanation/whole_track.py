@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from fluxbeat.analysis import Segment, Track, TrackAnalysis
-from fluxbeat.errors import FluxBeatError
+from fluxbeat.errors import ExplanationError
 from fluxbeat.explanation.attribution import LAYERS, attribute
 from fluxbeat.explanation.explain import label_index
 from fluxbeat.explanation.regions import Region, strongest_regions
@@ -96,7 +96,7 @@ def explain_whole_track(
 
     Raises
     ------
-    FluxBeatError
+    ExplanationError
         If the track is shorter than a window.
     """
     first = analysis.genres[0].label
@@ -119,7 +119,7 @@ def _along(
 ) -> np.ndarray:
     frames, log_mel = network.config.window_frames, torch.from_numpy(track.log_mel)
     if log_mel.shape[1] < frames:
-        raise FluxBeatError(
+        raise ExplanationError(
             f"{track.file} is {track.duration_s:.1f} s long: a whole track needs at least one window of "
             f"{network.config.window_s:g} s"
         )

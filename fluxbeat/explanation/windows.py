@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fluxbeat.analysis import Track
-from fluxbeat.errors import FluxBeatError
+from fluxbeat.errors import ExplanationError
 from fluxbeat.features import FeatureConfig
 from fluxbeat.models import GenreTempoModel
 
@@ -35,14 +35,14 @@ def cut_window(track: Track, model: GenreTempoModel, start_s: float) -> CutWindo
 
     Raises
     ------
-    FluxBeatError
+    ExplanationError
         If the window does not lie within the track.
     """
     frames, rate_hz = model.config.window_frames, track.features.frame_rate_hz
     log_mel = track.log_mel
     last_s = max(0.0, track.duration_s - model.config.window_s)
     if not -1e-6 <= start_s <= last_s + 0.5:
-        raise FluxBeatError(
+        raise ExplanationError(
             f"{track.file}: no window begins at {start_s:g} s: a window is {model.config.window_s:g} s long and the "
             f"track {track.duration_s:.1f} s, so it can begin at 0 to {last_s:.1f} s"
         )

@@ -14,8 +14,10 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from fluxbeat.charts import FIGURES_CSS, PAINTED_JS
+from fluxbeat.live_socket import SESSIONS
 from fluxbeat.ui.client_functions import mcp_wanted
 from fluxbeat.ui.examples_shelf import FOLDER as EXAMPLES
+from fluxbeat.ui.live_tab import LIVE_ROUTE
 from fluxbeat.ui.page import build_page
 from fluxbeat.ui.theme import page_theme
 from fluxbeat.zoo import load, load_bundled
@@ -68,6 +70,7 @@ def build_app(models: Sequence[str] | None = None, onto: FastAPI | None = None) 
     def painted_script() -> FileResponse:
         return FileResponse(PAINTED_JS, media_type="text/javascript", headers={"Cache-Control": "no-cache"})
 
+    app.add_api_websocket_route(f"/{LIVE_ROUTE}", SESSIONS.serve)
     app.mount(STATIC_ROUTE, _FreshFiles(directory=_STATIC), name="fluxbeat-static")
     return gr.mount_gradio_app(
         app,

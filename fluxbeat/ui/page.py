@@ -20,6 +20,7 @@ from fluxbeat.ui.explain_tab import Explainer, ExplainPieces, explain_pieces
 from fluxbeat.ui.jobs import Job, Jobs
 from fluxbeat.ui.library_tab import Library, LibraryPieces, Shelf, library_pieces
 from fluxbeat.ui.listening import Heard, listen
+from fluxbeat.ui.live_tab import live_panel
 from fluxbeat.ui.panel import panel, panel_value
 from fluxbeat.ui.player import NAMED_FILE, any_file_button, browser_file, track_player
 from fluxbeat.ui.save_menu import connect_saving, save_panel
@@ -69,14 +70,15 @@ def build_page(models: Sequence[ZooModel]) -> gr.Blocks:
     """The Gradio page over these models; the default model, or else the first, answers first."""
     examples = read_examples()
     with gr.Blocks(title=TITLE, delete_cache=(3600, UPLOADS_KEPT_S), fill_width=False) as page:
-        pieces = _lay_out([model.info.name for model in models], examples)
+        pieces = _lay_out(models, examples)
         _Events(pieces, models, examples).connect(page)
         ClientFunctions(models).offer("analysis", ANALYSES_AT_ONCE)
     page.queue(max_size=WAITING_AT_MOST, default_concurrency_limit=8)
     return page
 
 
-def _lay_out(names: Sequence[str], examples: Sequence[Example]) -> Pieces:
+def _lay_out(models: Sequence[ZooModel], examples: Sequence[Example]) -> Pieces:
+    names = [model.info.name for model in models]
     first = DEFAULT_MODEL if DEFAULT_MODEL in names else names[0]
     panel("masthead")
     player = track_player()
@@ -100,6 +102,8 @@ def _lay_out(names: Sequence[str], examples: Sequence[Example]) -> Pieces:
             explain = explain_pieces()
         with gr.Tab("Library", id="library"):
             library = library_pieces(UPLOADS_KEPT_S)
+        with gr.Tab("Live", id="live"):
+            live_panel(models, first)
     return Pieces(
         player, any_file, file_name, notice, status, shelf, shown, results, tabs, model, save, timeline, tempo,
         compare, explain, library,

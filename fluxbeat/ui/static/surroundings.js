@@ -57,7 +57,7 @@ function link(parent, text, address) {
 // empty. Everything else goes to the button that takes any file, which feeds the same player.
 const isAudio = file => file.type.startsWith('audio/');
 
-function hand(file) {
+export function hand(file) {
   let input = document.querySelector('#any-file');
   while (input && !input.matches('input[type=file]')) input = input.previousElementSibling;
   if (!input) return;

@@ -70,7 +70,7 @@ function strongest({moments, genres}, at) {
     .slice(0, NOW_ROWS);
 }
 
-function meter(row) {
+export function meter(row) {
   const name = make('span', 'fb-meter-name', row), bar = make('span', 'fb-meter-bar', row);
   const fill = make('span', 'fb-meter-fill', bar), number = make('span', 'fb-meter-number', row);
   return one => {

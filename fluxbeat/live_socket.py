@@ -1,0 +1,330 @@
+"""One conversation over a WebSocket: settings, then PCM in, and predictions out while the music goes on.
+
+The client's first message is JSON, for instance `{"sample_rate_hz": 48000, "channels": 1, "format": "s16le"}`; see
+`LiveSettings`. The server answers `{"type": "ready", ...}`. Then come binary messages of whole PCM frames, channels
+interleaved, and for each hop the server sends `{"type": "prediction", ...}`, which is `LivePrediction.to_dict` with
+`dropped_s`: the seconds of sound left out so far, because they came faster than they could be heard. The text
+`{"type": "stop"}` asks for the answer to what is left, then for `{"type": "end"}`. What goes wrong is said as
+`{"type": "error", "code": ..., "message": ...}`, and the connection is closed with that code:
+
+1003 no such kind of message, 1007 the bytes are no such sound, 1008 the settings make no sense or nothing comes,
+1009 a message is too large, 1011 the server failed, 1013 too many listen already.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import anyio
+import numpy as np
+from anyio.to_thread import run_sync
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from fluxbeat.analysis import DEFAULT_MODEL
+from fluxbeat.analysis.live import HOPS_S, LIVE_HOP_S, MOST_CHANNELS, RATES_HZ, LiveAnalysis, LivePrediction
+from fluxbeat.audio import MAX_DURATION_S
+from fluxbeat.errors import FluxBeatError
+from fluxbeat.zoo import bundled_names
+
+MOST_SESSIONS = 8
+ANSWERS_AT_ONCE = 2
+MOST_SETTINGS_CHARACTERS = 4096
+MOST_MESSAGE_BYTES = 2**20
+MOST_WAITING_S = 5.0
+SETTINGS_WAIT_S = 10.0
+SOUND_WAIT_S = 30.0
+
+NORMAL, UNSUPPORTED, NOT_SOUND, POLICY, TOO_LARGE, FAILED, BUSY = 1000, 1003, 1007, 1008, 1009, 1011, 1013
+_SAMPLE_TYPES: dict[str, np.dtype[Any]] = {"f32le": np.dtype("<f4"), "s16le": np.dtype("<i2")}
+_LOCAL_NAMES = {"localhost", "127.0.0.1", "::1", "0.0.0.0"}
+_REASON_BYTES = 120  # the protocol allows 123
+
+
+class LiveSettings(BaseModel):
+    """What the client says first.
+
+    Attributes
+    ----------
+    sample_rate_hz : int, 8,000 to 192,000
+    channels : int, 1 to 8
+    format : 'f32le' or 's16le', samples of 4 or 2 bytes, least significant first
+    model : str, one of the bundled models
+    hop_s : float, least time between predictions, 0.25 to 10
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    sample_rate_hz: int = Field(ge=RATES_HZ[0], le=RATES_HZ[1])
+    channels: int = Field(default=1, ge=1, le=MOST_CHANNELS)
+    format: Literal["f32le", "s16le"]
+    model: str = DEFAULT_MODEL
+    hop_s: float = Field(default=LIVE_HOP_S, ge=HOPS_S[0], le=HOPS_S[1])
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Why a conversation ends: a close code, and a sentence unless all is well."""
+
+    code: int
+    message: str = ""
+
+
+class _Refused(Exception):
+    def __init__(self, code: int, message: str) -> None:
+        self.ending = Ending(code, message)
+
+
+class LiveSessions:
+    """The open conversations of one program, of which there are not too many.
+
+    Parameters
+    ----------
+    most : int
+        How many may be open at once; one more is told to try again later.
+    """
+
+    def __init__(self, most: int = MOST_SESSIONS) -> None:
+        self._most = most
+        self._open = 0
+        self._turns = anyio.CapacityLimiter(ANSWERS_AT_ONCE)
+
+    async def serve(self, socket: WebSocket) -> None:
+        """Hold one conversation, from its opening to its close."""
+        if _is_foreign(socket):
+            await socket.close(POLICY)
+            return
+        await socket.accept()
+        if self._open >= self._most:
+            await _close(socket, Ending(BUSY, f"{self._most} others are listening already: try again in a while"))
+            return
+        self._open += 1
+        try:
+            ending = await self._converse(socket)
+        except WebSocketDisconnect:
+            return
+        except _Refused as refused:
+            ending = refused.ending
+        finally:
+            self._open -= 1
+        await _close(socket, ending)
+
+    async def _converse(self, socket: WebSocket) -> Ending:
+        settings = await _settings(socket)
+        try:
+            analysis = await run_sync(_begin, settings, limiter=self._turns)
+        except FluxBeatError as error:
+            raise _Refused(FAILED, str(error)) from error
+        await socket.send_json(_ready(analysis, settings))
+        waiting = Waiting(round(settings.sample_rate_hz * MOST_WAITING_S), _frame_bytes(settings))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_read, socket, waiting)
+            ending = await self._answer(socket, waiting, analysis, _SAMPLE_TYPES[settings.format])
+            tasks.cancel_scope.cancel()
+        return ending
+
+    async def _answer(self, socket: WebSocket, waiting: Waiting, analysis: LiveAnalysis, kind: np.dtype) -> Ending:
+        dropped_s = 0.0
+        while (taken := await waiting.take()) is not None:
+            pcm, dropped_frames = taken
+            dropped_s += dropped_frames / analysis.sample_rate_hz
+            analysis.skip(dropped_frames / analysis.sample_rate_hz)
+            samples = np.frombuffer(pcm, kind).reshape(-1, analysis.channels).astype(kind.newbyteorder("="))
+            try:
+                found = await run_sync(analysis.push, samples, limiter=self._turns)
+            except FluxBeatError as error:
+                return Ending(NOT_SOUND, str(error))
+            if found is not None and not await _sent(socket, _prediction(found, dropped_s)):
+                break
+            if analysis.elapsed_s > MAX_DURATION_S:
+                return Ending(POLICY, f"this has gone on for {MAX_DURATION_S / 3600:g} hours: connect again to go on")
+        return waiting.ending or Ending(NORMAL)
+
+
+class Waiting:
+    """Sound that came and was not heard yet; the oldest goes when there is too much of it.
+
+    Parameters
+    ----------
+    most_frames : int
+        What is kept at most.
+    frame_bytes : int
+        Of one sample of all channels.
+
+    Attributes
+    ----------
+    frame_bytes : int
+    ending : Ending or None
+        None while more may come.
+    """
+
+    def __init__(self, most_frames: int, frame_bytes: int) -> None:
+        self._most_bytes = most_frames * frame_bytes
+        self.frame_bytes = frame_bytes
+        self._pieces: deque[bytes] = deque()
+        self._bytes = self._dropped_bytes = 0
+        self._changed = anyio.Event()
+        self.ending: Ending | None = None
+
+    def add(self, pcm: bytes) -> None:
+        """Keep a piece, which must hold whole frames."""
+        self._pieces.append(pcm)
+        self._bytes += len(pcm)
+        while (excess := self._bytes - self._most_bytes) > 0:
+            oldest = self._pieces.popleft()
+            if len(oldest) > excess:
+                self._pieces.appendleft(oldest[excess:])
+            gone = min(len(oldest), excess)
+            self._bytes -= gone
+            self._dropped_bytes += gone
+        self._changed.set()
+
+    def end(self, ending: Ending) -> None:
+        """Nothing comes any more. What waits is still heard if all is well."""
+        self.ending = ending
+        if ending.code != NORMAL:
+            self._pieces.clear()
+        self._changed.set()
+
+    async def take(self) -> tuple[bytes, int] | None:
+        """All that waits and how many frames before it were dropped; None at the end."""
+        while not self._pieces and not self._dropped_bytes:
+            if self.ending:
+                return None
+            self._changed = anyio.Event()
+            await self._changed.wait()
+        if self.ending and self.ending.code != NORMAL:
+            return None
+        pcm, dropped = b"".join(self._pieces), self._dropped_bytes // self.frame_bytes
+        self._pieces.clear()
+        self._bytes = self._dropped_bytes = 0
+        return pcm, dropped
+
+
+async def _settings(socket: WebSocket) -> LiveSettings:
+    text = ""
+    with anyio.move_on_after(SETTINGS_WAIT_S) as patience:
+        message = await _received(socket)
+        if message.get("text") is None:
+            raise _Refused(UNSUPPORTED, "the first message must be text: the settings as JSON")
+        text = message["text"]
+    if patience.cancelled_caught:
+        raise _Refused(POLICY, f"no settings came within {SETTINGS_WAIT_S:g} s: send them as JSON first")
+    if len(text) > MOST_SETTINGS_CHARACTERS:
+        raise _Refused(TOO_LARGE, f"settings may have {MOST_SETTINGS_CHARACTERS:,} characters, got {len(text):,}")
+    try:
+        settings = LiveSettings.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "settings"
+        raise _Refused(POLICY, f"{place}: {first['msg']}") from error
+    if settings.model not in bundled_names():
+        raise _Refused(POLICY, f"model: expected one of {', '.join(bundled_names())}")
+    return settings
+
+
+async def _read(socket: WebSocket, waiting: Waiting) -> None:
+    """Move what comes to what waits, until there is an ending."""
+    try:
+        while waiting.ending is None:
+            with anyio.fail_after(SOUND_WAIT_S):
+                message = await _received(socket)
+            if (pcm := message.get("bytes")) is not None:
+                waiting.add(_checked(pcm, waiting))
+            elif _says_stop(message.get("text") or ""):
+                waiting.end(Ending(NORMAL))
+            else:
+                raise _Refused(UNSUPPORTED, 'after the settings only PCM and {"type": "stop"} are understood')
+    except WebSocketDisconnect as gone:
+        waiting.end(Ending(gone.code))
+    except TimeoutError:
+        waiting.end(Ending(POLICY, f"no sound came for {SOUND_WAIT_S:g} s: send silence to stay connected"))
+    except _Refused as refused:
+        waiting.end(refused.ending)
+
+
+async def _received(socket: WebSocket) -> dict[str, Any]:
+    message = dict(await socket.receive())
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message.get("code") or NORMAL)
+    return message
+
+
+def _checked(pcm: bytes, waiting: Waiting) -> bytes:
+    if len(pcm) > MOST_MESSAGE_BYTES:
+        raise _Refused(TOO_LARGE, f"a message may hold {MOST_MESSAGE_BYTES:,} bytes, got {len(pcm):,}: send less")
+    if len(pcm) % waiting.frame_bytes:
+        size = waiting.frame_bytes
+        raise _Refused(NOT_SOUND, f"a message must hold whole frames of {size} bytes, got {len(pcm):,} bytes")
+    return pcm
+
+
+def _says_stop(text: str) -> bool:
+    if len(text) > MOST_SETTINGS_CHARACTERS:
+        return False
+    try:
+        return bool(json.loads(text) == {"type": "stop"})
+    except ValueError:
+        return False
+
+
+def _begin(settings: LiveSettings) -> LiveAnalysis:
+    return LiveAnalysis(
+        settings.model,
+        sample_rate_hz=settings.sample_rate_hz,
+        channels=settings.channels,
+        hop_s=settings.hop_s,
+    )
+
+
+def _frame_bytes(settings: LiveSettings) -> int:
+    return _SAMPLE_TYPES[settings.format].itemsize * settings.channels
+
+
+def _ready(analysis: LiveAnalysis, settings: LiveSettings) -> dict[str, Any]:
+    info, config = analysis.model.info, analysis.model.network.config
+    return {
+        "type": "ready",
+        "model": {"name": info.name, "source": info.source, "revision": info.revision},
+        "labels": list(config.labels),
+        "window_s": config.window_s,
+        "hop_s": settings.hop_s,
+    }
+
+
+def _prediction(found: LivePrediction, dropped_s: float) -> dict[str, Any]:
+    return {"type": "prediction", **found.to_dict(), "dropped_s": round(dropped_s, 3)}
+
+
+async def _sent(socket: WebSocket, message: dict[str, Any]) -> bool:
+    """Whether it could be sent; not if the client has gone."""
+    try:
+        await socket.send_json(message)
+    except WebSocketDisconnect:
+        return False
+    return True
+
+
+async def _close(socket: WebSocket, ending: Ending) -> None:
+    gone = WebSocketState.DISCONNECTED
+    if gone in (socket.client_state, socket.application_state):
+        return
+    last: dict[str, Any] = {"type": "end"}
+    if ending.code != NORMAL:
+        last = {"type": "error", "code": ending.code, "message": ending.message}
+    if await _sent(socket, last):
+        await socket.close(ending.code, ending.message.encode()[:_REASON_BYTES].decode(errors="ignore"))
+
+
+def _is_foreign(socket: WebSocket) -> bool:
+    """Whether a page of another host speaks to a server meant for this machine: browsers let any page try."""
+    origin, host = urlsplit(socket.headers.get("origin", "")), urlsplit(f"//{socket.headers.get('host', '')}")
+    return host.hostname in _LOCAL_NAMES and origin.hostname is not None and origin.hostname not in _LOCAL_NAMES
+
+
+SESSIONS = LiveSessions()
+"""Those of this process, whichever address they came to."""

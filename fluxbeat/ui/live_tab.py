@@ -1,0 +1,30 @@
+"""The Live tab: what the microphone hears, drawn by the page's script from what the live WebSocket says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+
+from fluxbeat.charts.colours import genre_paints
+from fluxbeat.ui.panel import panel
+from fluxbeat.zoo import ZooModel
+
+LIVE_ROUTE = "live"
+"""Where the page finds the WebSocket: its own, so that it needs no key of the REST service."""
+
+
+def live_panel(models: Sequence[ZooModel], first: str) -> gr.HTML:
+    """The content of the tab; `first` hears unless another model is chosen on the page."""
+    return panel("live", live_view(models, first))
+
+
+def live_view(models: Sequence[ZooModel], first: str) -> dict[str, Any]:
+    """What the tab must know before anything is heard."""
+    paints = genre_paints(label for model in models for label in model.network.config.labels)
+    return {
+        "socket": LIVE_ROUTE,
+        "model": first,
+        "genres": [{"label": label, "colour": paint.fill, "ink": paint.ink} for label, paint in paints.items()],
+    }
