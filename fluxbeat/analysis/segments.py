@@ -10,8 +10,9 @@ import ruptures
 from fluxbeat.analysis.result import Segment
 
 SHORTEST_S = 8.0
-PENALTY_S = 4.0
-"""A border must explain as much as this many seconds of a complete change from one genre to another."""
+PENALTY_S = 2.0
+"""A border must explain as much as this many seconds of a complete change from one genre to another. On tracks spliced
+from free music F1 of borders was 0.75, 0.78, 0.81, 0.80, 0.80, 0.77 at 0.5, 1, 1.5, 2, 3, 4."""
 
 
 def find_segments(

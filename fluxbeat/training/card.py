@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fluxbeat.models import GenreTempoModel
+from fluxbeat.training.explanation_card import explanation_section
 from fluxbeat.training.recipe import Recipe
 
 NAMES = {"cnn": "BaselineCNN", "crnn": "CRNN", "vit": "AudioTransformer (ViT)"}
@@ -49,7 +50,7 @@ Average precision per label (ROC-AUC; positives of tracks of which it is known):
 
 {calibrated}
 
-## Features, and why these
+{explained}## Features, and why these
 
 {features}
 
@@ -105,6 +106,7 @@ def write_card(model: GenreTempoModel, report: dict[str, Any], recipe: Recipe, f
                 tempo_threshold=config.tempo_threshold,
             )
         ),
+        explained=explanation_section(report["explanations"]) if "explanations" in report else "",
         features=_wrapped(", ".join(f"{name} {value}" for name, value in config.features.to_dict().items())),
         reasons=REASONS.read_text(encoding="utf-8").strip(),
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from fluxbeat.explanation.report import pooled_report
 from fluxbeat.models import GenreTempoModel, load_checkpoint, save_checkpoint
 from fluxbeat.training.calibration import calibrate, crossed_calibration
 from fluxbeat.training.card import write_card
@@ -35,7 +36,7 @@ from fluxbeat.training.machine import ONE_PROCESS, Machine
 from fluxbeat.training.pictures import archive_recordings
 from fluxbeat.training.recipe import Recipe
 from fluxbeat.training.run import is_finished, train
-from fluxbeat.zoo import load
+from fluxbeat.zoo import ModelInfo, ZooModel, load
 
 FOLDS = (1, 2)
 MIXES, SPLICES = 60, 30
@@ -124,6 +125,8 @@ def release(plan: Release) -> dict[str, Any]:
     if free:
         report["free music"] = summarise(free)
     calibrate(model, [*answers.judged, (model, free)] if free else answers.judged)
+    if answers.recordings:
+        report["explanations"] = _explanations(plan, answers, model)
     model.config = replace(model.config, metrics=flat_metrics(report, recipe.seed))
     with torch.no_grad():
         save_checkpoint(model, plan.output)
@@ -142,13 +145,29 @@ def _cross_validate(plan: Release) -> FoldAnswers:
             folder = plan.data_root / recipe.data.gtzan_recordings
             cases = archive_recording_cases(stem, folder, features, fold)
             recordings = ask(judge, ask_peers(cases, plan.peers))
-            unseen = [found for found in archive_recordings(stem, folder) if found.fold == fold]
-            answers.mixes += ask(judge, mix_cases(unseen, features, MIXES, fold, archive_genres(stem)))
-            answers.splices += ask(judge, splice_cases(unseen, features, SPLICES, fold))
         answers.pictures += pictures
         answers.recordings += recordings
         answers.judged.append((judge.network, [*pictures, *recordings]))
+    if recipe.data.gtzan_recordings:
+        _ask_made_music(plan, answers)
     return answers
+
+
+def _ask_made_music(plan: Release, answers: FoldAnswers) -> None:
+    """Mixes and splices of each fold's recordings, by the model that did not see them.
+
+    Where a segment ends depends on the labels' thresholds: each model gets those that the other fold's answers give.
+    """
+    recipe = plan.recipe
+    stem, folder = plan.data_root / recipe.data.gtzan_archive, plan.data_root / recipe.data.gtzan_recordings
+    for fold, (network, _), other in zip(FOLDS, answers.judged, reversed(answers.judged), strict=True):
+        judge, own = load(_trained(plan, recipe, fold)), network.config
+        calibrate(network, [other])
+        unseen = [found for found in archive_recordings(stem, folder) if found.fold == fold]
+        answers.mixes += ask(judge, mix_cases(unseen, recipe.features, MIXES, fold, archive_genres(stem)))
+        answers.splices += ask(judge, splice_cases(unseen, recipe.features, SPLICES, fold))
+        # its answers on pictures are read with the calibration that they were given with
+        network.config = own
 
 
 def _pictures(plan: Release, seed: int) -> list[Answer]:
@@ -160,6 +179,19 @@ def _pictures(plan: Release, seed: int) -> list[Answer]:
         for fold in FOLDS
         for answer in ask(load(_trained(plan, recipe, fold)), picture_cases(stem, recipe.features, fold))
     ]
+
+
+def _explanations(plan: Release, answers: FoldAnswers, shipped: GenreTempoModel) -> dict[str, Any]:
+    """How far maps may be trusted, on the recordings that each fold's model did not see; thresholds as shipped."""
+    recipe, judged = plan.recipe, []
+    stem, folder = plan.data_root / recipe.data.gtzan_archive, plan.data_root / recipe.data.gtzan_recordings
+    for fold, (network, _) in zip(FOLDS, answers.judged, strict=True):
+        network.config = replace(
+            network.config, thresholds=shipped.config.thresholds, calibration=shipped.config.calibration
+        )
+        unseen = [found.path for found in archive_recordings(stem, folder) if found.fold == fold]
+        judged.append((ZooModel(ModelInfo(recipe.family, "", ""), network), unseen))
+    return pooled_report(judged, seed=recipe.seed)
 
 
 def _free_music(plan: Release, model: Any) -> list[Answer]:
