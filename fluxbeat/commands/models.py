@@ -22,10 +22,10 @@ def _models(options: argparse.Namespace) -> int:
     from rich.table import Table
 
     from fluxbeat.benchmark import milliseconds_per_window
-    from fluxbeat.zoo import bundled_names, load
+    from fluxbeat.zoo import load, model_names
 
     entries = []
-    for name in options.names or bundled_names():
+    for name in options.names or model_names():
         model = load(name)
         config = model.network.config
         accuracy = next((m for m in config.metrics if m["measure"] == "accuracy"), None)

@@ -23,7 +23,7 @@ from fluxbeat.errors import FluxBeatError, ModelLoadError
 from fluxbeat.ui.examples_shelf import FOLDER as EXAMPLES
 from fluxbeat.ui.page import build_page
 from fluxbeat.ui.theme import page_theme
-from fluxbeat.zoo import bundled_names, checkpoints_folder, load
+from fluxbeat.zoo import checkpoints_folder, load, model_names
 
 DEFAULT_PORT = 7860
 UPLOAD_LIMIT = "500mb"
@@ -60,7 +60,7 @@ def build_app(models: Sequence[str] | None = None, onto: FastAPI | None = None) 
     ModelLoadError
         If there is no model, or one cannot be loaded.
     """
-    names = list(models) if models is not None else bundled_names()
+    names = list(models) if models is not None else model_names()
     if not names:
         raise ModelLoadError(f"no models found in {checkpoints_folder().name}/: install FluxBeat with its checkpoints")
     page = build_page([load(name) for name in names])
