@@ -12,6 +12,7 @@ from pathlib import Path
 from fluxbeat.errors import ConfigMismatchError, FluxBeatError, ModelLoadError
 from fluxbeat.hub import HubAddress, fetch, models_in
 from fluxbeat.hub.address import SCHEME
+from fluxbeat.hub.fetching import checksum
 from fluxbeat.models import FAMILIES, GenreTempoModel, load_checkpoint
 from fluxbeat.models.checkpoint import CONFIG_FILE, WEIGHTS_FILE
 
@@ -184,6 +185,31 @@ def checkpoint_folder(model: ZooModel) -> Path:
     if source.startswith(SCHEME):
         return fetch(HubAddress.parse(source)).folder
     return checkpoints_folder() / model.info.name if source == f"checkpoints/{model.info.name}" else Path(source)
+
+
+def verify(model: ZooModel) -> str:
+    """Read a model's files once more and compare them with what was loaded, and with what the Hub listed.
+
+    Returns
+    -------
+    str
+        SHA-256 of the weights, 64 hexadecimal digits.
+
+    Raises
+    ------
+    ModelLoadError
+        If a file is missing, damaged, or not the one that was loaded.
+    ConfigMismatchError
+        If config.json is not one of this version any more.
+    """
+    folder = checkpoint_folder(model)
+    _, revision = load_checkpoint(folder)
+    if revision != model.info.revision:
+        raise ModelLoadError(
+            f"{model.info.source}: the weights on the disk are {revision}, loaded were {model.info.revision}; "
+            "start FluxBeat again to use the new ones"
+        )
+    return checksum(folder / WEIGHTS_FILE, 64)
 
 
 def forget(model: ZooModel) -> None:
