@@ -110,6 +110,8 @@ def test_folders_of_a_repository_are_its_models(hub):
     assert [str(one) for one in found] == [f"hf://ann/zoo/{folder}@{commit}" for folder in ("large", "small")]
     assert zoo.load(str(found[1])).network.config.family == "cnn"
     assert [one.folder for one in models_in(HubAddress.parse("ann/zoo/small@main"))] == ["small"]
+    with pytest.raises(ModelLoadError, match="it has no config.json; name one of its folders: large, small"):
+        zoo.load("hf://ann/zoo@main")
 
 
 @pytest.mark.parametrize(

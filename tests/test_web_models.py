@@ -62,7 +62,13 @@ def visit(browser: Any, server: Server) -> Iterator[Visit]:
 
 
 def open_tab(visit: Visit) -> None:
-    visit.page.get_by_role("tab", name="Models").click()
+    more = visit.page.locator("#tabs button[aria-label='More tabs']")
+    tab = visit.page.get_by_role("tab", name="Models")
+    tab.or_(more).first.wait_for()
+    if tab.count() == 0:
+        more.click()
+        tab = visit.page.locator("#tabs .overflow-dropdown button", has_text="Models")
+    tab.click()
     visit.page.locator(".fb-model").first.wait_for()
 
 
@@ -129,8 +135,10 @@ def test_what_cannot_be_fetched_is_said_in_place_and_changes_nothing(visit: Visi
 @pytest.mark.browser
 def test_fetched_weights_hear_the_track_in_the_other_tabs(visit: Visit, hub: LocalHub) -> None:
     page = visit.page
+    page.get_by_role("tab", name="Timeline").click()
     visit.give(TECHNO)
     visit.await_track(TECHNO.name)
+    open_tab(visit)
     commit = hub.publish("ann/zoo", checkpoints_folder() / "cnn", into="small")
     hub.trouble = Trouble(slow_s=0.05)
     wanted(visit, f"ann/zoo/small@{commit}")
@@ -141,6 +149,7 @@ def test_fetched_weights_hear_the_track_in_the_other_tabs(visit: Visit, hub: Loc
     name = f"zoo/small@{commit[:7]}"
     assert f"hf://ann/zoo/small@{commit}" in card(visit, name).inner_text()
     assert page.get_by_role("radio", name=name).is_checked()
+    page.get_by_role("tab", name="Timeline").click()
     page.wait_for_function(
         "name => document.querySelector('#timeline .fb-heading p').textContent.includes(name)",
         arg=name,
@@ -148,7 +157,7 @@ def test_fetched_weights_hear_the_track_in_the_other_tabs(visit: Visit, hub: Loc
     )
     visit.open("Compare")
     assert page.locator(f".fb-row[data-model='{name}']").count() == 1
-    visit.clear()
+    page.get_by_role("tab", name="Timeline").click()
     visit.give(TECHNO)
     visit.await_track(TECHNO.name)
     assert name in page.locator("#timeline .fb-heading p").text_content()

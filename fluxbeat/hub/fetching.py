@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,7 @@ MOST_MODELS = 12
 """Models of one repository that are offered."""
 HUB_DOMAINS = ("huggingface.co", "hf.co")
 """The Hub sends downloads on to hosts below these, and to no others."""
+_NEEDED = (CONFIG_FILE, WEIGHTS_FILE)
 _CHECKSUM = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 Progress = Callable[[float, str], None]
@@ -73,12 +74,9 @@ def models_in(address: HubAddress) -> list[HubAddress]:
         if kept is None:
             raise
         commit, paths = kept.name, {path.relative_to(kept).as_posix() for path in kept.rglob("*") if path.is_file()}
-    complete = {path.removesuffix(CONFIG_FILE) for path in paths if path.split("/")[-1] == CONFIG_FILE}
-    complete &= {path.removesuffix(WEIGHTS_FILE) for path in paths if path.split("/")[-1] == WEIGHTS_FILE}
-    if address.prefix in complete:
+    if {address.prefix + CONFIG_FILE, address.prefix + WEIGHTS_FILE} <= paths:
         return [address.at(commit)]
-    below = (path.removeprefix(address.prefix).strip("/") for path in complete if path.startswith(address.prefix))
-    folders = sorted(folder for folder in below if "/" not in folder)
+    folders = _folders_with_models(address, paths)
     if not folders:
         raise ModelLoadError(
             f"{address}: no checkpoint there; expected {CONFIG_FILE} and {WEIGHTS_FILE}, or folders that hold them"
@@ -86,6 +84,13 @@ def models_in(address: HubAddress) -> list[HubAddress]:
     if len(folders) > MOST_MODELS:
         raise ModelLoadError(f"{address}: holds {len(folders)} models; name one of them, as in {address.repo}/FOLDER")
     return [address.at(commit).inside(folder) for folder in folders]
+
+
+def _folders_with_models(address: HubAddress, paths: Iterable[str]) -> list[str]:
+    """Names of the folders right below a place that hold a checkpoint."""
+    within = [path.removeprefix(address.prefix) for path in paths if path.startswith(address.prefix)]
+    holding = [{path.split("/")[0] for path in within if path.split("/")[1:] == [name]} for name in _NEEDED]
+    return sorted(set.intersection(*holding))
 
 
 def fetch(address: HubAddress, progress: Progress | None = None) -> Fetched:
@@ -135,7 +140,7 @@ def verify_kept(kept: Fetched) -> dict[str, str]:
         If a file is missing or damaged.
     """
     found = {}
-    for name in (CONFIG_FILE, WEIGHTS_FILE):
+    for name in _NEEDED:
         path = kept.folder / name
         if not path.is_file():
             raise ModelLoadError(f"{kept.address}: {name} is missing from the local cache; fetch it again")
@@ -178,9 +183,11 @@ def _listing(address: HubAddress) -> tuple[str, dict[str, RepoSibling]]:
 def _download(address: HubAddress, progress: Progress | None) -> Fetched:
     commit, files = _listing(address)
     pinned = address.at(commit)
-    for name in (CONFIG_FILE, WEIGHTS_FILE):
+    for name in _NEEDED:
         if pinned.prefix + name not in files:
-            raise ModelLoadError(f"{pinned}: no checkpoint there, it has no {name}")
+            folders = _folders_with_models(pinned, files)
+            cure = f"; name one of its folders: {', '.join(folders[:MOST_MODELS])}" if folders else ""
+            raise ModelLoadError(f"{pinned}: no checkpoint there, it has no {name}{cure}")
     wanted = [name for name in (CONFIG_FILE, CARD_FILE, WEIGHTS_FILE) if pinned.prefix + name in files]
     for name in wanted:
         _refuse_too_large(pinned, name, files[pinned.prefix + name].size or 0)
@@ -261,7 +268,7 @@ def _kept(address: HubAddress) -> Fetched | None:
     if snapshot is None:
         return None
     folder = snapshot / address.folder
-    whole = all((folder / name).is_file() for name in (CONFIG_FILE, WEIGHTS_FILE))
+    whole = all((folder / name).is_file() for name in _NEEDED)
     return Fetched(address.at(snapshot.name), folder) if whole else None
 
 

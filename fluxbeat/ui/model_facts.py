@@ -78,17 +78,16 @@ def _headlines(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     }
 
 
-def _numbers(metrics: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """All that was measured of the model itself, as a table with its head."""
-    rows = [row for row in metrics if row.get("measure") in MEASURES]
-    if not rows:
-        return []
-    table = [["Measured on", "What", "Result", "95 % interval", "Number"]]
-    for row in rows:
-        unit = " %" if row["measure"] in SHARES else ""
-        found, between = f"{_value(row)}{unit}", _range(row)
-        table.append([str(row.get("split", "")), MEASURES[row["measure"]], found, between, str(row.get("n", ""))])
-    return table
+def _numbers(metrics: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """All that was measured of the model itself: a table, with its head, for each data set."""
+    tables: dict[str, list[list[str]]] = {}
+    for row in metrics:
+        if row.get("measure") in MEASURES:
+            head = [["What", "Result", "95 % interval", "Number"]]
+            unit = " %" if row["measure"] in SHARES else ""
+            line = [MEASURES[row["measure"]], f"{_value(row)}{unit}", _range(row), str(row.get("n", ""))]
+            tables.setdefault(str(row.get("split", "")), head).append(line)
+    return [{"on": split, "rows": rows} for split, rows in tables.items()]
 
 
 def _value(row: Mapping[str, Any]) -> str:

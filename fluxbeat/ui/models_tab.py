@@ -12,7 +12,7 @@ import gradio as gr
 
 from fluxbeat.benchmark import milliseconds_per_window
 from fluxbeat.charts.colours import Paint, more_paints
-from fluxbeat.charts.wording import as_sentence, model_title
+from fluxbeat.charts.wording import model_title
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
 from fluxbeat.hub import HubAddress, fetch, models_in
 from fluxbeat.ui.hub_permission import REFUSAL, may_fetch
@@ -137,7 +137,7 @@ class ModelsTab:
                     fetching.stop()
                 found = doing.result()
         except FluxBeatError as error:
-            yield self._hub_view(request, error=as_sentence(str(error))), *nothing
+            yield self._hub_view(request, error=f"{error}."), *nothing
             return
         yield self._offer(found, shelf, compared, request)
 
@@ -218,6 +218,6 @@ def _check(model: ZooModel) -> dict[str, Any]:
     try:
         found = verify(model)
     except FluxBeatError as error:
-        return {"sound": False, "words": as_sentence(str(error))}
+        return {"sound": False, "words": f"{error}."}
     listed = ", and those that the Hub listed" if model.info.source.startswith("hf://") else ""
     return {"sound": True, "words": f"The files are whole, and those that were loaded{listed}. SHA-256 {found}"}

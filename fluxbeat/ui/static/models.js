@@ -54,7 +54,13 @@ function modelCard(card) {
   const check = make('p', 'fb-model-check', element);
   check.hidden = true;
   if (card.trouble) make('p', 'fb-model-check fb-failed', element, card.trouble);
-  if (card.numbers.length) table(fold(element, 'All that was measured'), card.numbers);
+  if (card.numbers.length) {
+    const all = fold(element, 'All that was measured');
+    for (const one of card.numbers) {
+      make('h4', '', all, one.on);
+      table(all, one.rows);
+    }
+  }
   if (card.card.length) drawBlocks(fold(element, 'Model card: what it was trained on, and its limits'), card.card);
   return {
     element,
