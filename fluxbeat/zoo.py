@@ -125,9 +125,9 @@ def _family_of(folder: Path) -> str:
     return str(json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))["family"])
 
 
-def _fail(choice: HubChoice, name: str, error: FluxBeatError) -> None:
-    choice.failures[name] = str(error)
-    _log.warning("%s: %s; the bundled weights are used", HUB_REPO_VARIABLE, error)
+def _fail(choice: HubChoice, name: str, error: FluxBeatError, instead: str = "the bundled weights are used") -> None:
+    choice.failures[name] = f"{error}; {instead}"
+    _log.warning("%s: %s", HUB_REPO_VARIABLE, choice.failures[name])
 
 
 def model_names() -> list[str]:
@@ -155,15 +155,15 @@ def load(name: str | Path) -> ZooModel:
     name = str(name)
     if name.startswith(SCHEME):
         return _from_hub(HubAddress.parse(name))
-    choice = hub_choice()
-    if name in choice.models and name not in choice.failures:
+    choice, bundled = hub_choice(), name in bundled_names()
+    if name in choice.models and not (bundled and name in choice.failures):
         try:
             return _from_hub(choice.models[name], name)
         except FluxBeatError as error:
-            if name not in bundled_names():
+            if not bundled:
                 raise
             _fail(choice, name, error)
-    if name in bundled_names():
+    if bundled:
         return _from_folder(checkpoints_folder() / name, name, f"checkpoints/{name}")
     if Path(name).is_dir():
         return _from_folder(Path(name), Path(name).resolve().name, name)
@@ -171,6 +171,25 @@ def load(name: str | Path) -> ZooModel:
         f"no model {name!r}: expected one of {', '.join(model_names()) or '(no bundled checkpoints found)'}, "
         "the folder of a checkpoint, or hf://owner/repo@revision"
     )
+
+
+def load_all() -> list[ZooModel]:
+    """Every model of `model_names`, but for those that only the Hub has and that cannot be had.
+
+    Raises
+    ------
+    ModelLoadError, ConfigMismatchError
+        If a bundled model is damaged.
+    """
+    models, bundled = [], bundled_names()
+    for name in model_names():
+        try:
+            models.append(load(name))
+        except FluxBeatError as error:
+            if name in bundled:
+                raise
+            _fail(hub_choice(), name, error, "it is left out")
+    return models
 
 
 def checkpoint_folder(model: ZooModel) -> Path:

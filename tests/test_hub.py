@@ -302,6 +302,15 @@ def test_one_damaged_model_does_not_take_the_others_away(hub, choose, tmp_path, 
     assert zoo.load("cnn").info.source == f"hf://ann/zoo/cnn@{commit}"
 
 
+def test_a_damaged_model_that_only_the_hub_has_is_left_out(hub, choose, tmp_path):
+    odd = changed(tmp_path / "odd", lambda config: (config["labels"].pop(), config["thresholds"].pop()))
+    choose(f"ann/zoo@{hub.publish('ann/zoo', odd, into='tiny')}")
+    assert [model.info.name for model in zoo.load_all()] == ["cnn", "crnn", "vit"]
+    assert zoo.hub_choice().failures["tiny"].endswith("; it is left out")
+    with pytest.raises(ModelLoadError, match="labels do not fit"):
+        zoo.load("tiny")
+
+
 def test_the_chosen_repository_is_there_offline(hub, choose, monkeypatch):
     commit = hub.publish("ann/zoo", CNN, into="cnn")
     fetch(HubAddress.parse(f"ann/zoo/cnn@{commit}"))

@@ -62,13 +62,7 @@ def visit(browser: Any, server: Server) -> Iterator[Visit]:
 
 
 def open_tab(visit: Visit) -> None:
-    more = visit.page.locator("#tabs button[aria-label='More tabs']")
-    tab = visit.page.get_by_role("tab", name="Models")
-    tab.or_(more).first.wait_for()
-    if tab.count() == 0:
-        more.click()
-        tab = visit.page.locator("#tabs .overflow-dropdown button", has_text="Models")
-    tab.click()
+    visit.choose_tab("Models")
     visit.page.locator(".fb-model").first.wait_for()
 
 

@@ -22,11 +22,10 @@ def _models(options: argparse.Namespace) -> int:
     from rich.table import Table
 
     from fluxbeat.benchmark import milliseconds_per_window
-    from fluxbeat.zoo import load, model_names
+    from fluxbeat.zoo import load, load_all
 
     entries = []
-    for name in options.names or model_names():
-        model = load(name)
+    for model in [load(name) for name in options.names] if options.names else load_all():
         config = model.network.config
         accuracy = next((m for m in config.metrics if m["measure"] == "accuracy"), None)
         entry: dict[str, Any] = {

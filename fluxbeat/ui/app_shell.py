@@ -23,7 +23,7 @@ from fluxbeat.errors import FluxBeatError, ModelLoadError
 from fluxbeat.ui.examples_shelf import FOLDER as EXAMPLES
 from fluxbeat.ui.page import build_page
 from fluxbeat.ui.theme import page_theme
-from fluxbeat.zoo import checkpoints_folder, load, model_names
+from fluxbeat.zoo import checkpoints_folder, load, load_all
 
 DEFAULT_PORT = 7860
 UPLOAD_LIMIT = "500mb"
@@ -60,10 +60,10 @@ def build_app(models: Sequence[str] | None = None, onto: FastAPI | None = None) 
     ModelLoadError
         If there is no model, or one cannot be loaded.
     """
-    names = list(models) if models is not None else model_names()
-    if not names:
+    offered = [load(name) for name in models] if models is not None else load_all()
+    if not offered:
         raise ModelLoadError(f"no models found in {checkpoints_folder().name}/: install FluxBeat with its checkpoints")
-    page = build_page([load(name) for name in names])
+    page = build_page(offered)
     app = onto or FastAPI(title="FluxBeat", docs_url=None, redoc_url=None, openapi_url=None)
     plotly = Path(str(files("plotly"))) / "package_data" / "plotly.min.js"
 

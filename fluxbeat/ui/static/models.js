@@ -167,7 +167,7 @@ export function hub(host, trigger) {
     if (!view) return;
     chosen.hidden = !view.chosen;
     setText(chosen, view.chosen ? `This server takes its weights from ${view.chosen.repo} (FLUXBEAT_HUB_REPO).` : '');
-    trouble.replaceChildren(...(view.chosen?.failures ?? []).map(one => make('li', '', null, `${one}; the bundled weights are used.`)));
+    trouble.replaceChildren(...(view.chosen?.failures ?? []).map(one => make('li', '', null, `${one}.`)));
     form.hidden = !view.allowed;
     host.lastElementChild.hidden = !view.allowed;
     setText(why, view.why);
