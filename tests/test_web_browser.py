@@ -107,8 +107,17 @@ class Visit:
             timeout=ANSWER_MS,
         )
 
+    def choose_tab(self, tab: str) -> None:
+        """Click a tab, which on a narrow page may lie in the menu of more tabs."""
+        named, more = self.page.get_by_role("tab", name=tab), self.page.locator("#tabs [aria-label='More tabs']")
+        named.or_(more).first.wait_for()
+        if named.count() == 0:
+            more.click()
+            named = self.page.locator("#tabs .overflow-dropdown button", has_text=tab)
+        named.click()
+
     def open(self, tab: str) -> None:
-        self.page.get_by_role("tab", name=tab).click()
+        self.choose_tab(tab)
         self.page.wait_for_function(
             "tab => [...document.querySelectorAll(`#${tab} .js-plotly-plot`)].some(one => one.clientWidth > 0)",
             arg=tab.lower(),

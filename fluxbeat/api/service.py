@@ -12,7 +12,8 @@ from starlette.requests import HTTPConnection
 from fluxbeat.api.line import Line
 from fluxbeat.api.problems import Refused
 from fluxbeat.api.settings import ApiSettings
-from fluxbeat.zoo import ZooModel, load_bundled
+from fluxbeat.errors import ModelLoadError
+from fluxbeat.zoo import ZooModel, load_all
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,10 @@ def start_service(settings: ApiSettings) -> Service:
     ModelLoadError
         If there is no model, or one cannot be loaded.
     """
-    return Service(settings, {model.info.name: model for model in load_bundled()})
+    models = {model.info.name: model for model in load_all()}
+    if not models:
+        raise ModelLoadError("no models found: install FluxBeat with its checkpoints")
+    return Service(settings, models)
 
 
 def _running(connection: HTTPConnection) -> Service:

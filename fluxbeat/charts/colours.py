@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 PALETTE = (
@@ -38,12 +38,19 @@ class Paint:
 
 def genre_paints(labels: Iterable[str]) -> dict[str, Paint]:
     """Give each label its paint, by its place in the alphabet, so that it is the same whatever the order."""
-    paints = {}
-    for index, label in enumerate(sorted(set(labels))):
-        fill = PALETTE[index % len(PALETTE)]
-        ink = "#101216" if luminance(fill) > 0.2 else "#ffffff"
-        paints[label] = Paint(fill, ink, PATTERNS[index // len(PALETTE) % len(PATTERNS)])
-    return paints
+    return {label: _paint(index) for index, label in enumerate(sorted(set(labels)))}
+
+
+def more_paints(paints: Mapping[str, Paint], labels: Iterable[str]) -> dict[str, Paint]:
+    """Paints for labels that came later; those of the labels that have one stay as they are."""
+    new = sorted(set(labels) - set(paints))
+    return {label: _paint(len(paints) + index) for index, label in enumerate(new)}
+
+
+def _paint(index: int) -> Paint:
+    fill = PALETTE[index % len(PALETTE)]
+    ink = "#101216" if luminance(fill) > 0.2 else "#ffffff"
+    return Paint(fill, ink, PATTERNS[index // len(PALETTE) % len(PATTERNS)])
 
 
 def luminance(colour: str) -> float:

@@ -70,14 +70,14 @@ def _compare(options: argparse.Namespace) -> int:
 
     from fluxbeat.analysis import compare, disagreement
     from fluxbeat.terminal import draw_comparison, progress_bar
-    from fluxbeat.zoo import bundled_names
+    from fluxbeat.zoo import load_all
 
     console = Console()
     with progress_bar(Console(stderr=True)) as bar:
         task = bar.add_task(Path(options.file).name[:30], total=1.0)
         analyses = compare(
             options.file,
-            options.models or bundled_names(),
+            options.models or [model.info.name for model in load_all()],
             progress=lambda share, doing: bar.update(task, completed=share, description=doing),
         )
     if options.json:

@@ -23,11 +23,10 @@ def _models(options: argparse.Namespace) -> int:
 
     from fluxbeat.benchmark import milliseconds_per_window
     from fluxbeat.model_facts import facts_of
-    from fluxbeat.zoo import bundled_names, load
+    from fluxbeat.zoo import load, load_all
 
     entries = []
-    for name in options.names or bundled_names():
-        model = load(name)
+    for model in [load(name) for name in options.names] if options.names else load_all():
         entry: dict[str, Any] = facts_of(model).to_dict()
         if options.measure or options.markdown:
             entry["ms_per_window"] = round(milliseconds_per_window(model.network), 2)

@@ -14,13 +14,14 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from fluxbeat.charts import FIGURES_CSS, PAINTED_JS
+from fluxbeat.errors import ModelLoadError
 from fluxbeat.live_socket import SESSIONS
 from fluxbeat.ui.client_functions import mcp_wanted
 from fluxbeat.ui.examples_shelf import FOLDER as EXAMPLES
 from fluxbeat.ui.live_tab import LIVE_ROUTE
 from fluxbeat.ui.page import build_page
 from fluxbeat.ui.theme import page_theme
-from fluxbeat.zoo import load, load_bundled
+from fluxbeat.zoo import checkpoints_folder, load, load_all
 
 UPLOAD_LIMIT = "500mb"
 STATIC_ROUTE = "/static/fluxbeat"  # below Gradio's own /static, which must stay reachable
@@ -56,7 +57,10 @@ def build_app(models: Sequence[str] | None = None, onto: FastAPI | None = None) 
     ModelLoadError
         If there is no model, or one cannot be loaded.
     """
-    page = build_page([load(name) for name in models] if models else load_bundled())
+    offered = [load(name) for name in models] if models is not None else load_all()
+    if not offered:
+        raise ModelLoadError(f"no models found in {checkpoints_folder().name}/: install FluxBeat with its checkpoints")
+    page = build_page(offered)
     # Gradio refuses paths that nobody uploaded only for pages it launched itself: a mounted one would read any file
     page.has_launched = True
     app = onto or FastAPI(title="FluxBeat", docs_url=None, redoc_url=None, openapi_url=None)

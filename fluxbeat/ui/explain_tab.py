@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 import torch
 
-from fluxbeat.analysis import Track, TrackAnalysis
+from fluxbeat.analysis import Track, TrackAnalysis, read_track
 from fluxbeat.charts.colours import Paint
 from fluxbeat.charts.heat import track_heat_figure
 from fluxbeat.charts.plots import river_figure, river_rise
@@ -65,6 +65,8 @@ class Explainer:
 
     def __init__(self, models: dict[str, ZooModel], paints: dict[str, Paint]) -> None:
         self._models, self._paints = models, paints
+        # models that a visitor fetches later are that visitor's alone
+        self._of_everyone = tuple(models)
 
     def connect(self, pieces: ExplainPieces, heard: gr.State, model: gr.Radio) -> None:
         """Answer what the panel asks."""
@@ -93,15 +95,16 @@ class Explainer:
 
     def waiting(self, heard: Heard) -> dict[str, Any]:
         """What the tab shows before anything was asked."""
-        return opening_view(heard, list(self._models.values()), self._paints)
+        names = dict.fromkeys([*self._of_everyone, *heard.analyses])
+        return opening_view(heard, [self._models[name] for name in names if name in self._models], self._paints)
 
     def explain_whole(self, heard: Heard | None, model: str, progress: gr.Progress = gr.Progress()) -> str:  # noqa: B008
         """What carried each segment of the chosen model's timeline."""
         analysis = heard.by(model) if heard else None
         if heard is None or analysis is None:
             return panel_value({"error": "This model is still listening: try again in a moment."})
-        track = heard.tracks[self._models[model].network.config.features]
         try:
+            track, _ = self._ready(heard, model)
             found = explain_whole_track(
                 track, self._models[model], analysis, progress=lambda share, label: progress(share, desc=label)
             )
@@ -146,10 +149,9 @@ class Explainer:
         model = self._models.get(name)
         if model is None:
             raise FluxBeatError(f"there is no model {name!r} on this page")
-        track = heard.tracks.get(model.network.config.features)
-        if track is None:
-            raise FluxBeatError(f"{model_title(name)} is still listening: try again in a moment")
-        return track, model
+        features = model.network.config.features
+        # an analysis that was kept comes without what the models hear
+        return heard.tracks.get(features) or read_track(heard.path, features, heard.any.file), model
 
     def _said(self, heard: Heard, names: Sequence[str], start_s: float) -> dict[str, float]:
         """Probability of every genre in the window, mean over the models: what there is to ask for."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,10 @@ from fluxbeat.ui.examples_shelf import Example, read_examples
 from fluxbeat.ui.explain_tab import Explainer, ExplainPieces, explain_pieces
 from fluxbeat.ui.jobs import Job, Jobs
 from fluxbeat.ui.library_tab import Library, LibraryPieces, Shelf, library_pieces
-from fluxbeat.ui.listening import Heard, listen
+from fluxbeat.ui.listening import Heard, Report, listen
 from fluxbeat.ui.live_tab import live_panel
+from fluxbeat.ui.models_tab import ModelsPieces, ModelsTab, models_pieces
+from fluxbeat.ui.models_tab import Shelf as ModelShelf
 from fluxbeat.ui.panel import panel, panel_value
 from fluxbeat.ui.player import NAMED_FILE, any_file_button, browser_file, track_player
 from fluxbeat.ui.save_menu import connect_saving, save_panel
@@ -62,6 +64,7 @@ class Pieces:
     compare: ComparePieces
     explain: ExplainPieces
     library: LibraryPieces
+    models: ModelsPieces
     heard: gr.State
     job: gr.State
 
@@ -104,9 +107,11 @@ def _lay_out(models: Sequence[ZooModel], examples: Sequence[Example]) -> Pieces:
             library = library_pieces(UPLOADS_KEPT_S)
         with gr.Tab("Live", id="live"):
             live_panel(models, first)
+        with gr.Tab("Models", id="models-tab"):
+            own = models_pieces(RESULTS_KEPT_S)
     return Pieces(
         player, any_file, file_name, notice, status, shelf, shown, results, tabs, model, save, timeline, tempo,
-        compare, explain, library,
+        compare, explain, library, own,
         heard=gr.State(None, time_to_live=RESULTS_KEPT_S), job=gr.State(None, time_to_live=RESULTS_KEPT_S),
     )  # fmt: skip
 
@@ -136,6 +141,8 @@ class _Events:
         self._explainer = Explainer(self._models, self._paints)
         self._library = Library(self._models, self._paints)
 
+        self._tab = ModelsTab(self._models, self._paints)
+
     def connect(self, page: gr.Blocks) -> None:
         at, hidden = self._at, _HIDDEN
         at_once: dict[str, Any] = {**hidden, "queue": False, "trigger_mode": "multiple"}
@@ -154,7 +161,7 @@ class _Events:
         for event in given:
             event.then(
                 self.analyse,
-                [at.job, at.heard, at.model, at.compare.switches],
+                [at.job, at.heard, at.model, at.compare.switches, at.models.shelf],
                 [at.player, at.notice, at.status, *results],
                 api_visibility="private",
                 show_progress="full",
@@ -168,6 +175,15 @@ class _Events:
         at.compare.switches.change(
             self.show_compared, [at.heard, at.compare.switches], at.compare.panel, **hidden, queue=False
         )
+        self._tab.connect(page, at.models, at.model, at.compare.switches).then(
+            self.hear_more,
+            [at.job, at.heard, at.model, at.compare.switches, at.models.shelf],
+            [at.heard, at.notice, at.status, at.compare.panel],
+            api_visibility="private",
+            show_progress="full",
+            show_progress_on=at.status,
+            concurrency_id="analysis",
+        ).then(self.show_model, [at.heard, at.model], views, **hidden, queue=False)
         connect_saving(at.save, at.heard, at.model, given)
         self._explainer.connect(at.explain, at.heard, at.model)
         self._library.connect(at.library, at.model, at.shelf, LIBRARIES_AT_ONCE)
@@ -215,6 +231,7 @@ class _Events:
         heard: Heard | None,
         model: str,
         compared: list[str],
+        shelf: ModelShelf,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> Iterator[Updates]:
         """Analyse the session's track with every model, the chosen one first, and show each answer as it comes."""
@@ -222,16 +239,12 @@ class _Events:
             return
         at = self._at
 
-        def report(share: float, words: str, name: str) -> None:
-            if not self._jobs.wanted(job):
-                raise AnalysisCancelled("a newer track was given")
-            progress(share, desc=doing(words, model_title(name)))
-
+        report = self._reporter(job, progress)
         try:
             progress(0.0, desc="Opening the track")
             playable = browser_file(job.path, job.name)
             yield {at.player: gr.skip() if job.in_player and playable == job.path else playable}
-            for found in listen(job.path, job.name, str(job.ticket), self._in_turn(model), report, job.known):
+            for found in listen(job.path, job.name, str(job.ticket), self._in_turn(model, shelf), report, job.known):
                 if not self._jobs.wanted(job):
                     return
                 updates: Updates = {at.heard: found, at.compare.panel: self._compared(found, compared)}
@@ -244,8 +257,45 @@ class _Events:
             before = browser_file(heard.path, heard.any.file) if heard and Path(heard.path).is_file() else None
             yield {at.notice: panel_value({"text": str(error)}), at.player: before}
 
-    def _in_turn(self, first: str) -> list[ZooModel]:
-        return sorted(self._models.values(), key=lambda model: model.info.name != first)
+    def hear_more(
+        self,
+        job: Job | None,
+        heard: Heard | None,
+        model: str,
+        compared: list[str],
+        shelf: ModelShelf,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> Iterator[Updates]:
+        """Let models that came later hear the track that is shown."""
+        if job is None or heard is None or heard.key != str(job.ticket):
+            return
+        missing = [one for one in self._in_turn(model, shelf) if one.info.name not in heard.analyses]
+        try:
+            for found in listen(heard.path, heard.any.file, heard.key, missing, self._reporter(job, progress)):
+                if not self._jobs.wanted(job):
+                    return
+                both = replace(
+                    found,
+                    analyses={**heard.analyses, **found.analyses},
+                    tracks={**heard.tracks, **found.tracks},
+                )
+                yield {self._at.heard: both, self._at.compare.panel: self._compared(both, compared)}
+        except AnalysisCancelled:
+            return
+        except FluxBeatError as error:
+            yield {self._at.notice: panel_value({"text": str(error)})}
+
+    def _reporter(self, job: Job, progress: gr.Progress) -> Report:
+        def report(share: float, words: str, name: str) -> None:
+            if not self._jobs.wanted(job):
+                raise AnalysisCancelled("a newer track was given")
+            progress(share, desc=doing(words, model_title(name)))
+
+        return report
+
+    def _in_turn(self, first: str, shelf: ModelShelf) -> list[ZooModel]:
+        offered = [self._models[name] for name in self._tab.names(shelf)]
+        return sorted(offered, key=lambda model: model.info.name != first)
 
     def _first_look(self, heard: Heard, model: str) -> Updates:
         at = self._at

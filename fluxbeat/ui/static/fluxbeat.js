@@ -5,12 +5,15 @@ import {make} from './dom.js';
 import {explain, sound, whole} from './explain.js';
 import {library} from './library.js';
 import {live} from './live.js';
+import {hub, models} from './models.js';
 import {save} from './save.js';
 import {examples, masthead, notice, status} from './surroundings.js';
 import {tempo} from './tempo.js';
 import {timeline} from './timeline.js';
 
-const kinds = {compare, examples, explain, library, live, masthead, notice, save, sound, status, tempo, timeline, whole};
+const kinds = {
+  compare, examples, explain, hub, library, live, masthead, models, notice, save, sound, status, tempo, timeline, whole,
+};
 
 // Said on a tab while there is no track.
 const invitations = {

@@ -1,0 +1,237 @@
+"""The Models tab as a listener meets it: cards, speed and files, and weights fetched from a Hub on this machine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from local_hub import LocalHub, Trouble
+from test_web_browser import Visit
+from web_driving import ANSWER_MS, FLAGS, TECHNO, Server, chromium, serving
+
+from fluxbeat.charts.colours import genre_paints, more_paints
+from fluxbeat.ui.hub_permission import may_fetch
+from fluxbeat.ui.model_facts import model_facts
+from fluxbeat.zoo import checkpoints_folder, load
+
+sync_api = pytest.importorskip("playwright.sync_api")
+
+CHECKED = "all => all.length === 3 && all.every(one => one.textContent.includes('whole'))"
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[LocalHub]:
+    server = LocalHub()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def server(hub: LocalHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The app, whose Hub is the local one."""
+    home = str(tmp_path_factory.mktemp("hub-home"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"HF_ENDPOINT": hub.url, "HF_HOME": home, "HF_HUB_DISABLE_XET": "1"}.items():
+            patch.setenv(name, value)
+        for name in ("FLUXBEAT_ALLOW_HUB", "FLUXBEAT_HUB_REPO", "SPACE_ID"):
+            patch.delenv(name, raising=False)
+        yield from serving("--port", "0")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=chromium(), args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def visit(browser: Any, server: Server) -> Iterator[Visit]:
+    visit = Visit(browser, server.url)
+    open_tab(visit)
+    yield visit
+    assert visit.outside == []
+    assert visit.errors == []
+    visit.close()
+
+
+def open_tab(visit: Visit) -> None:
+    visit.choose_tab("Models")
+    visit.page.locator(".fb-model").first.wait_for()
+
+
+def wanted(visit: Visit, address: str) -> None:
+    visit.page.fill("#hub-address", address)
+    visit.page.press("#hub-address", "Enter")
+
+
+def card(visit: Visit, name: str) -> Any:
+    return visit.page.locator(f".fb-model[data-model='{name}']")
+
+
+@pytest.mark.browser
+def test_cards_say_what_each_model_is_before_any_track_is_given(visit: Visit) -> None:
+    for name in ("cnn", "crnn", "vit"):
+        model, shown = load(name), card(visit, name).inner_text()
+        assert f"{model.network.n_parameters:,} parameters" in shown
+        assert model.info.revision in shown
+        assert "MIT" in shown
+        assert all(label in shown for label in model.network.config.labels)
+        accuracy = next(row for row in model.network.config.metrics if row["measure"] == "accuracy")
+        low, high = (f"{100 * end:.0f}" for end in accuracy["interval_95"])
+        assert f"{100 * accuracy['value']:.0f}" in shown
+        assert f"names the right genre first ({low} to {high})" in shown
+    fold = card(visit, "cnn").locator("summary", has_text="Model card")
+    fold.press("Enter")
+    assert "What it must not be used for" in card(visit, "cnn").inner_text()
+    fold.press("Enter")
+
+
+@pytest.mark.browser
+def test_speed_is_measured_and_files_are_checked_on_demand(visit: Visit) -> None:
+    assert card(visit, "cnn").get_by_text("not measured yet").count() == 1
+    visit.page.get_by_role("button", name="Measure the speed").press("Enter")
+    visit.page.wait_for_function(
+        "[...document.querySelectorAll('.fb-model-facts')].every(one => one.textContent.includes('times as fast'))",
+        timeout=ANSWER_MS,
+    )
+    visit.page.get_by_role("button", name="Check the files").press("Enter")
+    visit.page.wait_for_function(
+        f"({CHECKED})([...document.querySelectorAll('.fb-model-check:not([hidden])')])", timeout=ANSWER_MS
+    )
+    assert load("cnn").info.revision in card(visit, "cnn").locator(".fb-model-check").inner_text()
+
+
+@pytest.mark.browser
+def test_what_cannot_be_fetched_is_said_in_place_and_changes_nothing(visit: Visit, hub: LocalHub) -> None:
+    commit = hub.publish("ann/zoo", checkpoints_folder() / "cnn")
+    failed = visit.page.locator(".fb-hub-said.fb-failed")
+    for address, trouble, message in (
+        ("nonsense", Trouble(), "is no Hub address"),
+        ("ann/zoo", Trouble(), "names no revision"),
+        (f"ann/none@{commit}", Trouble(), "no such repository"),
+        (f"ann/zoo@{commit}", Trouble(status=503), "out of order"),
+        (f"ann/zoo@{commit}", Trouble(swap={"config.json": b"{}"}), "wrong checksum"),
+    ):
+        hub.trouble = trouble
+        wanted(visit, address)
+        failed.filter(has_text=message).wait_for(timeout=ANSWER_MS)
+        assert visit.page.locator(".fb-model").count() == 3
+    hub.trouble = Trouble()
+
+
+@pytest.mark.browser
+def test_fetched_weights_hear_the_track_in_the_other_tabs(visit: Visit, hub: LocalHub) -> None:
+    page = visit.page
+    page.get_by_role("tab", name="Timeline").click()
+    visit.give(TECHNO)
+    visit.await_track(TECHNO.name)
+    open_tab(visit)
+    commit = hub.publish("ann/zoo", checkpoints_folder() / "cnn", into="small")
+    hub.trouble = Trouble(slow_s=0.05)
+    wanted(visit, f"ann/zoo/small@{commit}")
+    page.locator(".fb-hub progress").wait_for()
+    page.wait_for_function("document.querySelector('.fb-hub progress').value > 0.05", timeout=ANSWER_MS)
+    page.locator(".fb-hub-said.fb-done").wait_for(timeout=ANSWER_MS)
+    hub.trouble = Trouble()
+    name = f"zoo/small@{commit[:7]}"
+    assert f"hf://ann/zoo/small@{commit}" in card(visit, name).inner_text()
+    assert page.get_by_role("radio", name=name).is_checked()
+    page.get_by_role("tab", name="Timeline").click()
+    page.wait_for_function(
+        "name => document.querySelector('#timeline .fb-heading p').textContent.includes(name)",
+        arg=name,
+        timeout=ANSWER_MS,
+    )
+    visit.open("Compare")
+    assert page.locator(f".fb-row[data-model='{name}']").count() == 1
+    page.get_by_role("tab", name="Timeline").click()
+    visit.give(TECHNO)
+    visit.await_track(TECHNO.name)
+    assert name in page.locator("#timeline .fb-heading p").text_content()
+    open_tab(visit)
+
+
+@pytest.mark.browser
+def test_another_page_does_not_get_what_this_one_fetched(browser: Any, server: Server, visit: Visit) -> None:
+    other = Visit(browser, server.url, width=390, height=844, scheme="dark")
+    open_tab(other)
+    assert other.page.locator(".fb-model").count() == 3
+    other.page.locator("summary").nth(0).click()
+    other.page.locator("summary").nth(1).click()
+    assert other.page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert other.errors == []
+    other.close()
+
+
+@pytest.mark.browser
+def test_who_comes_from_elsewhere_is_told_why_there_is_no_field(browser: Any, server: Server) -> None:
+    context = browser.new_context(extra_http_headers={"X-Forwarded-For": "203.0.113.9"})
+    page = context.new_page()
+    page.goto(server.url)
+    page.get_by_role("tab", name="Models").click()
+    page.get_by_text("Only on the machine that serves this page").wait_for()
+    assert page.locator("#hub-address").is_hidden()
+    context.close()
+
+
+def asking(client: str = "127.0.0.1", **headers: str) -> Any:
+    named = {name.replace("_", "-"): value for name, value in {"host": "localhost:7860", **headers}.items()}
+    return SimpleNamespace(client=SimpleNamespace(host=client), headers=named)
+
+
+@pytest.mark.parametrize(
+    ("request_", "allowed"),
+    [
+        (asking(), True),
+        (asking("::1", host="[::1]:7860", origin="http://[::1]:7860"), True),
+        (asking(host="127.0.0.1:7860", origin="http://127.0.0.1:7860"), True),
+        (asking("192.168.1.7"), False),
+        (asking(host="music.example.org"), False),
+        (asking(host="localhost.evil.example"), False),
+        (asking(origin="https://evil.example"), False),
+        (asking(origin="null"), False),
+        (asking(X_Forwarded_For="127.0.0.1"), False),
+        (asking(Forwarded="for=127.0.0.1"), False),
+        (asking(host=""), False),
+        (SimpleNamespace(client=None, headers={"host": "localhost"}), False),
+    ],
+)
+def test_only_this_machine_may_fetch(monkeypatch: pytest.MonkeyPatch, request_: Any, allowed: bool) -> None:
+    for name in ("FLUXBEAT_ALLOW_HUB", "SPACE_ID"):
+        monkeypatch.delenv(name, raising=False)
+    assert may_fetch(request_) is allowed
+
+
+def test_whoever_runs_the_server_has_the_last_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPACE_ID", "ann/space")
+    assert not may_fetch(asking())
+    monkeypatch.setenv("FLUXBEAT_ALLOW_HUB", "1")
+    assert may_fetch(asking("203.0.113.9", host="music.example.org"))
+    monkeypatch.delenv("SPACE_ID")
+    monkeypatch.setenv("FLUXBEAT_ALLOW_HUB", "0")
+    assert not may_fetch(asking())
+
+
+def test_later_labels_get_paints_and_take_nobodys() -> None:
+    before = genre_paints(["rock", "pop"])
+    after = more_paints(before, ["polka", "rock"])
+    assert list(after) == ["polka"]
+    assert after["polka"].fill not in {paint.fill for paint in before.values()}
+
+
+def test_facts_of_a_model_without_card_or_numbers_say_so(tmp_path: Path) -> None:
+    shutil.copytree(checkpoints_folder() / "cnn", tmp_path / "bare")
+    (tmp_path / "bare" / "README.md").unlink()
+    config = json.loads((tmp_path / "bare" / "config.json").read_text())
+    (tmp_path / "bare" / "config.json").write_text(json.dumps({**config, "metrics": []}))
+    facts = model_facts(load(tmp_path / "bare"))
+    assert facts["headlines"] is None
+    assert facts["numbers"] == facts["card"] == []
+    assert "none named" in dict(facts["facts"])["Licence"]
