@@ -7,11 +7,11 @@ import sys
 from collections.abc import Sequence
 
 from fluxbeat import __version__
-from fluxbeat.commands import analyze, corpus, evaluate, explain, export, library, models, push, serve, train
+from fluxbeat.commands import analyze, benchmark, corpus, evaluate, explain, export, library, models, push, serve, train
 from fluxbeat.commands.registering import FAILED
 from fluxbeat.errors import FluxBeatError
 
-GROUPS = (analyze, explain, library, export, models, push, serve, evaluate, train, corpus)
+GROUPS = (analyze, explain, library, export, models, push, benchmark, serve, evaluate, train, corpus)
 """In the order in which `fluxbeat --help` names them."""
 
 

@@ -241,3 +241,42 @@ def _add_measure(table: Table, name: str, entry: dict[str, Any] | None) -> None:
     spread = entry.get("sd")
     row = [name, f"{entry['value']:.1%}", str(entry["n"]), f"{low:.1%} - {high:.1%}"]
     table.add_row(*row, *([f"{spread:.1%}"] if spread is not None else []))
+
+
+def draw_benchmark(report: dict[str, Any]) -> RenderableType:
+    """How fast this machine is: one window, and a whole track beside its decoding."""
+    machine, track = report["machine"], report["track"]
+    windows = Table(
+        "model", "one window, one thread", f"{machine['torch_threads']} threads", "its explanation", "ratio",
+        title=f"{machine['processor']}, {machine['cores']} cores, torch {machine['torch']}", title_justify="left",
+    )  # fmt: skip
+    for name, found in report["windows"].items():
+        shown = [_milliseconds(found[key]) for key in ("answer_one_thread", "answer", "explanation")]
+        windows.add_row(name, *shown, f"{found['explanation_per_answer']:.1f}")
+    title = f"A track of {track['duration_s']:.0f} s: decoding alone takes {track['decode']['median_s']:.2f} s"
+    whole = Table(
+        "step", "seconds", "least to most", "/ decoding", "times real time", title=title, title_justify="left"
+    )
+    decoding_s = track["decode"]["median_s"]
+    for key, name in (("decode_and_resample", "decode and resample"), ("log_mel", "log-mel spectrogram")):
+        entry = track[key]
+        whole.add_row(name, *_seconds(entry), f"{entry['median_s'] / decoding_s:.2f}", "")
+    for name, found in track["models"].items():
+        entry = found["model"]
+        whole.add_row(
+            f"{name}: windows, tempo, segments", *_seconds(entry), f"{entry['median_s'] / decoding_s:.2f}", ""
+        )
+        ratio, speed = found["whole_per_decoding"], found["times_real_time"]
+        whole.add_row(
+            f"{name}: file to answer", *_seconds(found["whole"]), f"{ratio:.2f}", f"{speed:.0f}", style="bold"
+        )
+    return Group(windows, whole)
+
+
+def _milliseconds(entry: dict[str, Any]) -> str:
+    least, most = 1000 * entry["least_s"], 1000 * entry["most_s"]
+    return f"{1000 * entry['median_s']:.1f} ms ({least:.1f} to {most:.1f})"
+
+
+def _seconds(entry: dict[str, Any]) -> tuple[str, str]:
+    return f"{entry['median_s']:.2f}", f"{entry['least_s']:.2f} to {entry['most_s']:.2f}"

@@ -1,0 +1,67 @@
+"""The benchmark measures what it says, on one machine that it names."""
+
+import json
+import time
+
+import pytest
+import soundfile
+import torch
+
+from fluxbeat.benchmark import source_of, track_report, window_report
+from fluxbeat.benchmark.timing import timed
+from fluxbeat.benchmark.whole_track import drawn_mp3
+from fluxbeat.cli import main
+from fluxbeat.errors import FluxBeatError
+from fluxbeat.zoo import load
+
+
+def test_a_timing_is_the_median_of_runs_that_count():
+    waits_s = iter([0.5, 0.01, 0.03, 0.05])
+    found = timed(lambda: time.sleep(next(waits_s)), runs=3, warm_up=1)
+    assert found.runs == 3
+    assert 0.01 <= found.least_s < found.median_s < found.most_s < 0.5
+    assert found.median_s == pytest.approx(0.03, abs=0.015)
+
+
+def test_the_drawn_song_is_a_stereo_mp3(tmp_path):
+    path = tmp_path / "drawn.mp3"
+    path.write_bytes(drawn_mp3(3.0))
+    facts = soundfile.info(path)
+    assert (facts.format, facts.channels, facts.samplerate) == ("MP3", 2, 44_100)
+    assert facts.duration == pytest.approx(3.0, abs=0.1)
+
+
+def test_one_window_is_timed_with_one_thread_and_all_and_threads_are_given_back():
+    before = torch.get_num_threads()
+    found = window_report(load("cnn").network, runs=3)
+    assert torch.get_num_threads() == before == found["threads"]
+    assert found["explanation_per_answer"] == pytest.approx(
+        found["explanation"]["median_s"] / found["answer"]["median_s"], abs=0.01
+    )
+
+
+def test_a_whole_track_takes_longer_than_its_decoding():
+    found = track_report(drawn_mp3(20.0), [load("cnn")], runs=1)
+    assert found["duration_s"] == pytest.approx(20.0, abs=0.2)
+    assert found["sample_rate_hz"] == 44_100
+    cnn = found["models"]["cnn"]
+    assert cnn["whole"]["median_s"] > found["decode"]["median_s"]
+    assert cnn["whole_per_decoding"] > 1
+
+
+def test_the_command_names_the_machine(tmp_path, capsys):
+    song = tmp_path / "song.mp3"
+    song.write_bytes(drawn_mp3(10.0))
+    assert main(["benchmark", str(song), "--models", "cnn", "--runs", "1", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["machine"]["torch"] == torch.__version__
+    assert list(report["windows"]) == list(report["track"]["models"]) == ["cnn"]
+    assert main(["benchmark", str(song), "--models", "cnn", "--runs", "1"]) == 0
+    assert "decoding" in capsys.readouterr().out
+
+
+def test_a_file_that_is_no_music_is_said(tmp_path):
+    broken = tmp_path / "broken.mp3"
+    broken.write_bytes(b"nothing")
+    with pytest.raises(FluxBeatError, match=r"broken\.mp3"):
+        source_of(broken)
