@@ -420,3 +420,17 @@ def test_two_files_of_one_name_do_not_replace_each_other(tmp_path: Path, capsys:
     assert main(["export", str(TECHNO), str(TECHNO), *output]) == 2
     assert "just written for another file" in capsys.readouterr().err
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_report_holds_what_speaks_for_its_genres(tmp_path):
+    options = ["--format", "html", "--explain", "--model", "cnn", "--output", str(tmp_path)]
+    assert main(["export", str(TECHNO), *options]) == 0
+    (report,) = tmp_path.glob("*.html")
+    text = report.read_text(encoding="utf-8")
+    assert "What speaks for electronic" in text
+    assert "data:image/png;base64," in text
+
+
+def test_pictures_belong_to_the_report_alone(tmp_path, capsys):
+    assert main(["export", str(TECHNO), "--format", "csv", "--explain", "--output", str(tmp_path)]) == 2
+    assert "--explain belongs to --format html" in capsys.readouterr().err

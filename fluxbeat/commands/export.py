@@ -34,17 +34,20 @@ def add(commands: Commands) -> None:
     export.add_argument(
         "--model", default=None, help="cnn, crnn, vit, a checkpoint folder, or hf://owner/repo@revision"
     )
+    export.add_argument("--explain", action="store_true", help="html: also what in the sound speaks for each genre")
     export.add_argument("--force", action="store_true", help="replace what is there")
 
 
 def _export(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from fluxbeat.analysis import DEFAULT_MODEL, analyze
-    from fluxbeat.export import export
+    from fluxbeat.analysis import DEFAULT_MODEL, analyze_track, read_track
+    from fluxbeat.export import explanation_pictures, export
     from fluxbeat.terminal import progress_bar
     from fluxbeat.zoo import load
 
+    if options.explain and options.format != "html":
+        raise ExportError(f"--explain belongs to --format html: {options.format} has no room for pictures")
     targets = _targets(options.files, options.format, options.output)
     model = load(options.model or DEFAULT_MODEL)
     failed, written = 0, set[Path]()
@@ -58,8 +61,10 @@ def _export(options: argparse.Namespace) -> int:
 
             try:
                 _refuse(source, target, written, options)
-                analysis = analyze(source, model, progress=report)
-                export(analysis, options.format, target, source, overwrite=options.force)
+                track = read_track(source, model.network.config.features, progress=report)
+                analysis = analyze_track(track, model)
+                pictures = explanation_pictures(track, model, analysis) if options.explain else []
+                export(analysis, options.format, target, source, pictures=pictures, overwrite=options.force)
             except FluxBeatError as error:
                 failed += 1
                 print(f"fluxbeat: {error}", file=sys.stderr)

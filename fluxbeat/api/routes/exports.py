@@ -8,12 +8,12 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from fluxbeat.analysis import DEFAULT_HOP_S, DEFAULT_MODEL, Progress, analyze
+from fluxbeat.analysis import DEFAULT_MODEL, Progress, analyze_track, read_track
 from fluxbeat.api.answers import done
 from fluxbeat.api.problems import UPLOAD_PROBLEMS, Responses
 from fluxbeat.api.service import RunningService
 from fluxbeat.api.uploads import ReceivedUpload
-from fluxbeat.export import file_name, media_type, render
+from fluxbeat.export import explanation_pictures, file_name, media_type, render
 
 router = APIRouter(tags=["export"], responses=UPLOAD_PROBLEMS)
 
@@ -32,16 +32,19 @@ async def export_analysis(
     upload: ReceivedUpload,
     format: Annotated[Literal["json", "csv", "audacity", "jams", "tags", "html"], Query()],
     model: Annotated[str, Query(description="one of GET /models")] = DEFAULT_MODEL,
+    explain: Annotated[bool, Query(description="html: also what in the sound speaks for each genre")] = False,
 ) -> Response:
     """What a model says of a recording, as JSON, CSV, Audacity labels, JAMS, a tagged copy, or an HTML report."""
     chosen = service.model(model)
 
     def work(progress: Progress) -> bytes:
-        analysis = analyze(
-            upload.path, chosen, name=upload.name, hop_s=DEFAULT_HOP_S, progress=progress,
+        track = read_track(
+            upload.path, chosen.network.config.features, upload.name, progress,
             max_duration_s=service.settings.max_duration_s,
         )  # fmt: skip
-        return render(analysis, format, upload.path)
+        analysis = analyze_track(track, chosen)
+        pictures = explanation_pictures(track, chosen, analysis) if explain and format == "html" else []
+        return render(analysis, format, upload.path, pictures=pictures)
 
     content = await done(request, service.line, work)
     name = file_name(upload.name, format, upload.path)
