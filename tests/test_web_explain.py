@@ -161,3 +161,13 @@ def test_it_fits_a_phone_and_a_new_track_begins_anew(browser: Any, server: Serve
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
     assert visit.outside == [] and visit.errors == []
     visit.close()
+
+
+def test_coming_back_to_the_tab_explains_where_the_player_is(visit: Visit) -> None:
+    visit.page.get_by_role("tab", name="Timeline").click()
+    visit.seek(24.0)
+    visit.page.get_by_role("tab", name="Explain").click()
+    visit.page.wait_for_function(
+        "document.querySelector('.fb-window .fb-plot')?.data[0].x[0] / 1000 - 86400 > 15", timeout=ANSWER_MS
+    )
+    settled(visit)

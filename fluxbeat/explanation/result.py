@@ -13,7 +13,7 @@ from fluxbeat.zoo import ModelInfo
 
 SCHEMA = 1
 TRUST_WORDS = ((0.2, "trustworthy"), (0.07, "partly trustworthy"), (-2.0, "no better than chance"))
-"""From which score on. Of windows of unseen recordings, half of all scores lie above 0.2."""
+"""From which score on."""
 
 
 @dataclass(frozen=True, eq=False)

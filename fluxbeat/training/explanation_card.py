@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 from fluxbeat.explanation import DEFAULT_LAYER
@@ -16,8 +17,10 @@ away, strongest first, insertion puts them back, with the usual music's mean spe
 
 {table}
 
-The model is explained at `{layer}`, {why}
+{chosen}
+
 {failures}
+
 """
 
 _WHY = """the layer whose map finds a splice and is faithful at once. `spectrogram` is a little more
@@ -43,16 +46,12 @@ def explanation_section(report: dict[str, Any]) -> str:
     for part in next(iter(layers.values()))["randomisation"]["likeness"]:
         cells = [f"{found['randomisation']['likeness'][part]['value']:.2f}" for found in layers.values()]
         lines.append(f"| likeness to the map with random weights from `{part}` up | {' | '.join(cells)} |")
-    return (
-        _TEXT.format(
-            windows=report["windows"],
-            files=report["files"],
-            table="\n".join(lines),
-            layer=DEFAULT_LAYER,
-            why=_WHY,
-            failures=_failures(layers),
-        )
-        + "\n"
+    return _TEXT.format(
+        windows=report["windows"],
+        files=report["files"],
+        table="\n".join(lines),
+        chosen=_wrapped(f"The model is explained at `{DEFAULT_LAYER}`, {_WHY}"),
+        failures=_wrapped(_failures(layers)),
     )
 
 
@@ -68,7 +67,11 @@ def _failures(layers: dict[str, Any]) -> str:
             said.append(f"`{layer}` is not clearly more faithful than a random map or the energy")
         if (found["splice_mass"]["value"] or 0) < 0.6:
             said.append(f"`{layer}` leaves more than 40 % of its map outside a splice")
-    return "\nFailures: " + "; ".join(said) + "." if said else ""
+    return f"Failures: {'; '.join(said)}." if said else "No layer failed."
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(" ".join(text.split()), 120, break_on_hyphens=False)
 
 
 def _cell(found: dict[str, Any], path: tuple[str, ...]) -> str:

@@ -27,7 +27,7 @@ export function explain(host, trigger) {
   const rows = make('div', 'fb-explain-rows', host);
   make('p', 'fb-hint', host, HINT);
   const drawn = new Map();
-  let view = null, opening = null, startS = 0, asked = null, chosen = false;
+  let view = null, opening = null, startS = 0, asked = null, chosen = false, shown = false;
   const off = new Set();
 
   const step = by => { startS += by; ask(); };
@@ -43,16 +43,26 @@ export function explain(host, trigger) {
       ask();
     }, {once: true});
   }, true);
-  new ResizeObserver(() => { if (opening && asked !== opening.key && host.offsetParent) ask(); }).observe(host);
+  new ResizeObserver(() => {
+    const seen = Boolean(host.offsetParent);
+    if (seen && !shown && opening) come();
+    shown = seen;
+  }).observe(host);
+
+  /** The tab is opened: explain what the player is at, unless that is what is shown. */
+  function come() {
+    const at = position();
+    if (asked === opening.key && at >= startS && at <= startS + opening.window_s) return;
+    startS = at - opening.window_s / 2;
+    ask();
+  }
 
   function ask() {
     if (!opening) return;
-    const first = asked !== opening.key;
     asked = opening.key;
     startS = Math.min(Math.max(0, startS), Math.max(0, opening.duration_s - opening.window_s));
     host.setAttribute('aria-busy', 'true');
     const names = opening.models.map(one => one.name).filter(name => !off.has(name));
-    if (first) startS = Math.min(Math.max(0, position() - opening.window_s / 2), Math.max(0, opening.duration_s - opening.window_s));
     place();
     trigger('asked', {about: chosen ? about.value : '', start_s: startS, models: names});
   }
@@ -67,7 +77,7 @@ export function explain(host, trigger) {
     drawn.clear();
     startS = 0;
     place();
-    if (host.offsetParent) ask();
+    if (host.offsetParent) come();
   }
 
   function switchFor(one) {
