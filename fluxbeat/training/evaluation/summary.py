@@ -23,6 +23,9 @@ from fluxbeat.training.evaluation.measures import (
     tempo_accuracy,
 )
 
+LEAST_POSITIVES = 10
+"""Of a label, for it to count in a mean over labels: with two positive tracks an average precision is a lottery."""
+
 
 def summarise(answers: list[Answer]) -> dict[str, Any]:
     """All that answers on single tracks tell.
@@ -67,8 +70,9 @@ def ranking(scores: GenreScores) -> dict[str, Any]:
     -------
     dict
         `average_precision` and `roc_auc`: per label value, tracks of which it is known (`n`), positive tracks, and
-        interval; `macro_average_precision`, `macro_roc_auc`: means over the labels that have positive tracks, `n`
-        being the number of those labels. A label without positive tracks has the value 0 and no part in the means.
+        interval; `macro_average_precision`, `macro_roc_auc`: means over the labels with at least `LEAST_POSITIVES`
+        positive tracks (where no label has as many: with any), `n` being the number of those labels. A label without
+        positive tracks has the value 0.
     """
     report: dict[str, Any] = {}
     weights = resamples(scores.artists)
@@ -81,10 +85,10 @@ def ranking(scores: GenreScores) -> dict[str, Any]:
             if truth.any():
                 values = measure(scores.probability[known, column], truth, weights[:, known])
                 entry = estimate(values, int(known.sum()))
-                rows.append(values)
+                rows.append((int(truth.sum()), values))
             per_label[label] = {**entry, "positives": int(truth.sum())}
         report[name] = per_label
-        report[f"macro_{name}"] = _macro(rows)
+        report[f"macro_{name}"] = _macro(_of_enough(rows))
     return report
 
 
@@ -115,7 +119,7 @@ def beside_musicnn(answers: list[Answer]) -> dict[str, Any]:
     dict
         `average_precision`: MusiCNN's per label; `macro`: MusiCNN's mean; `own_macro`: the model's over the same
         labels; `difference`: model minus MusiCNN, its interval from pairs (the same tracks in each bootstrap sample).
-        The macros' `n` is the number of labels.
+        The macros' `n` is the number of labels; as in `ranking` those with few positive tracks take no part.
     """
     scores = GenreScores.of(answers)
     weights = resamples(scores.artists)
@@ -126,14 +130,16 @@ def beside_musicnn(answers: list[Answer]) -> dict[str, Any]:
         if not truth.any():
             continue
         peer = np.array([answer.case.peer_genres.get(label, 0.0) for answer in answers])[rows]
-        theirs.append(average_precision(peer, truth, weights[:, rows]))
-        ours.append(average_precision(scores.probability[rows, column], truth, weights[:, rows]))
-        per_label[label] = {**estimate(theirs[-1], int(rows.sum())), "positives": int(truth.sum())}
+        positives, theirs_now = int(truth.sum()), average_precision(peer, truth, weights[:, rows])
+        theirs.append((positives, theirs_now))
+        ours.append((positives, average_precision(scores.probability[rows, column], truth, weights[:, rows])))
+        per_label[label] = {**estimate(theirs_now, int(rows.sum())), "positives": positives}
+    peers, own = _of_enough(theirs), _of_enough(ours)
     return {
         "average_precision": per_label,
-        "macro": _macro(theirs),
-        "own_macro": _macro(ours),
-        "difference": _macro([own - peer for own, peer in zip(ours, theirs, strict=True)]),
+        "macro": _macro(peers),
+        "own_macro": _macro(own),
+        "difference": _macro([one - other for one, other in zip(own, peers, strict=True)]),
     }
 
 
@@ -239,6 +245,12 @@ def _mean_of_seeds(entries: list[dict[str, Any]]) -> dict[str, Any]:
         "values": values,
         "interval_95": [round(float(border), 4) for border in np.mean(borders, axis=0)] if borders else None,
     }
+
+
+def _of_enough(rows: list[tuple[int, np.ndarray]]) -> list[np.ndarray]:
+    """What was measured of labels with enough positives, or of all where none has; rows of (positives, values)."""
+    enough = [values for positives, values in rows if positives >= LEAST_POSITIVES]
+    return enough or [values for _, values in rows]
 
 
 def _macro(rows: list[np.ndarray]) -> dict[str, Any]:
