@@ -81,10 +81,10 @@ def test_settings_come_from_the_environment():
     origins = ("https://a.example", "https://b.example")
     assert settings_from(given) == ApiSettings("secret", origins, 1000, 90.5, 3, 0, 5.0)
     assert settings_from({}) == ApiSettings()
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert all(f"`{variable}`" in readme for variable in given)
+    guide = (ROOT / "USER_GUIDE.md").read_text(encoding="utf-8")
+    assert all(f"`{variable}`" in guide for variable in given)
     for limit in (ApiSettings().max_body_bytes, round(ApiSettings().max_duration_s)):
-        assert f"({limit:,})" in readme
+        assert f"({limit:,})" in guide
     for variable, value in [
         ("FLUXBEAT_MAX_BODY_BYTES", "many"), ("FLUXBEAT_ANALYSES_AT_ONCE", "0"), ("FLUXBEAT_MAX_DURATION_S", "nan"),
     ]:  # fmt: skip

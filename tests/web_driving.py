@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,9 +44,9 @@ class Server:
     process: subprocess.Popen[str]
 
 
-def serving(*arguments: str) -> Iterator[Server]:
-    """`python app.py` with these arguments, until the caller is done."""
-    command = [sys.executable, "app.py", *arguments]
+def serving(*arguments: str, program: Sequence[str] = ("app.py",)) -> Iterator[Server]:
+    """`python app.py`, or another program that says the same when it is ready, until the caller is done."""
+    command = [sys.executable, *program, *arguments]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     lines: queue.Queue[str] = queue.Queue()
 
