@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from web_driving import ANSWER_MS, EXAMPLES, FLAGS, TECHNO, Server, chromium, serving
 
@@ -142,7 +143,7 @@ def test_table_fits_a_phone(filled: Any) -> None:
     assert filled.evaluate("document.documentElement.scrollWidth") <= 390
     edge = filled.evaluate("document.querySelector('.fb-library-table').getBoundingClientRect().right")
     assert edge <= 390
-    assert filled.get_by_role("tab").filter(visible=True).all_inner_texts()[-1] == "Library"
+    assert filled.get_by_role("tab").filter(visible=True).all_inner_texts()[-3:] == ["Library", "Live", "Models"]
     filled.set_viewport_size({"width": 1280, "height": 900})
 
 
@@ -213,7 +214,11 @@ def test_chosen_row_brings_the_analysis_that_is_known(library: Library) -> None:
     index = [file.path for file in shelf.files].index(TECHNO)
     file, known = library.chosen(shelf, index, "cnn")
     assert file.path == TECHNO
-    assert known.to_dict() == analyze(TECHNO, "cnn").to_dict()
+    again = analyze(TECHNO, "cnn")
+    assert [one.labels for one in known.segments] == [one.labels for one in again.segments]
+    assert known.tempo.bpm == pytest.approx(again.tempo.bpm, abs=0.1)
+    # one thread or two: the last digit may differ
+    assert np.abs(known.timeline.probability - again.timeline.probability).max() < 1e-3
     assert library.chosen(shelf, 99, "cnn") is None
     models, asked = [load("crnn"), load("cnn")], []
     answers = list(listen(str(TECHNO), "Pulse", "1", models, lambda share, doing, model: asked.append(model), known))
