@@ -104,7 +104,11 @@ def take(name: str, browser: Any, url: str, music: Path) -> Path:
     path = DOCS / f"{name}.png"
     # the timeline stands for the whole page, the others for what is below the player
     top = 0.0 if name == "timeline" else visit.page.locator("#tabs").bounding_box()["y"] - MARGIN_PX
-    height = min(visit.page.evaluate("document.documentElement.scrollHeight") - top, MOST_HEIGHT_PX)
+    bottom = visit.page.evaluate("document.documentElement.scrollHeight")
+    if name == "models":  # whole cards
+        second = visit.page.locator(".fb-model").nth(1).bounding_box()
+        bottom = second["y"] + second["height"] + MARGIN_PX // 2
+    height = min(bottom - top, MOST_HEIGHT_PX)
     visit.page.screenshot(path=path, full_page=True, clip={"x": 0, "y": top, "width": WIDTH_PX, "height": height})
     visit.close()
     with Image.open(path) as picture:

@@ -23,7 +23,6 @@ from local_hub import TOKEN, LocalHub
 from test_hub import speak_to
 from web_driving import EXAMPLES, ROOT, serving
 
-from fluxbeat import zoo
 from fluxbeat.cli import main
 
 GUIDE = (ROOT / "USER_GUIDE.md").read_text(encoding="utf-8")
@@ -266,7 +265,11 @@ def test_options_and_variables_are_those_of_the_program(capsys: pytest.CaptureFi
 
 
 def test_what_is_bold_is_on_the_page() -> None:
-    page = "".join(path.read_text() for path in (ROOT / "fluxbeat" / "ui").rglob("*") if path.suffix in (".py", ".js"))
+    page = "".join(
+        path.read_text(encoding="utf-8")
+        for path in (ROOT / "fluxbeat" / "ui").rglob("*")
+        if path.suffix in (".py", ".js")
+    )
     in_text = {"The river", "The bars below", "The line"}
     bold = {re.sub(r"\s+", " ", words) for words in re.findall(r"\*\*([^*]+)\*\*", GUIDE)}
     assert [words for words in bold - in_text if not words.endswith(".") and words not in page] == []
