@@ -213,8 +213,10 @@ async function filesOf(entry) {
 
 // The way of Gradio's own upload, which is there only once the tab has been opened, and not while files are on their way.
 async function uploadInput() {
-  [...document.querySelectorAll('#tabs [role=tab]')].find(tab => tab.textContent.trim() === 'Library')?.click();
   for (;;) {
+    // a click before Gradio is ready is lost
+    const tab = [...document.querySelectorAll('#tabs [role=tab]')].find(one => one.offsetParent && one.textContent.trim() === 'Library');
+    if (tab?.getAttribute('aria-selected') === 'false') tab.click();
     const input = document.querySelector('#library-files input[type=file]');
     if (input && suffixes.length) return input;
     await new Promise(resolve => setTimeout(resolve, 50));
