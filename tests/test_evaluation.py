@@ -287,16 +287,24 @@ def test_a_genre_that_the_model_lacks_is_named_and_not_counted():
 
 
 def test_a_summary_of_rankings_counts_its_positives():
-    truth = ["jazz"] * 10 + ["metal"] * 5
+    truth = ["jazz"] * 20 + ["metal"] * 10
     rng = np.random.default_rng(6)
     report = summarise([answer(case(label), *rng.random(3)) for label in truth])
-    assert [report["average_precision"][label]["positives"] for label in LABELS] == [10, 5, 0]
+    assert [report["average_precision"][label]["positives"] for label in LABELS] == [20, 10, 0]
     scored = [report["average_precision"][label]["value"] for label in LABELS[:2]]
     assert report["macro_average_precision"]["value"] == pytest.approx(np.mean(scored), abs=1e-4)
     assert report["macro_average_precision"]["n"] == 2
     low, high = report["average_precision"]["jazz"]["interval_95"]
     assert 0 < low < report["average_precision"]["jazz"]["value"] < high <= 1
-    assert report["calibration"]["ece"]["n"] == 15
+    assert report["calibration"]["ece"]["n"] == 30
+
+
+def test_a_label_with_few_positives_has_no_part_in_the_mean():
+    rng = np.random.default_rng(6)
+    report = summarise([answer(case(label), *rng.random(3)) for label in ["jazz"] * 20 + ["metal"] * 9])
+    assert report["average_precision"]["metal"]["positives"] == 9
+    assert report["macro_average_precision"]["n"] == 1
+    assert report["macro_average_precision"]["value"] == report["average_precision"]["jazz"]["value"]
 
 
 def test_musicnn_is_compared_on_the_labels_it_has_and_on_the_same_tracks():

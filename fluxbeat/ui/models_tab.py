@@ -94,7 +94,7 @@ class ModelsTab:
             [at.hub, at.cards, at.shelf, model, switches],
             concurrency_id="hub",
             concurrency_limit=FETCHES_AT_ONCE,
-            trigger_mode="once",
+            trigger_mode="multiple",  # the form takes one at a time; Gradio would drop the next silently
             **hidden,
         )
 
