@@ -2,6 +2,8 @@
 
 import {button, make, setText} from './dom.js';
 
+const ANSWER_MS = 15_000;      // of the server's first word
+
 export function models(host, trigger) {
   const top = make('div', 'fb-models-top', host);
   const asks = {
@@ -124,6 +126,7 @@ function drawBlocks(parent, blocks) {
 }
 
 export function hub(host, trigger) {
+  let waiting = 0;
   make('h3', '', host, 'Weights from the Hugging Face Hub');
   const chosen = make('p', 'fb-quiet', host), trouble = make('ul', 'fb-notes', host);
   const why = make('p', 'fb-quiet', host);
@@ -149,6 +152,8 @@ export function hub(host, trigger) {
     event.preventDefault();
     if (send.disabled || !field.value.trim()) return;
     tell({busy: {share: 0, words: 'Asking the Hub'}});
+    clearTimeout(waiting);
+    waiting = setTimeout(() => tell({error: 'The server did not answer: try again.'}), ANSWER_MS);
     trigger('wanted', {address: field.value.trim()});
   });
 
@@ -163,6 +168,7 @@ export function hub(host, trigger) {
   }
 
   return view => {
+    clearTimeout(waiting);
     host.hidden = !view;
     if (!view) return;
     chosen.hidden = !view.chosen;
