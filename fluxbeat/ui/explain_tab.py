@@ -37,7 +37,7 @@ from fluxbeat.zoo import ZooModel
 
 TEMPO = "tempo"
 """Offered among the genres: what speaks for the tempo."""
-FAITHFULNESS_STEPS = 5
+FAITHFULNESS_STEPS = 4
 QUIET, LOUD = -3.0, 3.0
 """Levels between which the spectrogram is drawn, in units of the normalised log-mel."""
 REGIONS_OF_SEGMENT = 3
