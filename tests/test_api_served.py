@@ -14,6 +14,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
@@ -22,8 +23,8 @@ import httpx
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
-from playwright.sync_api import Page, Request, sync_playwright
-from web_driving import FLAGS, ROOT, START_S, TECHNO, chromium
+from playwright.sync_api import Page, Request
+from web_driving import ROOT, START_S, TECHNO
 
 from fluxbeat.errors import ConfigMismatchError
 from fluxbeat.ui.client_functions import mcp_wanted
@@ -73,14 +74,6 @@ def alone() -> Iterator[str]:
         "fluxbeat", "serve", "--api-only", "--port", str(free_port()),
         FLUXBEAT_MAX_BODY_BYTES="3000000", FLUXBEAT_ANALYSES_AT_ONCE="1",
     )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture
@@ -279,7 +272,9 @@ def test_functions_are_tools_where_mcp_is_installed(site):
             refused = await session.call_tool("analyze", {"file": str(TECHNO)})
             return tools, heard, refused
 
-    tools, heard, refused = asyncio.run(talk())
+    # in a thread of its own: where a browser of this module is open, this one already runs an event loop
+    with ThreadPoolExecutor(1) as alone:
+        tools, heard, refused = alone.submit(asyncio.run, talk()).result()
     assert set(tools) == {"analyze", "compare"}
     assert "Genres and tempo" in tools["analyze"].description
     assert "any usual audio format" in tools["analyze"].inputSchema["properties"]["file"]["description"]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from web_driving import ANSWER_MS, CHANGE, FLAGS, TECHNO, Server, chromium, serving
+from web_driving import ANSWER_MS, CHANGE, FLAGS, TECHNO, Server, chromium
 
 from fluxbeat.audio import load_audio
 from fluxbeat.playback import playable_copy
@@ -33,11 +33,6 @@ PLAYHEAD = """tab => {
   return {at: player.currentTime, duration: player.duration, moved, width: overlay.clientWidth, from, to,
     plotted: axis._length, paused: player.paused, shown: frame.querySelector('.fb-playhead').style.visibility};
 }"""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    yield from serving("--port", "0")
 
 
 @pytest.fixture(scope="module")

@@ -7,25 +7,12 @@ from typing import Any
 
 import pytest
 from test_web_browser import Visit
-from web_driving import ANSWER_MS, CHANGE, FLAGS, Server, chromium, serving
+from web_driving import ANSWER_MS, CHANGE, Server
 
 sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.browser
 
 SETTLED = "#explain .fb-explain:not([aria-busy])"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    yield from serving("--port", "0")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=chromium(), args=FLAGS)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import soundfile
 from mutagen.id3 import ID3
 from test_export import picture
 from test_web_browser import Visit
-from web_driving import CHANGE, FLAGS, TECHNO, Server, chromium, serving
+from web_driving import CHANGE, TECHNO, Server
 
 from fluxbeat.analysis import TrackAnalysis, analyze
 from fluxbeat.audio import load_audio
@@ -27,14 +27,6 @@ DRAWN = """() => ['timeline', 'curve', 'spread'].every(id => {
   const chart = document.getElementById(id);
   return chart.data?.length && chart.querySelectorAll('.scatterlayer path').length;
 })"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=chromium(), args=FLAGS)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -127,11 +119,6 @@ def test_report_reads_without_scripts(browser: Any, report: Path) -> None:
         assert reader.page.locator(f"{table} tbody tr").last.is_visible()
     assert reader.failed == []
     reader.context.close()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    yield from serving("--port", "0")
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from web_driving import ANSWER_MS, EXAMPLES, FLAGS, TECHNO, Server, chromium, serving
+from web_driving import ANSWER_MS, EXAMPLES, TECHNO, Server, serving
 
 from fluxbeat.analysis import analyze
 from fluxbeat.charts.colours import genre_paints
@@ -43,18 +43,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def page(server: Server) -> Iterator[Any]:
-    with sync_api.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium(), args=FLAGS)
-        opened = browser.new_page(viewport={"width": 1280, "height": 900}, accept_downloads=True)
-        wrong: list[str] = []
-        opened.on("pageerror", lambda error: wrong.append(str(error)))
-        opened.on("request", lambda asked: wrong.append(asked.url) if outside(asked.url) else None)
-        opened.goto(server.url)
-        opened.wait_for_selector("#tabs")
-        yield opened
-        browser.close()
-        assert wrong == []
+def page(browser: Any, server: Server) -> Iterator[Any]:
+    opened = browser.new_page(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    wrong: list[str] = []
+    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    opened.on("request", lambda asked: wrong.append(asked.url) if outside(asked.url) else None)
+    opened.goto(server.url)
+    opened.wait_for_selector("#tabs")
+    yield opened
+    opened.close()
+    assert wrong == []
 
 
 def outside(url: str) -> bool:

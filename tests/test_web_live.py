@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from web_driving import ANSWER_MS, EXAMPLES, FLAGS, Server, chromium, serving
+from web_driving import ANSWER_MS, EXAMPLES, FLAGS, Server, chromium
 
 from fluxbeat.audio import load_audio
 
@@ -52,11 +52,6 @@ WATCH = """() => {
     full = now;
   }, 40);
 }"""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    yield from serving("--port", "0")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from local_hub import LocalHub, Trouble
 from test_web_browser import Visit
-from web_driving import ANSWER_MS, FLAGS, TECHNO, Server, chromium, serving
+from web_driving import ANSWER_MS, TECHNO, Server, serving
 
 from fluxbeat.charts.colours import genre_paints, more_paints
 from fluxbeat.ui.hub_permission import may_fetch
@@ -42,14 +42,6 @@ def server(hub: LocalHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         for name in ("FLUXBEAT_ALLOW_HUB", "FLUXBEAT_HUB_REPO", "SPACE_ID"):
             patch.delenv(name, raising=False)
         yield from serving("--port", "0")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=chromium(), args=FLAGS)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
