@@ -12,19 +12,14 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from fluxbeat.charts.wording import clock
+
 if TYPE_CHECKING:
     from fluxbeat.analysis import TrackAnalysis
     from fluxbeat.explanation import Explanation
 
 BARS = " ▁▂▃▄▅▆▇█"
 LEAST_SHOWN = 0.15
-
-
-def clock(seconds: float) -> str:
-    """Seconds as m:ss, or h:mm:ss from an hour on."""
-    whole = round(seconds)
-    hours, minutes = divmod(whole // 60, 60)
-    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
 
 
 def progress_bar(console: Console) -> Progress:

@@ -83,7 +83,7 @@ def sharpen(
     edges_s = [segments[0].start_s, *borders_s, segments[-1].end_s]
     return tuple(
         Segment(start_s, end_s, segment.labels)
-        for segment, start_s, end_s in zip(segments, edges_s, edges_s[1:], strict=False)
+        for segment, (start_s, end_s) in zip(segments, itertools.pairwise(edges_s), strict=True)
     )
 
 

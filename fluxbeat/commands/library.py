@@ -114,7 +114,7 @@ def _followed(job: LibraryJob, total: int) -> list[LibraryRow] | None:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from fluxbeat.terminal import clock
+    from fluxbeat.charts.wording import clock
 
     console = Console(stderr=True)
     columns = (
@@ -169,7 +169,7 @@ def _table(rows: Sequence[LibraryRow], width: int) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    from fluxbeat.terminal import clock
+    from fluxbeat.charts.wording import clock
 
     table = Table(expand=True)
     table.add_column("title", no_wrap=True, overflow="ellipsis", ratio=3)

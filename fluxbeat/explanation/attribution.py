@@ -30,8 +30,7 @@ from torch import Tensor, nn
 
 from fluxbeat.errors import ExplanationError
 from fluxbeat.models import AudioTransformer, GenreTempoModel
-from fluxbeat.models.base import TEXTURE_SHARE
-from fluxbeat.models.texture import LARGEST, STRETCH_FRAMES, STRETCH_HOP
+from fluxbeat.models.texture import STRETCH_FRAMES, STRETCH_HOP
 
 SMOOTHED = (5, 7)
 """Bands and frames (a third of a second) over which the gradient's map is smoothed within a stretch."""
@@ -94,9 +93,8 @@ def usual_spectrum(model: GenreTempoModel) -> Tensor:
 
 
 def genre_logit(model: GenreTempoModel, timbre: Tensor, texture: Tensor, label: int) -> Tensor:
-    """The label's own logit, as the model forms it: (batch, timbre_size), (batch, texture_size) -> (batch,)."""
-    embedding = torch.cat([(1 - TEXTURE_SHARE) * timbre, TEXTURE_SHARE * texture], 1)
-    logit: Tensor = model.genre_head(embedding)[:, label]
+    """The label's own logit, as the model forms it: (..., timbre_size), (..., texture_size) -> (...)."""
+    logit: Tensor = model.genre_head(model.embedding(timbre, texture))[..., label]
     return logit
 
 
@@ -172,8 +170,7 @@ def _on_grid(model: GenreTempoModel, values: Tensor) -> Tensor:
 
 
 def _at_stretches(model: GenreTempoModel, log_mel: Tensor, label: int) -> Attribution:
-    cut = log_mel.detach().unfold(-1, STRETCH_FRAMES, STRETCH_HOP).transpose(1, 2)  # (batch, stretches, mels, frames)
-    cut = cut.contiguous().requires_grad_(True)
+    cut = model.texture.cut(log_mel.detach()).contiguous().requires_grad_(True)
     with torch.no_grad():
         timbre = model.embed(model.timbre_frames(log_mel))
     with torch.enable_grad():
@@ -197,14 +194,8 @@ def stretch_logits(model: GenreTempoModel, cut: Tensor, timbre: Tensor, label: i
     cut (batch, stretches, mels, frames), timbre (batch, timbre_size) -> (batch, stretches); the mean over stretches is
     the model's logit.
     """
-    batch, count = cut.shape[:2]
-    texture, weight = model.texture, model.genre_head.weight[label]
-    values = (
-        texture.standardise(texture.values(cut.flatten(0, 1))).clamp(-LARGEST, LARGEST).unflatten(0, (batch, count))
-    )
-    by_network = (1 - TEXTURE_SHARE) * timbre @ weight[: timbre.shape[1]]
-    by_texture = TEXTURE_SHARE * model.texture_embedding.of_stretches(values) @ weight[timbre.shape[1] :]
-    return model.genre_head.bias[label] + by_network[:, None] + by_texture
+    texture = model.texture_embedding.of_stretches(model.texture.of_stretches(cut))
+    return genre_logit(model, timbre[:, None].expand(-1, cut.shape[1], -1), texture, label)
 
 
 def threshold_logit(model: GenreTempoModel, label: int) -> float:

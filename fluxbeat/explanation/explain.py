@@ -18,7 +18,7 @@ from fluxbeat.explanation.faithfulness import STEPS, curves, energy_map, random_
 from fluxbeat.explanation.regions import strongest_regions
 from fluxbeat.explanation.result import Explanation, Faithfulness
 from fluxbeat.explanation.tempo_evidence import tempo_evidence
-from fluxbeat.explanation.windows import CutWindow, band_centres_hz, band_edges_hz, cut_window
+from fluxbeat.explanation.windows import CutWindow, band_centres_hz, band_edges_hz, cut_window, strongest_start_s
 from fluxbeat.models import GenreTempoModel
 from fluxbeat.zoo import ZooModel, load
 
@@ -165,10 +165,7 @@ def _strongest(track: Track, network: GenreTempoModel, label: str | None) -> tup
     windows = slide(network, track.log_mel)
     said = network.probabilities(torch.from_numpy(windows.genre_logits)).numpy()
     column = label_index(network, label) if label else int(said.mean(axis=0).argmax())
-    # the last window may reach a little past the end
-    fits = windows.start_s <= max(0.0, track.duration_s - network.config.window_s) + 1e-3
-    start_s = windows.start_s[np.where(fits, said[:, column], -1.0).argmax()] if fits.any() else 0.0
-    return float(start_s), network.config.labels[column]
+    return strongest_start_s(track, network, windows.start_s, said[:, column]), network.config.labels[column]
 
 
 def _explanation(

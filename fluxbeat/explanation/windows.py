@@ -40,7 +40,7 @@ def cut_window(track: Track, model: GenreTempoModel, start_s: float) -> CutWindo
     """
     frames, rate_hz = model.config.window_frames, track.features.frame_rate_hz
     log_mel = track.log_mel
-    last_s = max(0.0, track.duration_s - model.config.window_s)
+    last_s = last_start_s(track, model)
     if not -1e-6 <= start_s <= last_s + 0.5:
         raise ExplanationError(
             f"{track.file}: no window begins at {start_s:g} s: a window is {model.config.window_s:g} s long and the "
@@ -50,6 +50,18 @@ def cut_window(track: Track, model: GenreTempoModel, start_s: float) -> CutWindo
         log_mel = np.tile(log_mel, (1, -(-frames // log_mel.shape[1])))
     first = min(round(start_s * rate_hz), log_mel.shape[1] - frames)
     return CutWindow(torch.from_numpy(log_mel[:, first : first + frames].copy()), first / rate_hz)
+
+
+def last_start_s(track: Track, model: GenreTempoModel) -> float:
+    """Where the last window that lies within the track begins; 0 for a track shorter than a window."""
+    return max(0.0, track.duration_s - model.config.window_s)
+
+
+def strongest_start_s(track: Track, model: GenreTempoModel, start_s: np.ndarray, probability: np.ndarray) -> float:
+    """Where the window begins, of those within the track, in which a label is most probable; both shapes (windows,)."""
+    # the last window may reach a little past the end
+    fits = start_s <= last_start_s(track, model) + 1e-3
+    return float(start_s[np.where(fits, probability, -1.0).argmax()]) if fits.any() else 0.0
 
 
 def band_centres_hz(features: FeatureConfig) -> np.ndarray:

@@ -181,9 +181,13 @@ class GenreTempoModel(nn.Module):
     def decide(self, features: FrameFeatures) -> ModelOutput:
         """The part that looks at one window: features of `window_frames` frames -> ModelOutput."""
         timbre, texture = self.embed(features.timbre), self.texture_embedding(self.texture(features.log_mel))
-        embedding = torch.cat([(1 - TEXTURE_SHARE) * timbre, TEXTURE_SHARE * texture], 1)
+        embedding = self.embedding(timbre, texture)
         tempo_logits = self.tempo_head(features.novelty, texture)
         return ModelOutput(self.genre_head(embedding), tempo_logits, embedding)
+
+    def embedding(self, timbre: Tensor, texture: Tensor) -> Tensor:
+        """What the genre head sees: (..., timbre_size), (..., TEXTURE_SIZE) -> (..., embedding_size)."""
+        return torch.cat([(1 - TEXTURE_SHARE) * timbre, TEXTURE_SHARE * texture], -1)
 
     def halves(self, timbre: Tensor, texture: Tensor) -> tuple[Tensor, Tensor]:
         """What timbre (batch, timbre_size) and texture (batch, TEXTURE_SIZE) would say alone: (batch, labels) each.

@@ -85,10 +85,17 @@ class Texture(nn.Module):
 
     def forward(self, log_mel: Tensor) -> Tensor:
         """log_mel (batch, mels, frames) -> (batch, stretches, size)."""
-        cut = log_mel.unfold(-1, STRETCH_FRAMES, STRETCH_HOP).transpose(1, 2)  # (batch, stretches, mels, frames)
-        batch, count = cut.shape[:2]
+        return self.of_stretches(self.cut(log_mel))
+
+    @staticmethod
+    def cut(log_mel: Tensor) -> Tensor:
+        """log_mel (batch, mels, frames) of windows -> their stretches, (batch, stretches, mels, STRETCH_FRAMES)."""
+        return log_mel.unfold(-1, STRETCH_FRAMES, STRETCH_HOP).transpose(1, 2)
+
+    def of_stretches(self, cut: Tensor) -> Tensor:
+        """(batch, stretches, mels, STRETCH_FRAMES) -> (batch, stretches, size), standardised."""
         values = self.standardise(self.values(cut.flatten(0, 1))).clamp(-LARGEST, LARGEST)
-        return values.unflatten(0, (batch, count))
+        return values.unflatten(0, cut.shape[:2])
 
     def values(self, log_mel: Tensor) -> Tensor:
         """log_mel (batch, mels, STRETCH_FRAMES) of single stretches -> (batch, size), not standardised."""

@@ -43,7 +43,7 @@ def mel_weights(config: FeatureConfig) -> np.ndarray:
     bins_hz = np.linspace(0.0, NYQUIST_HZ, BINS)
     spacing_hz = bins_hz[1]
     weights = np.zeros((config.n_mels, BINS), np.float32)
-    for band, (low, centre, high) in enumerate(zip(edges_hz, edges_hz[1:], edges_hz[2:], strict=False)):
+    for band, (low, centre, high) in enumerate(zip(edges_hz[:-2], edges_hz[1:-1], edges_hz[2:], strict=True)):
         if high - low < 2 * spacing_hz:
             low, high = centre - spacing_hz, centre + spacing_hz
         rising, falling = (bins_hz - low) / (centre - low), (high - bins_hz) / (high - centre)

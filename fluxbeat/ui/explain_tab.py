@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import base64
-import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import quote
 
 import gradio as gr
 import numpy as np
@@ -30,9 +27,10 @@ from fluxbeat.explanation import (
 )
 from fluxbeat.explanation.files import heard_parts
 from fluxbeat.explanation.picture import TICKS_HZ, strength
-from fluxbeat.explanation.windows import cut_window
+from fluxbeat.explanation.windows import cut_window, last_start_s
 from fluxbeat.ui.listening import Heard
 from fluxbeat.ui.panel import panel, panel_value
+from fluxbeat.ui.served_files import folder_to_serve, served_url
 from fluxbeat.zoo import ZooModel
 
 TEMPO = "tempo"
@@ -86,6 +84,7 @@ class Explainer:
             return panel_value({"error": "The track is not kept any more: give it once more."})
         names = [name for name in self._models if name in set(event.models)]
         try:
+            heard = self._with_tracks(heard, names)
             said = self._said(heard, names, float(event.start_s))
             about = str(event.about) or max(said, key=lambda label: said[label], default="")
             found = [self._of(heard, name, about, float(event.start_s)) for name in names]
@@ -123,13 +122,10 @@ class Explainer:
         except FluxBeatError as error:
             return {"error": str(error)}
         samples = {"window": parts.attended + parts.rest, "attended": parts.attended, "rest": parts.rest}[event.part]
-        cache = Path(served.GRADIO_CACHE)
-        cache.mkdir(parents=True, exist_ok=True)
-        written = Path(tempfile.mkdtemp(prefix="heard-", dir=cache)) / f"{event.part}.wav"
+        written = folder_to_serve(served, "heard-") / f"{event.part}.wav"
         soundfile.write(written, samples, parts.sample_rate_hz, subtype="PCM_16")
-        kept = served.move_resource_to_block_cache(written)
         return {
-            "url": f"gradio_api/file={quote(str(kept))}",
+            "url": served_url(served, written),
             "part": event.part,
             "model": event.model,
             "start_s": round(found.start_s, 3),
@@ -138,7 +134,7 @@ class Explainer:
 
     def _of(self, heard: Heard, name: str, about: str, start_s: float, measure: bool = True) -> Explanation:
         track, model = self._ready(heard, name)
-        start_s = min(max(0.0, start_s), _last_start_s(track, model))
+        start_s = min(max(0.0, start_s), last_start_s(track, model.network))
         if about == TEMPO:
             analysis = heard.by(name)
             bpm = analysis.tempo.bpm if analysis else None
@@ -150,8 +146,14 @@ class Explainer:
         if model is None:
             raise FluxBeatError(f"there is no model {name!r} on this page")
         features = model.network.config.features
-        # an analysis that was kept comes without what the models hear
         return heard.tracks.get(features) or read_track(heard.path, features, heard.any.file), model
+
+    def _with_tracks(self, heard: Heard, names: Sequence[str]) -> Heard:
+        """With what these models hear: an analysis that was kept comes without, and is decoded once for all."""
+        for name in names:
+            track, model = self._ready(heard, name)
+            heard = replace(heard, tracks={**heard.tracks, model.network.config.features: track})
+        return heard
 
     def _said(self, heard: Heard, names: Sequence[str], start_s: float) -> dict[str, float]:
         """Probability of every genre in the window, mean over the models: what there is to ask for."""
@@ -275,14 +277,10 @@ def whole_view(
 
 
 def _probabilities(track: Track, model: ZooModel, start_s: float) -> dict[str, float]:
-    cut = cut_window(track, model.network, min(max(0.0, start_s), _last_start_s(track, model)))
+    cut = cut_window(track, model.network, min(max(0.0, start_s), last_start_s(track, model.network)))
     with torch.inference_mode():
         said = model.network.probabilities(model.network(cut.log_mel[None]).genre_logits)[0]
     return dict(zip(model.network.config.labels, said.tolist(), strict=True))
-
-
-def _last_start_s(track: Track, model: ZooModel) -> float:
-    return max(0.0, track.duration_s - model.network.config.window_s)
 
 
 def _bytes(values: np.ndarray) -> str:

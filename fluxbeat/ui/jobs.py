@@ -7,6 +7,8 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
+import gradio as gr
+
 from fluxbeat.analysis import TrackAnalysis
 
 MOST_SESSIONS = 1000
@@ -80,3 +82,8 @@ class Jobs:
         with self._lock:
             self._current.pop(session, None)
             self._claimed.pop(session, None)
+
+
+def session_of(request: gr.Request) -> str:
+    """Name of the open page that asks."""
+    return request.session_hash or ""

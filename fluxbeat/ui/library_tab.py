@@ -31,6 +31,7 @@ from fluxbeat.library import (
     question,
     write_csv,
 )
+from fluxbeat.ui.jobs import session_of
 from fluxbeat.ui.panel import panel, panel_value
 from fluxbeat.zoo import ZooModel
 
@@ -112,10 +113,10 @@ class Library:
         shown = json.loads(names or "[]")
         given = [
             SoundFile(Path(path), _shown_name(path, name))
-            for path, name in zip(paths, [*shown, *[""] * len(paths)], strict=False)
+            for path, name in zip(paths, [*shown, *[""] * len(paths)][: len(paths)], strict=True)
         ]
         new = Shelf(files=[*(shelf.files if shelf else []), *given])
-        self._shelves[_session(request)] = new
+        self._shelves[session_of(request)] = new
         return None, new, self._view(new, Step((), 0, len(new.files), 0, None)), gr.Accordion(open=False)
 
     def hear(self, shelf: Shelf | None, model: str) -> Iterator[tuple[Any, Any]]:
@@ -149,7 +150,7 @@ class Library:
 
     def leave(self, request: gr.Request) -> None:
         """The page was closed, or works on another library from now on."""
-        left = self._shelves.pop(_session(request), None)
+        left = self._shelves.pop(session_of(request), None)
         self.stop(left)
         if left:
             shutil.rmtree(Path(self._csv_folder.name, left.key), ignore_errors=True)
@@ -196,10 +197,6 @@ class Library:
             "error": error,
         }
         return panel_value(view)
-
-
-def _session(request: gr.Request) -> str:
-    return request.session_hash or ""
 
 
 def _shown_name(path: str, name: str) -> str:

@@ -17,7 +17,7 @@ from fluxbeat.ui.client_functions import ClientFunctions
 from fluxbeat.ui.compare_tab import ComparePieces, compare_pieces, compare_view
 from fluxbeat.ui.examples_shelf import Example, read_examples
 from fluxbeat.ui.explain_tab import Explainer, ExplainPieces, explain_pieces
-from fluxbeat.ui.jobs import Job, Jobs
+from fluxbeat.ui.jobs import Job, Jobs, session_of
 from fluxbeat.ui.library_tab import Library, LibraryPieces, Shelf, library_pieces
 from fluxbeat.ui.listening import Heard, Report, listen
 from fluxbeat.ui.live_tab import live_panel
@@ -222,7 +222,7 @@ class _Events:
     ) -> tuple[Any, Any]:
         if not path:
             return gr.skip(), gr.skip()
-        job = self._jobs.start(_session(request), str(path), name or Path(path).name, in_player, known)
+        job = self._jobs.start(session_of(request), str(path), name or Path(path).name, in_player, known)
         return job, panel_value(None)
 
     def analyse(
@@ -326,7 +326,7 @@ class _Events:
 
     def clear(self, request: gr.Request) -> tuple[Any, ...]:
         """The player was emptied: stop what is running and begin anew."""
-        self._jobs.cancel(_session(request))
+        self._jobs.cancel(session_of(request))
         empty = panel_value(None)
         shelf = gr.Accordion(open=True, visible=bool(self._examples))
         return empty, shelf, gr.Column(visible=False), empty, empty, empty, empty, empty, None
@@ -334,8 +334,4 @@ class _Events:
     def leave(self, request: gr.Request) -> None:
         """The page was closed."""
         self._library.leave(request)
-        self._jobs.cancel(_session(request))
-
-
-def _session(request: gr.Request) -> str:
-    return request.session_hash or ""
+        self._jobs.cancel(session_of(request))

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import gradio as gr
 from gradio.events import Dependency
@@ -17,6 +14,7 @@ from fluxbeat.errors import FluxBeatError
 from fluxbeat.export import FORMATS, export, file_name
 from fluxbeat.ui.listening import Heard
 from fluxbeat.ui.panel import panel, panel_value
+from fluxbeat.ui.served_files import folder_to_serve, served_url
 
 _tickets = itertools.count(1)
 
@@ -59,14 +57,10 @@ def _saved(menu: gr.HTML, heard: Heard | None, model: str, kind: str) -> dict[st
     if analysis is None:
         return save_view(error=f"{model_title(model)} is still listening: try again in a moment.")
     name = file_name(analysis.file, kind, heard.path)
-    # a folder of its own in Gradio's cache, which is served to the browser and emptied by age
-    cache = Path(menu.GRADIO_CACHE)
-    cache.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="save-", dir=cache))
+    folder = folder_to_serve(menu, "save-")
     try:
         written = export(analysis, kind, folder / name, heard.path)
     except FluxBeatError:
         folder.rmdir()
         raise
-    served = menu.move_resource_to_block_cache(written)
-    return save_view(name=name, url=f"gradio_api/file={quote(str(served))}")
+    return save_view(name=name, url=served_url(menu, written))
