@@ -215,7 +215,7 @@ def _clock(seconds: float) -> str:
 
 def resampled_frames(decoder: Decoder, rate_hz: int, *, mono: bool) -> Iterator[Samples]:
     """Yield (frames, 1 or channels) at `rate_hz`, in pieces as they come."""
-    pieces = (f.mean(axis=1, keepdims=True, dtype=np.float32) if mono else f for f in decoder.frames())
+    pieces = (_mixed(frames) if mono else frames for frames in decoder.frames())
     if decoder.rate_hz == rate_hz:
         yield from pieces
         return
@@ -224,6 +224,15 @@ def resampled_frames(decoder: Decoder, rate_hz: int, *, mono: bool) -> Iterator[
     for piece in pieces:
         yield resampler.resample_chunk(piece)
     yield resampler.resample_chunk(np.empty((0, channels), np.float32), last=True)
+
+
+def _mixed(frames: Samples) -> Samples:
+    """Mean over channels, (frames, channels) -> (frames, 1); as a product many times as fast as numpy's mean."""
+    channels = frames.shape[1]
+    if channels == 1:
+        return frames
+    mixed: Samples = frames @ np.full(channels, 1 / channels, np.float32)
+    return mixed[:, np.newaxis]
 
 
 def _resampled_blocks(decoder: Decoder, rate_hz: int, block_samples: int) -> Iterator[Samples]:

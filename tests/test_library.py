@@ -263,23 +263,24 @@ def kept_count(cache: Path) -> int:
 def test_stopped_in_the_middle_it_goes_on_where_it_was(
     tmp_path: Path, cache: Path, decoded: list[str], blow: signal.Signals
 ) -> None:
-    folder = long_songs(tmp_path / "music", 10)
+    folder = long_songs(tmp_path / "music", 16)
     running = program(folder, "--workers", "1")
+    os.setpriority(os.PRIO_PROCESS, running.pid, 19)  # on a busy machine this test must not be the one that waits
     end = time.monotonic() + 60
     while kept_count(cache) < 2 and time.monotonic() < end:
         time.sleep(0.01)
     running.send_signal(blow)
     _, error = running.communicate(timeout=30)
     kept = kept_count(cache)
-    assert 2 <= kept < 10
+    assert 2 <= kept < 16
     if blow is signal.SIGINT:
         assert running.returncode == 130
-        assert f"stopped after {kept} of 10 files" in error
+        assert f"stopped after {kept} of 16 files" in error
         assert error.count("\n") == 1
     rows = heard(folder)
-    assert len(rows) == 10
+    assert len(rows) == 16
     assert not any(row.error for row in rows)
-    assert len(decoded) == 10 - kept
+    assert len(decoded) == 16 - kept
 
 
 def test_two_programs_on_one_cache_give_the_same_table(tmp_path: Path, cache: Path) -> None:

@@ -94,18 +94,18 @@ def _loudest_change(border_s: float, log_mel: np.ndarray, frame_rate_hz: float, 
     sums = np.concatenate([np.zeros((len(sound), 1)), sound.cumsum(axis=1)], axis=1)
     squares = np.concatenate([np.zeros((len(sound), 1)), (sound**2).cumsum(axis=1)], axis=1)
 
-    def moments(begin: int, until: int) -> np.ndarray:
+    def moments(begin: np.ndarray, until: np.ndarray) -> np.ndarray:
         mean = (sums[:, until] - sums[:, begin]) / (until - begin)
         variance = (squares[:, until] - squares[:, begin]) / (until - begin) - mean**2
         return np.concatenate([mean, np.sqrt(variance.clip(0))])
 
     length = sound.shape[1]
-    candidates = range(max(border - first - reach, 1), min(border - first + reach, length - 1))
-    changes = [
-        float(np.square(moments(max(at - reach, 0), at) - moments(at, min(at + reach, length))).sum())
-        for at in candidates
-    ]
-    return (first + candidates[int(np.argmax(changes))]) / frame_rate_hz if changes else border_s
+    at = np.arange(max(border - first - reach, 1), min(border - first + reach, length - 1))
+    if not len(at):
+        return border_s
+    before, after = moments(np.maximum(at - reach, 0), at), moments(at, np.minimum(at + reach, length))
+    changes = np.square(before - after).sum(axis=0)
+    return float(first + at[changes.argmax()]) / frame_rate_hz
 
 
 def _present(mean: np.ndarray, thresholds: np.ndarray, labels: tuple[str, ...]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 from scipy.signal import find_peaks
 
 from fluxbeat.analysis.result import Tempo, TempoCandidate
@@ -58,49 +58,81 @@ def find_tempo(
     if beat:
         # neighbours share most of their music, and tempo rarely jumps an octave: read each window with its context
         context = gaussian_filter1d(windows * audible[:, None], SMOOTHING_WINDOWS, axis=0, mode="nearest")
-        for index in np.flatnonzero(audible):
-            around = context[index] / max(context[index].sum(), 1e-12)
-            local = beat_of(around, grid, threshold)
-            curve[index] = np.nan if local is None else local
+        heard = np.flatnonzero(audible)
+        curve[heard] = _beats(context[heard], grid, threshold)
     return tempo, curve
 
 
 def beat_of(distribution: np.ndarray, grid: TempoGrid, threshold: float) -> float | None:
     """The tempo in BPM of one distribution, shape (bins,); None where its `pulse` is below the threshold."""
-    found = _candidates(distribution, grid)
-    return found[0].bpm if found and pulse(distribution, grid) >= threshold else None
+    bpm = float(_beats(distribution[None], grid, threshold)[0])
+    return None if np.isnan(bpm) else bpm
 
 
 def pulse(distribution: np.ndarray, grid: TempoGrid) -> float:
     """How much a distribution speaks for one beat: probability within 4 % of its best tempo and of that tempo's
     double, half, triple and third. Music that could be 86 or 172 BPM has a beat; hiss that could be anything has none.
     """
-    mass = _mass(distribution, grid)
-    best = int(mass.argmax())
-    places = {round(best + np.log2(factor) * grid.bins_per_octave) for factor in RELATIVES}
-    return float(min(1.0, sum(mass[place] for place in places if 0 <= place < grid.bins)))
+    return float(_pulses(_mass(distribution[None], grid), grid)[0])
+
+
+def _beats(distributions: np.ndarray, grid: TempoGrid, threshold: float) -> np.ndarray:
+    """Tempo in BPM of each distribution, (n, bins) -> (n,); NaN where its `pulse` is below the threshold."""
+    distributions = distributions / np.maximum(distributions.sum(axis=1, keepdims=True), 1e-12)
+    mass, smooth = _mass(distributions, grid), _smooth(distributions)
+    beats = np.full(len(distributions), np.nan)
+    for index in np.flatnonzero(_pulses(mass, grid) >= threshold):
+        peaks = _peaks(smooth[index], grid)
+        if len(peaks):
+            beats[index] = _bpm_at(distributions[index], peaks[mass[index, peaks].argmax()], grid)
+    return beats
+
+
+def _pulses(mass: np.ndarray, grid: TempoGrid) -> np.ndarray:
+    """`pulse` of each row of masses, (n, bins) -> (n,)."""
+    best = mass.argmax(axis=1)
+    steps = sorted({float(np.log2(factor)) * grid.bins_per_octave for factor in RELATIVES})
+    places = np.round(best[:, None] + steps).astype(int)
+    within = (places >= 0) & (places < grid.bins)
+    found = np.take_along_axis(mass, places.clip(0, grid.bins - 1), axis=1)
+    return np.minimum(1.0, (found * within).sum(axis=1))
 
 
 def _reach(grid: TempoGrid) -> int:
     return int(np.ceil(np.log2(1 + TOLERANCE) * grid.bins_per_octave))
 
 
-def _mass(distribution: np.ndarray, grid: TempoGrid) -> np.ndarray:
-    """Probability within 4 % of each class."""
-    return np.convolve(distribution, np.ones(2 * _reach(grid) + 1), mode="same")
+def _mass(distributions: np.ndarray, grid: TempoGrid) -> np.ndarray:
+    """Probability within 4 % of each class; (n, bins)."""
+    width = 2 * _reach(grid) + 1
+    return width * uniform_filter1d(distributions, width, axis=1, mode="constant")
+
+
+def _smooth(distributions: np.ndarray) -> np.ndarray:
+    """With the chance of single classes taken out, (n, bins)."""
+    return gaussian_filter1d(distributions, 1.0, axis=-1, mode="constant")
+
+
+def _peaks(smooth: np.ndarray, grid: TempoGrid) -> np.ndarray:
+    """Classes at which a smoothed distribution, shape (bins,), has a peak."""
+    return find_peaks(np.concatenate([[0.0], smooth, [0.0]]), distance=_reach(grid))[0] - 1
+
+
+def _bpm_at(distribution: np.ndarray, peak: int, grid: TempoGrid) -> float:
+    """The tempo at a peak's centre of mass."""
+    reach = _reach(grid)
+    near = np.arange(max(peak - reach, 0), min(peak + reach + 1, grid.bins))
+    position = float((near * distribution[near]).sum() / max(distribution[near].sum(), 1e-12))
+    return float(grid.min_bpm * 2 ** (position / grid.bins_per_octave))
 
 
 def _candidates(distribution: np.ndarray, grid: TempoGrid) -> tuple[TempoCandidate, ...]:
     """Peaks of a distribution, most probable first: probability within 4 %, tempo at the peak's centre of mass."""
-    reach, mass = _reach(grid), _mass(distribution, grid)
-    smooth = gaussian_filter1d(distribution, 1.0, mode="constant")
-    peaks, _ = find_peaks(np.concatenate([[0.0], smooth, [0.0]]), distance=reach)
-    found = []
-    for peak in (peaks - 1).tolist():
-        near = np.arange(max(peak - reach, 0), min(peak + reach + 1, grid.bins))
-        position = float((near * distribution[near]).sum() / max(distribution[near].sum(), 1e-12))
-        bpm = grid.min_bpm * 2 ** (position / grid.bins_per_octave)
-        found.append(TempoCandidate(float(bpm), float(min(mass[peak], 1.0))))
+    mass = _mass(distribution[None], grid)[0]
+    found = [
+        TempoCandidate(_bpm_at(distribution, peak, grid), float(min(mass[peak], 1.0)))
+        for peak in _peaks(_smooth(distribution), grid).tolist()
+    ]
     found.sort(key=lambda candidate: -candidate.probability)
     kept = [candidate for candidate in found if candidate.probability >= LEAST_PROBABILITY]
     return tuple((kept or found)[:CANDIDATES])

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.fft import next_fast_len
 from torch import Tensor, nn
 
 HARMONICS = (0.5, 1.0, 2.0, 3.0, 4.0)
@@ -112,8 +113,10 @@ class TempoHead(nn.Module):
         cosine, sine = spectrum.chunk(2, dim=-1)
         fourier = torch.sqrt(cosine.square() + sine.square() + 1e-8) / torch.sqrt(energy)
         n = novelty.shape[-1]
-        power = torch.fft.rfft(centred, 2 * n).abs().square()
-        correlation = torch.fft.irfft(power)[..., :n] / energy  # 1 at lag 0
+        padded = next_fast_len(2 * n, real=True)
+        power = torch.fft.rfft(centred, padded)
+        power = power.real.square() + power.imag.square()
+        correlation = torch.fft.irfft(power, n=padded)[..., :n] / energy  # 1 at lag 0
         delayed = correlation @ lags
         bins = self.grid.bins
         return torch.cat([part.unflatten(-1, (-1, bins)).flatten(1, 2) for part in (fourier, delayed)], 1)

@@ -44,9 +44,8 @@ class Texture(nn.Module):
     """
 
     cepstrum: Tensor
+    filters: Tensor
     modulations: Tensor
-    slow: Tensor
-    window: Tensor
     upper: Tensor
     above: Tensor
 
@@ -58,16 +57,18 @@ class Texture(nn.Module):
         edges = MODULATION_EDGES_HZ
         within = [((hz >= low) & (hz < high)).float() for low, high in itertools.pairwise(edges)]
         averaging = torch.stack([part / part.sum().clamp(min=1) for part in within], 1)
+        heard = [k for k, rate in enumerate(hz.tolist()) if 0 < rate < edges[-1]]
+        both = torch.triu_indices(CEPSTRA, CEPSTRA)
+        above = torch.triu_indices(CEPSTRA, CEPSTRA, 1)
         for name, value in (
             ("cepstrum", cosine),
-            ("modulations", averaging),
-            ("slow", (hz < edges[-1]).float()),
-            ("window", torch.hann_window(STRETCH_FRAMES)),
-            ("upper", torch.triu_indices(CEPSTRA, CEPSTRA)),
-            ("above", torch.triu_indices(CEPSTRA, CEPSTRA, 1)),
+            ("filters", _slow_and_spectrum(heard)),
+            ("modulations", averaging[heard]),
+            ("upper", both[0] * CEPSTRA + both[1]),
+            ("above", above[0] * CEPSTRA + above[1]),
         ):
             self.register_buffer(name, value, persistent=False)
-        self.size = n_mels * (4 + len(within)) + self.upper.shape[1] + self.above.shape[1] + 2 * CEPSTRA
+        self.size = n_mels * (4 + len(within)) + len(self.upper) + len(self.above) + 2 * CEPSTRA
         self.standardise = nn.BatchNorm1d(self.size, affine=False)
 
     @staticmethod
@@ -99,31 +100,47 @@ class Texture(nn.Module):
 
     def values(self, log_mel: Tensor) -> Tensor:
         """log_mel (batch, mels, STRETCH_FRAMES) of single stretches -> (batch, size), not standardised."""
-        mean = log_mel.mean(-1, keepdim=True)
-        spectrum = torch.fft.rfft(log_mel - mean)
-        centred = torch.fft.irfft(spectrum * self.slow, n=log_mel.shape[-1])
-        deviation = torch.sqrt(centred.square().mean(-1) + 1e-4)
-        asymmetry = centred.pow(3).mean(-1) / deviation.pow(3)
+        frames, ranges = log_mel.shape[-1], len(self.modulations)
+        filtered = log_mel @ self.filters
+        centred, cosine, sine = filtered.split([frames, ranges, ranges], -1)
+        square = centred.square()
+        variance = square.mean(-1) + 1e-4
+        deviation = torch.sqrt(variance)
+        asymmetry = (square * centred).mean(-1) / (variance * deviation)
         change = (centred[..., 1:] - centred[..., :-1]).abs().mean(-1)
-        power = torch.fft.rfft(centred * self.window).abs().square() @ self.modulations  # (batch, mels, ranges)
+        power = (cosine.square() + sine.square()) @ self.modulations  # (batch, mels, ranges)
         cepstra = self.cepstrum @ centred  # (batch, cepstra, frames)
-        together = cepstra @ cepstra.transpose(1, 2) / centred.shape[-1]
+        together = cepstra @ cepstra.transpose(1, 2) / frames
         steps = cepstra[..., 1:] - cepstra[..., :-1]
         moves = steps.square().mean(-1)
         size = torch.sqrt(moves + 1e-6)  # (batch, cepstra)
-        alike = steps @ steps.transpose(1, 2) / steps.shape[-1] / (size[:, :, None] * size[:, None])
+        alike = steps @ steps.transpose(1, 2) / (frames - 1) / (size[:, :, None] * size[:, None])
         parts = [
-            mean[..., 0],
+            log_mel.mean(-1),
             deviation,
             asymmetry.clamp(-5, 5),
             change,
             torch.log(power + 1e-2).flatten(1),
-            together[:, self.upper[0], self.upper[1]],
+            together.flatten(1).index_select(1, self.upper),
             size,
-            alike[:, self.above[0], self.above[1]],
+            alike.flatten(1).index_select(1, self.above),
             torch.log(together.diagonal(dim1=1, dim2=2) + 1e-4),
         ]
         return torch.cat(parts, 1)
+
+
+def _slow_and_spectrum(heard: list[int]) -> Tensor:
+    """A linear map of a stretch's frames, (STRETCH_FRAMES, STRETCH_FRAMES + 2 * len(heard)).
+
+    First what is left of them at the modulations `heard` (indices of the transform; the mean is not among them), then
+    the real and the imaginary parts of that, under a Hann window, at the same modulations.
+    """
+    spectrum = torch.fft.rfft(torch.eye(STRETCH_FRAMES, dtype=torch.float64))
+    kept = torch.zeros(spectrum.shape[1], dtype=torch.float64)
+    kept[heard] = 1.0
+    slow = torch.fft.irfft(spectrum * kept, n=STRETCH_FRAMES)
+    windowed = torch.fft.rfft(slow * torch.hann_window(STRETCH_FRAMES, dtype=torch.float64))[:, heard]
+    return torch.cat([slow, windowed.real, windowed.imag], 1).float()
 
 
 class TextureEmbedding(nn.Module):
