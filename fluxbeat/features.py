@@ -124,29 +124,33 @@ class LogMel(torch.nn.Module):
         """Frames that `n_samples` samples give: one at 0 s, then one every hop."""
         return 1 + n_samples // self.config.hop_samples
 
-    def from_blocks(self, blocks: Iterable[np.ndarray]) -> np.ndarray:
+    def from_blocks(self, blocks: Iterable[np.ndarray], expected_s: float | None = None) -> np.ndarray:
         """Log-mel power of audio that comes in pieces; equal to that of the audio in one piece.
 
         Parameters
         ----------
         blocks : iterable of float32 arrays, shape (samples,)
             Consecutive pieces of any length at `sample_rate_hz`.
+        expected_s : float, optional
+            How long the audio will probably be: spares memory, does not change the result.
 
         Returns
         -------
         float32 array, shape (mels, frames)
             Mel power in dB. Frame `t` is centred on `t * hop_samples` samples, zeros lie beyond both ends.
         """
-        stream = LogMelStream(self)
-        found, n_found = np.empty((FIRST_FRAMES, self.config.n_mels), np.float32), 0
-        for frames in stream.until_the_end(blocks):
+        expected = round((expected_s or 0.0) * self.config.frame_rate_hz) + FIRST_FRAMES
+        # one growing array, of which only what is written takes memory: thousands of pieces would pin what lies between
+        found, n_found = np.empty((self.config.n_mels, expected), np.float32), 0
+        for frames in LogMelStream(self).until_the_end(blocks):
             until = n_found + frames.shape[1]
-            if until > len(found):
-                # one growing array: thousands of small pieces would pin the memory between them
-                found = np.resize(found, (max(2 * len(found), until), self.config.n_mels))
-            found[n_found:until] = frames.T
+            if until > found.shape[1]:
+                larger = np.empty((self.config.n_mels, max(2 * found.shape[1], until)), np.float32)
+                larger[:, :n_found] = found[:, :n_found]
+                found = larger
+            found[:, n_found:until] = frames
             n_found = until
-        return np.ascontiguousarray(found[:n_found].T)
+        return found[:, :n_found]
 
     def forward(self, samples: np.ndarray) -> np.ndarray:
         """Mono float32 samples, shape (samples,), to the normalised log-mel (mels, frames) that the models take."""
@@ -165,7 +169,7 @@ class LogMel(torch.nn.Module):
         loudest_db = float(log_mel_db.max())
         return log_mel_db.max(axis=0) > max(loudest_db - ACTIVE_RANGE_DB, self.config.floor_db)
 
-    def normalise(self, log_mel_db: np.ndarray) -> np.ndarray:
+    def normalise(self, log_mel_db: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Centre and scale every frame by the music around it, so that level and mastering do not count.
 
         Each frame is shifted and scaled by the mean and the standard deviation, over all bands, of the
@@ -176,6 +180,8 @@ class LogMel(torch.nn.Module):
         ----------
         log_mel_db : float32 array, shape (mels, frames)
             What `from_blocks` returns.
+        out : float32 array, shape (mels, frames), optional
+            Where to put the result; `log_mel_db` itself, where it is not needed any more.
 
         Returns
         -------
@@ -185,8 +191,8 @@ class LogMel(torch.nn.Module):
         loudest_db = float(log_mel_db.max())
         if loudest_db <= self.config.floor_db:
             return np.zeros_like(log_mel_db)
-        mel_db = np.maximum(log_mel_db, loudest_db - self.config.dynamic_range_db)
         active = self.active(log_mel_db)
+        mel_db = np.maximum(log_mel_db, loudest_db - self.config.dynamic_range_db, out=out)
         half = round(self.config.norm_window_s * self.config.frame_rate_hz / 2)
         count = _moving_sum(active.astype(np.float64), half)
         # a stretch with no music at all takes the statistics of the whole track

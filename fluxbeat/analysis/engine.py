@@ -73,7 +73,8 @@ def read_track(
     rate_hz = features.sample_rate_hz
     with open_audio(source, name=name, sample_rate_hz=rate_hz, max_duration_s=max_duration_s) as stream:
         counter = _Counter()
-        log_mel_db = front_end.from_blocks(_watched(stream, counter, peaks, progress))
+        expected_s = min(stream.expected_duration_s or 0.0, max_duration_s)
+        log_mel_db = front_end.from_blocks(_watched(stream, counter, peaks, progress), expected_s)
         warnings, name = list(stream.warnings), stream.name
     active = front_end.active(log_mel_db)
     if not active.any():
@@ -87,7 +88,7 @@ def read_track(
         file=name,
         duration_s=counter.samples / features.sample_rate_hz,
         features=features,
-        log_mel=front_end.normalise(log_mel_db),
+        log_mel=front_end.normalise(log_mel_db, out=log_mel_db),
         active=active,
         envelope=envelope,
         warnings=tuple(warnings),

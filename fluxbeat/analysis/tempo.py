@@ -16,6 +16,8 @@ RELATIVES = (1.0, 2.0, 1 / 2, 3.0, 1 / 3)
 CANDIDATES = 4
 LEAST_PROBABILITY = 0.03
 SMOOTHING_WINDOWS = 4.0
+WINDOWS_AT_ONCE = 1024
+"""Bounds memory, does not change the result."""
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -49,7 +51,7 @@ def find_tempo(
     if not audible.any():
         return Tempo(None, 0.0, (), grid.bpm, flat), np.full(len(tempo_logits), np.nan)
     windows = softmax(tempo_logits.astype(np.float64))
-    whole = windows[audible].mean(axis=0)
+    whole = windows.mean(axis=0, where=audible[:, None])
     candidates = _candidates(whole, grid)
     confidence = candidates[0].probability if candidates else 0.0
     beat = bool(candidates) and pulse(whole, grid) >= threshold
@@ -57,9 +59,12 @@ def find_tempo(
     curve = np.full(len(windows), np.nan)
     if beat:
         # neighbours share most of their music, and tempo rarely jumps an octave: read each window with its context
-        context = gaussian_filter1d(windows * audible[:, None], SMOOTHING_WINDOWS, axis=0, mode="nearest")
-        heard = np.flatnonzero(audible)
-        curve[heard] = _beats(context[heard], grid, threshold)
+        windows[~audible] = 0.0
+        context = gaussian_filter1d(windows, SMOOTHING_WINDOWS, axis=0, mode="nearest")
+        for first in range(0, len(windows), WINDOWS_AT_ONCE):
+            part = slice(first, first + WINDOWS_AT_ONCE)
+            curve[part] = _beats(context[part], grid, threshold)
+        curve[~audible] = np.nan
     return tempo, curve
 
 
@@ -79,8 +84,8 @@ def pulse(distribution: np.ndarray, grid: TempoGrid) -> float:
 def _beats(distributions: np.ndarray, grid: TempoGrid, threshold: float) -> np.ndarray:
     """Tempo in BPM of each distribution, (n, bins) -> (n,); NaN where its `pulse` is below the threshold."""
     distributions = distributions / np.maximum(distributions.sum(axis=1, keepdims=True), 1e-12)
-    mass, smooth = _mass(distributions, grid), _smooth(distributions)
     beats = np.full(len(distributions), np.nan)
+    mass, smooth = _mass(distributions, grid), _smooth(distributions)
     for index in np.flatnonzero(_pulses(mass, grid) >= threshold):
         peaks = _peaks(smooth[index], grid)
         if len(peaks):

@@ -11,9 +11,8 @@ from torch import Tensor
 
 from fluxbeat.models import FrameFeatures, GenreTempoModel
 
-CHUNK_STEPS = 512
-"""Steps of the shared convolutions computed at a time; bounds memory, does not change the result."""
 BATCH_WINDOWS = 32
+"""Windows decided at a time, with the shared convolutions up to the end of them; bounds memory, not the result."""
 
 
 @dataclass(frozen=True)
@@ -93,16 +92,16 @@ def slide(
     if padded:
         log_mel = np.tile(log_mel, (1, -(-window // log_mel.shape[1])))[:, :window]
     starts = window_starts(log_mel.shape[1], window, hop_s * rate_hz, model.time_stride)
-    missing = starts[-1] + window - log_mel.shape[1]
-    if missing > 0:
-        log_mel = np.pad(log_mel, ((0, 0), (0, missing)), mode="edge")
-    shared = _encode(model, torch.from_numpy(log_mel), progress)
-    outputs = []
+    shared = _SharedFeatures(model, log_mel)
+    sizes = len(config.labels), config.tempo_grid.bins, model.embedding_size
+    # made before the work begins: what is kept would pin the memory that every batch takes and gives back
+    genre, tempo, embedding = (np.empty((len(starts), size), np.float32) for size in sizes)
     for first in range(0, len(starts), BATCH_WINDOWS):
-        outputs.append(model.decide(_cut(model, shared, starts[first : first + BATCH_WINDOWS])))
+        batch = slice(first, first + BATCH_WINDOWS)
+        output = model.decide(shared.of_windows(starts[batch]))
+        genre[batch], tempo[batch], embedding[batch] = (part.float().numpy() for part in output)
         if progress:
-            progress(0.5 + 0.5 * min(1.0, (first + BATCH_WINDOWS) / len(starts)))
-    genre, tempo, embedding = (torch.cat(part).float().numpy() for part in zip(*outputs, strict=True))
+            progress(min(1.0, (first + BATCH_WINDOWS) / len(starts)))
     return WindowPredictions(starts / rate_hz, genre, tempo, embedding, padded)
 
 
@@ -117,28 +116,69 @@ def last_window(model: GenreTempoModel, log_mel: np.ndarray) -> WindowPrediction
     return replace(found, start_s=found.start_s + begin / model.config.features.frame_rate_hz)
 
 
-def _encode(model: GenreTempoModel, log_mel: Tensor, progress: Callable[[float], None] | None) -> FrameFeatures:
-    """The shared part over a whole track, chunk by chunk: log_mel (mels, frames) -> FrameFeatures of batch 1."""
-    stride, context = model.time_stride, model.time_context
-    novelty_context = model.tempo_head.context_frames
-    steps = (log_mel.shape[1] - context) // stride + 1
-    timbre, novelty = [], []
-    for first in range(0, steps, CHUNK_STEPS):
-        count = min(CHUNK_STEPS, steps - first)
-        begin, end = first * stride, (first + count - 1) * stride + context
-        chunk = log_mel[None, :, begin:end]
-        timbre.append(model.timbre_frames(chunk))
-        last = first + count == steps
-        until = log_mel.shape[1] if last else (first + count) * stride + novelty_context - 1
-        novelty.append(model.tempo_head.frames(log_mel[None, :, begin:until]))
-        if progress:
-            progress(0.5 * (first + count) / steps)
-    return FrameFeatures(torch.cat(timbre, -1), torch.cat(novelty, -1), log_mel[None])
+class _SharedFeatures:
+    """What overlapping windows share, computed once along a track and kept only as long as a window needs it.
+
+    Parameters
+    ----------
+    model : GenreTempoModel
+    log_mel : float32 array, shape (mels, frames)
+        The whole track; beyond its end the last frame goes on.
+    """
+
+    def __init__(self, model: GenreTempoModel, log_mel: np.ndarray):
+        self._model, self._log_mel = model, log_mel
+        self._timbre_from = self._novelty_from = 0
+        self._timbre: Tensor | None = None
+        self._novelty: Tensor | None = None
+
+    def of_windows(self, starts: np.ndarray) -> FrameFeatures:
+        """Features of the windows that begin at these frames, as a batch; later calls ask for later windows."""
+        model, window = self._model, self._model.config.window_frames
+        steps = starts // model.time_stride
+        self._go_on(int(starts[0]), int(starts[-1]) + window)
+        assert self._timbre is not None
+        assert self._novelty is not None
+        timbre = [self._timbre[0, :, step - self._timbre_from :][:, : model.window_steps] for step in steps]
+        novelty = [
+            self._novelty[0, :, start - self._novelty_from :][:, : model.window_novelty_frames] for start in starts
+        ]
+        log_mel = self._frames(int(starts[0]), int(starts[-1]) + window)
+        cut = [log_mel[:, start - starts[0] :][:, :window] for start in starts]
+        return FrameFeatures(torch.stack(timbre), torch.stack(novelty), torch.stack(cut))
+
+    def _go_on(self, begin: int, end: int) -> None:
+        """Forget what lies before frame `begin`, compute what is missing up to frame `end`."""
+        model = self._model
+        stride, context, novelty_context = model.time_stride, model.time_context, model.tempo_head.context_frames
+        step, last_step = begin // stride, (end - context) // stride + 1
+        self._timbre = _without(self._timbre, step - self._timbre_from)
+        self._novelty = _without(self._novelty, begin - self._novelty_from)
+        self._timbre_from, self._novelty_from = step, begin
+        new = step + _length(self._timbre)
+        if new < last_step:
+            heard = self._frames(new * stride, (last_step - 1) * stride + context)
+            self._timbre = _joined(self._timbre, model.timbre_frames(heard[None]))
+        new = begin + _length(self._novelty)
+        if new + novelty_context <= end:
+            self._novelty = _joined(self._novelty, model.tempo_head.frames(self._frames(new, end)[None]))
+
+    def _frames(self, begin: int, end: int) -> Tensor:
+        """Frames `begin` to `end` of the track, which goes on beyond its end as it ended."""
+        found = self._log_mel[:, begin:end]
+        missing = end - begin - found.shape[1]
+        if missing:
+            found = np.concatenate([found, np.repeat(self._log_mel[:, -1:], missing, axis=1)], axis=1)
+        return torch.from_numpy(np.ascontiguousarray(found))
 
 
-def _cut(model: GenreTempoModel, shared: FrameFeatures, starts: np.ndarray) -> FrameFeatures:
-    """The features of the windows that begin at the given frames, as a batch."""
-    timbre = [shared.timbre[0, :, s // model.time_stride :][:, : model.window_steps] for s in starts]
-    novelty = [shared.novelty[0, :, s:][:, : model.window_novelty_frames] for s in starts]
-    log_mel = [shared.log_mel[0, :, s:][:, : model.config.window_frames] for s in starts]
-    return FrameFeatures(torch.stack(timbre), torch.stack(novelty), torch.stack(log_mel))
+def _length(kept: Tensor | None) -> int:
+    return 0 if kept is None else kept.shape[-1]
+
+
+def _without(kept: Tensor | None, count: int) -> Tensor | None:
+    return kept if kept is None or count <= 0 else kept[..., count:]
+
+
+def _joined(kept: Tensor | None, new: Tensor) -> Tensor:
+    return new if kept is None else torch.cat([kept, new], -1)
