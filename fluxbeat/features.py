@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass, fields
 
 import numpy as np
@@ -16,6 +17,7 @@ import torch
 
 from fluxbeat.errors import ConfigMismatchError
 from fluxbeat.torch_pair import check_torch_pair
+from fluxbeat.torch_threads import threads_that_compute_alone
 
 check_torch_pair()
 import torchaudio  # noqa: E402  (only after the pair was checked)
@@ -104,21 +106,26 @@ class FeatureConfig:
 class LogMel(torch.nn.Module):
     """Mono float audio to log-mel power in dB, and from there to what the models take."""
 
+    window: torch.Tensor
+    bands: torch.Tensor
+
     def __init__(self, config: FeatureConfig):
         super().__init__()
         self.config = config
-        self.mel = torchaudio.transforms.MelSpectrogram(
-            sample_rate=config.sample_rate_hz,
-            n_fft=config.n_fft,
-            win_length=config.window_samples,
-            hop_length=config.hop_samples,
+        window = torch.zeros(config.n_fft)
+        begin = (config.n_fft - config.window_samples) // 2
+        window[begin : begin + config.window_samples] = torch.hann_window(config.window_samples)
+        self.register_buffer("window", window, persistent=False)
+        bands = torchaudio.functional.melscale_fbanks(
+            n_freqs=config.n_fft // 2 + 1,
             f_min=config.f_min_hz,
             f_max=config.f_max_hz,
             n_mels=config.n_mels,
-            center=False,
+            sample_rate=config.sample_rate_hz,
             norm="slaney",
             mel_scale="slaney",
         )
+        self.register_buffer("bands", bands, persistent=False)
 
     def n_frames(self, n_samples: int) -> int:
         """Frames that `n_samples` samples give: one at 0 s, then one every hop."""
@@ -142,7 +149,7 @@ class LogMel(torch.nn.Module):
         expected = round((expected_s or 0.0) * self.config.frame_rate_hz) + FIRST_FRAMES
         # one growing array, of which only what is written takes memory: thousands of pieces would pin what lies between
         found, n_found = np.empty((self.config.n_mels, expected), np.float32), 0
-        for frames in LogMelStream(self).until_the_end(blocks):
+        for frames in _while_the_next_is_read(LogMelStream(self), blocks):
             until = n_found + frames.shape[1]
             if until > found.shape[1]:
                 larger = np.empty((self.config.n_mels, max(2 * found.shape[1], until)), np.float32)
@@ -160,9 +167,13 @@ class LogMel(torch.nn.Module):
     def frames(self, samples: np.ndarray, count: int) -> np.ndarray:
         """The first `count` frames of samples (samples,), with nothing beyond their ends: dB, (mels, count)."""
         used = (count - 1) * self.config.hop_samples + self.config.n_fft
-        power = self.mel(torch.from_numpy(np.ascontiguousarray(samples[:used])))
+        cut = torch.from_numpy(np.ascontiguousarray(samples[:used])).unfold(
+            0, self.config.n_fft, self.config.hop_samples
+        )
+        spectrum = torch.fft.rfft(cut * self.window)
+        power = (spectrum.real.square() + spectrum.imag.square()) @ self.bands  # (count, mels)
         floor = 10.0 ** (self.config.floor_db / 10.0)
-        return (10.0 * torch.log10(torch.clamp(power, min=floor))).numpy()
+        return (10.0 * torch.log10(torch.clamp(power, min=floor))).T.numpy()
 
     def active(self, log_mel_db: np.ndarray) -> np.ndarray:
         """Which frames hold music: bool (frames,), False 60 dB and more under the loudest moment and at the floor."""
@@ -242,6 +253,22 @@ class LogMelStream:
         if not count:
             return np.empty((config.n_mels, 0), np.float32), samples
         return self._front_end.frames(samples, count), samples[count * config.hop_samples :]
+
+
+def _while_the_next_is_read(stream: LogMelStream, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """As `until_the_end`, where there are cores for it with each block's frames computed while the next is decoded."""
+    pool = threads_that_compute_alone()
+    if pool is None:
+        yield from stream.until_the_end(blocks)
+        return
+    frames: Future[np.ndarray] | None = None
+    for block in blocks:
+        if frames is not None:
+            yield frames.result()
+        frames = pool.submit(stream.push, block)
+    if frames is not None:
+        yield frames.result()
+    yield stream.tail()
 
 
 def _moving_sum(values: np.ndarray, half: int) -> np.ndarray:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,9 +12,10 @@ import torch
 from torch import Tensor
 
 from fluxbeat.models import FrameFeatures, GenreTempoModel
+from fluxbeat.torch_threads import threads_that_compute_alone
 
-BATCH_WINDOWS = 32
-"""Windows decided at a time, with the shared convolutions up to the end of them; bounds memory, not the result."""
+BATCH_WINDOWS, PART_WINDOWS = 32, 128
+"""Windows decided at a time, and at most taken by one thread; bounds memory, not the result."""
 
 
 @dataclass(frozen=True)
@@ -92,17 +95,53 @@ def slide(
     if padded:
         log_mel = np.tile(log_mel, (1, -(-window // log_mel.shape[1])))[:, :window]
     starts = window_starts(log_mel.shape[1], window, hop_s * rate_hz, model.time_stride)
-    shared = _SharedFeatures(model, log_mel)
     sizes = len(config.labels), config.tempo_grid.bins, model.embedding_size
     # made before the work begins: what is kept would pin the memory that every batch takes and gives back
     genre, tempo, embedding = (np.empty((len(starts), size), np.float32) for size in sizes)
-    for first in range(0, len(starts), BATCH_WINDOWS):
-        batch = slice(first, first + BATCH_WINDOWS)
-        output = model.decide(shared.of_windows(starts[batch]))
-        genre[batch], tempo[batch], embedding[batch] = (part.float().numpy() for part in output)
+
+    @torch.inference_mode()
+    def decide(part: slice) -> int:
+        shared = _SharedFeatures(model, log_mel)
+        for first in range(part.start, part.stop, BATCH_WINDOWS):
+            batch = slice(first, min(first + BATCH_WINDOWS, part.stop))
+            output = model.decide(shared.of_windows(starts[batch]))
+            genre[batch], tempo[batch], embedding[batch] = (found.float().numpy() for found in output)
+        return part.stop - part.start
+
+    done = 0
+    for count in _each(decide, _parts(len(starts))):
+        done += count
         if progress:
-            progress(min(1.0, (first + BATCH_WINDOWS) / len(starts)))
+            progress(done / len(starts))
     return WindowPredictions(starts / rate_hz, genre, tempo, embedding, padded)
+
+
+def _parts(n_windows: int) -> list[slice]:
+    """Consecutive windows that one thread takes: as even as possible, and each long enough to share convolutions."""
+    count = max(-(-n_windows // PART_WINDOWS), min(torch.get_num_threads(), n_windows // BATCH_WINDOWS), 1)
+    edges = np.linspace(0, n_windows, count + 1).round().astype(int).tolist()
+    return [slice(begin, end) for begin, end in itertools.pairwise(edges)]
+
+
+def _each(work: Callable[[slice], int], parts: list[slice]) -> Iterator[int]:
+    """`work` on all parts, in threads that compute alone where there are several; what it returned, as it comes."""
+    pool = threads_that_compute_alone() if len(parts) > 1 else None
+    if pool is None:
+        yield from map(work, parts)
+        return
+    waiting = iter(parts)
+    # a few at a time: whoever asks meanwhile need not wait for all of a long track
+    running = {pool.submit(work, part) for part in itertools.islice(waiting, torch.get_num_threads() + 1)}
+    try:
+        while running:
+            finished, running = wait(running, return_when=FIRST_COMPLETED)
+            running |= {pool.submit(work, part) for part in itertools.islice(waiting, len(finished))}
+            for one in finished:
+                yield one.result()
+    finally:
+        for one in running:
+            one.cancel()
+        wait(running)
 
 
 def last_window(model: GenreTempoModel, log_mel: np.ndarray) -> WindowPredictions:

@@ -10,6 +10,9 @@ from typing import Any
 import torch
 
 from fluxbeat import __version__
+from fluxbeat.benchmark.timing import timed
+
+PEAK_SIZE = 1024
 
 
 def machine_facts() -> dict[str, Any]:
@@ -24,6 +27,12 @@ def machine_facts() -> dict[str, Any]:
         "torch": torch.__version__,
         "fluxbeat": __version__,
     }
+
+
+def peak_gflops() -> float:
+    """Billions of operations per second that this machine reaches in a product of matrices, with torch's threads."""
+    left, right = torch.rand(PEAK_SIZE, PEAK_SIZE), torch.rand(PEAK_SIZE, PEAK_SIZE)
+    return 2 * PEAK_SIZE**3 / timed(lambda: left @ right, 9, 3).least_s / 1e9
 
 
 def _processor() -> str:

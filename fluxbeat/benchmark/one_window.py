@@ -1,4 +1,4 @@
-"""How fast a model is on one window: its answer, and its explanation."""
+"""How fast a model is on one window: its answer, its explanation, and what the machine could do at best."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
+from fluxbeat.benchmark.machine import peak_gflops
 from fluxbeat.benchmark.timing import Timing, timed
 from fluxbeat.explanation import DEFAULT_LAYER
 from fluxbeat.explanation.attribution import attribute
 from fluxbeat.models import GenreTempoModel
 
 WARM_UP, REPEATS = 3, 15
+CLAIMED_MS = {"cnn": 1.5, "crnn": 4.5, "vit": 1.5}
+"""What the first description of the three models says of one window, without naming a machine."""
 
 
 def milliseconds_per_window(model: GenreTempoModel) -> float:
@@ -40,14 +45,45 @@ def explanation_time(model: GenreTempoModel, runs: int = REPEATS) -> Timing:
     return timed(lambda: attribute(model, window, 0, DEFAULT_LAYER), runs, WARM_UP)
 
 
+def operations(model: GenreTempoModel) -> int:
+    """Multiplications and additions in the convolutions and products of one window's answer."""
+    recurrent: list[int] = []
+
+    def count(layer: nn.Module, inputs: Any, _: Any) -> None:
+        assert isinstance(layer, nn.LSTM)
+        steps, directions = inputs[0].shape[0] * inputs[0].shape[1], 2 if layer.bidirectional else 1
+        for depth in range(layer.num_layers):
+            width = layer.input_size if depth == 0 else layer.hidden_size * directions
+            recurrent.append(2 * steps * directions * 4 * layer.hidden_size * (width + layer.hidden_size))
+
+    hooks = [layer.register_forward_hook(count) for layer in model.modules() if isinstance(layer, nn.LSTM)]
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # what is fused is not counted
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            model(_window(model))
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+        for hook in hooks:
+            hook.remove()
+    return int(counter.get_total_flops()) + sum(recurrent)
+
+
 def window_report(model: GenreTempoModel, runs: int = REPEATS) -> dict[str, Any]:
-    """One window with one thread and with all, and what its explanation costs beside it."""
-    all_threads = torch.get_num_threads()
-    report: dict[str, Any] = {"threads": all_threads}
+    """One window with one thread and with all, as a share of the machine's peak, and what its explanation costs."""
+    all_threads, count = torch.get_num_threads(), operations(model)
+    report: dict[str, Any] = {
+        "threads": all_threads,
+        "operations": count,
+        "first_claimed_ms": CLAIMED_MS.get(model.config.family),
+    }
     with threads(1):
-        report["answer_one_thread"] = answer_time(model, runs).to_dict()
+        alone = answer_time(model, runs)
+        report["answer_one_thread"] = alone.to_dict()
+        report["share_of_peak_one_thread"] = round(count / alone.median_s / 1e9 / peak_gflops(), 3)
     answer, explanation = answer_time(model, runs), explanation_time(model, runs)
     report["answer"], report["explanation"] = answer.to_dict(), explanation.to_dict()
+    report["share_of_peak"] = round(count / answer.median_s / 1e9 / peak_gflops(), 3)
     report["explanation_per_answer"] = round(explanation.median_s / answer.median_s, 2)
     return report
 
