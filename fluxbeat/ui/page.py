@@ -77,7 +77,12 @@ def build_page(models: Sequence[ZooModel]) -> gr.Blocks:
         pieces = _lay_out(models, examples)
         _Events(pieces, models, examples).connect(page)
         ClientFunctions(models).offer("analysis", ANALYSES_AT_ONCE)
-    page.queue(max_size=WAITING_AT_MOST, default_concurrency_limit=8, status_update_rate=PLACE_TOLD_EVERY_S)
+    page.queue(
+        max_size=WAITING_AT_MOST,
+        default_concurrency_limit=8,
+        status_update_rate=PLACE_TOLD_EVERY_S,
+        api_open=False,  # or whoever calls Gradio's /run/... would not have to wait
+    )
     return page
 
 
