@@ -79,6 +79,8 @@ def read_config(path: Path) -> dict[str, Any]:
     for part, ranges in RANGES.items():
         _refuse_out_of_range(values if not part else values.get(part), ranges)
     _refuse_wrong_lists(values)
+    if not isinstance(values.get("family", ""), str):
+        raise _refused("is incomplete or damaged: family must be a name")
     return values
 
 
