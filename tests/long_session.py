@@ -15,7 +15,7 @@ import numpy as np
 
 CLIPS = 8
 MOST_GROWTH_BYTES_EACH = 20_000
-"""More than this per analysis, over all but the first tenth of a session, is a leak and no noise."""
+"""More than this per analysis, over the second half of a session, is a leak and no noise."""
 
 
 def clip(n: int) -> np.ndarray:
@@ -68,14 +68,14 @@ def with_the_service(count: int) -> Iterator[int]:
 
 
 def growth_bytes_each(work: Callable[[int], Iterator[int]], count: int, tell: Callable[[str], object]) -> float:
-    """Bytes by which the process grows per analysis, after a first tenth in which caches fill."""
+    """Bytes by which the process grows per analysis, after a first half in which caches and threads' heaps fill."""
     before, after, began_s = 0, 0, time.monotonic()
     for done in work(count):
         if done % max(1, count // 10) == 0:
             after = resident_bytes()
-            before = before or after
+            before = after if 2 * done <= count else before
             tell(f"{done:5} analyses  {after / 1e6:8.1f} MB  {time.monotonic() - began_s:6.1f} s")
-    return (after - before) / (0.9 * count)
+    return (after - before) / (count / 2)
 
 
 def main() -> int:
