@@ -6,17 +6,21 @@ import errno
 import os
 import socket
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
 from fluxbeat.errors import FluxBeatError
+from fluxbeat.temporary_folder import leave_own_folder, use_own_folder
 
 DEFAULT_PORT = 7860
 
 
 def build_app(api_only: bool = False) -> FastAPI:
-    """The web page with the REST service beside it, or the service alone.
+    """The web page with the REST service beside it, or the service alone; temporary files get a folder of their own.
 
     Parameters
     ----------
@@ -28,13 +32,32 @@ def build_app(api_only: bool = False) -> FastAPI:
     FluxBeatError
         If the settings make no sense, or there is no working model.
     """
-    from fluxbeat.api import build_api_alone, build_site
+    from fluxbeat.api import PageKey, build_api_alone, build_site, settings_from
 
+    use_own_folder()
+    settings = settings_from()
     if api_only:
-        return build_api_alone()
+        return _leaving_nothing(build_api_alone(settings))
     from fluxbeat.ui import app_shell
 
-    return app_shell.build_app(onto=build_site())
+    app = app_shell.build_app(onto=build_site(settings))
+    if settings.key and not settings.open_page:
+        app.add_middleware(PageKey, key=settings.key)
+    return _leaving_nothing(app)
+
+
+def _leaving_nothing(app: FastAPI) -> FastAPI:
+    """Have temporary files removed when the program is shut down: a signal ends the process without further ado."""
+    inner = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(running: FastAPI) -> AsyncIterator[Any]:
+        async with inner(running) as state:
+            yield state
+        leave_own_folder()
+
+    app.router.lifespan_context = lifespan
+    return app
 
 
 def serve(host: str | None = None, port: int | None = None, api_only: bool = False) -> None:

@@ -68,6 +68,8 @@ class Trouble:
         The size that listings and headers give for the weights.
     send_on : str
         Redirects downloads of weights to this address.
+    send_gets_on, send_questions_on : str
+        Redirects downloads, but not the questions before them, or all questions about repositories, to this server.
     page : bool
         Answers everything with a web page, as a hotel's network does.
     slow_s : float
@@ -82,6 +84,8 @@ class Trouble:
     cut: int = -1
     says_size: int = 0
     send_on: str = ""
+    send_gets_on: str = ""
+    send_questions_on: str = ""
     page: bool = False
     slow_s: float = 0.0
     refuse_upload: bool = False
@@ -147,6 +151,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(b"<html>Please accept our terms", headers={"Content-Type": "text/html"})
         if trouble.status:
             return self.answer({}, trouble.status, {"X-Error-Code": trouble.error_code} if trouble.error_code else {})
+        if trouble.send_questions_on and path.startswith("/api/models/"):
+            return self.answer(b"", 307, {"Location": trouble.send_questions_on + self.path})
         for pattern, method in _ROUTES:
             parts = re.fullmatch(pattern, path)
             if parts:
@@ -198,6 +204,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if large and trouble.send_on:
             facts = {"X-Linked-Size": str(len(content)), "X-Linked-ETag": f'"{etag}"', "Location": trouble.send_on}
             return self.answer(b"", 302, {**headers, **facts})
+        if large and trouble.send_gets_on and self.command == "GET":
+            return self.answer(b"", 302, {"Location": trouble.send_gets_on + self.path})
         begin = int((re.match(r"bytes=(\d+)-", self.headers.get("Range") or "") or ["", "0"])[1])
         self.send_response(206 if begin else 200)
         for key, value in {**headers, "Content-Length": str(len(content) - begin)}.items():

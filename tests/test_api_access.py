@@ -77,9 +77,10 @@ def test_settings_come_from_the_environment():
         "FLUXBEAT_ANALYSES_AT_ONCE": "3",
         "FLUXBEAT_WAITING_AT_MOST": "0",
         "FLUXBEAT_UPLOAD_PAUSE_S": "5",
+        "FLUXBEAT_OPEN_PAGE": "1",
     }
     origins = ("https://a.example", "https://b.example")
-    assert settings_from(given) == ApiSettings("secret", origins, 1000, 90.5, 3, 0, 5.0)
+    assert settings_from(given) == ApiSettings("secret", origins, 1000, 90.5, 3, 0, 5.0, True)
     assert settings_from({}) == ApiSettings()
     guide = (ROOT / "USER_GUIDE.md").read_text(encoding="utf-8")
     assert all(f"`{variable}`" in guide for variable in given)
@@ -87,6 +88,7 @@ def test_settings_come_from_the_environment():
         assert f"({limit:,})" in guide
     for variable, value in [
         ("FLUXBEAT_MAX_BODY_BYTES", "many"), ("FLUXBEAT_ANALYSES_AT_ONCE", "0"), ("FLUXBEAT_MAX_DURATION_S", "nan"),
+        ("FLUXBEAT_OPEN_PAGE", "yes"),
     ]:  # fmt: skip
         with pytest.raises(ConfigMismatchError, match=f"{variable} must be .*{value}"):
             settings_from({variable: value})

@@ -406,7 +406,7 @@ def test_nobody_logged_in_and_damaged_checkpoints_stop_before_anything_is_sent(h
     with pytest.raises(ModelLoadError, match="nobody is logged in to the Hub: log in with `hf auth login`"):
         push(Publication(CNN, "ann/zoo"))
     monkeypatch.setenv("HF_TOKEN", TOKEN)
-    with pytest.raises(ModelLoadError, match="does not fit"):
+    with pytest.raises(ModelLoadError, match="labels do not fit"):
         push(Publication(changed(tmp_path / "odd", lambda c: (c["labels"].pop(), c["thresholds"].pop())), "ann/zoo"))
     assert not [line for line in hub.asked if line.startswith("POST")]
 

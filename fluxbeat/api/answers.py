@@ -9,7 +9,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from anyio import CancelScope, WouldBlock, create_memory_object_stream, create_task_group
+from anyio import (
+    BrokenResourceError,
+    CancelScope,
+    ClosedResourceError,
+    WouldBlock,
+    create_memory_object_stream,
+    create_task_group,
+)
 from anyio.streams.memory import MemoryObjectSendStream
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -72,7 +79,10 @@ async def done(request: Request, line: Line, work: Callable[[Progress], bytes]) 
 
 
 class ProgressResponse(Response):
-    """JSON objects, one a line: `progress` (0..1) with `doing`, and last `result` or `problem`."""
+    """JSON objects, one a line: `progress` (0..1) with `doing`, and last `result` or `problem`.
+
+    Lines of a request that waits also have `before`: how many others go first.
+    """
 
     media_type = LINES_MEDIA_TYPE
 
@@ -97,9 +107,8 @@ class ProgressResponse(Response):
     async def _do(self, lines: MemoryObjectSendStream[bytes]) -> None:
         async with lines:
             report = _Report(lines)
-            report(0.0, WAITING)
             try:
-                result = await self._line.run(partial(_json_of, self._work), report)
+                result = await self._line.run(partial(_json_of, self._work), report, report.place)
             except FluxBeatError as error:
                 await lines.send(_problem_line(problem_of(error)))
             except Exception:
@@ -110,7 +119,7 @@ class ProgressResponse(Response):
 
 
 class _Report:
-    """Sends progress now and then, and never waits for a client that reads slowly."""
+    """Sends progress now and then, the place in the line always, and never waits for a client that reads slowly."""
 
     def __init__(self, lines: MemoryObjectSendStream[bytes]) -> None:
         self._lines = lines
@@ -121,9 +130,16 @@ class _Report:
         if now_s < self._next_s:
             return
         self._next_s = now_s + REPORT_EVERY_S
+        self._send({"progress": round(share, 3), "doing": doing})
+
+    def place(self, before: int) -> None:
+        """Never left out: where one stands does not change so often."""
+        self._send({"progress": 0.0, "doing": WAITING, "before": before})
+
+    def _send(self, line: dict[str, Any]) -> None:
         try:
-            self._lines.send_nowait(_json({"progress": round(share, 3), "doing": doing}))
-        except WouldBlock:
+            self._lines.send_nowait(_json(line))
+        except (WouldBlock, BrokenResourceError, ClosedResourceError):  # a slow client, or one that is leaving
             return
 
 

@@ -16,6 +16,8 @@ COME_BACK_S = 10
 Result = TypeVar("Result")
 Work = Callable[[Progress], Result]
 """Done in a thread; whatever it calls its argument with is reported, and cancels it once nobody waits for it."""
+Told = Callable[[int], Any]
+"""Called in the event loop with how many others go first, each time that this changes."""
 
 
 class Line:
@@ -30,14 +32,15 @@ class Line:
     """
 
     def __init__(self, at_once: int, waiting_at_most: int) -> None:
-        self._limiter = CapacityLimiter(at_once)
+        self._turns, self._threads = CapacityLimiter(at_once), CapacityLimiter(at_once)
+        self._waiting: dict[object, Told | None] = {}
         self._places = at_once + waiting_at_most
         self._inside = 0
 
     @property
     def running(self) -> int:
         """How much work is being done."""
-        return int(self._limiter.borrowed_tokens)
+        return int(self._turns.borrowed_tokens)
 
     @property
     def inside(self) -> int:
@@ -65,8 +68,10 @@ class Line:
         finally:
             self._inside -= 1
 
-    async def run(self, work: Work[Result], report: Callable[[float, str], Any] | None = None) -> Result:
-        """Do `work` in a thread as soon as there is a free one.
+    async def run(
+        self, work: Work[Result], report: Callable[[float, str], Any] | None = None, told: Told | None = None
+    ) -> Result:
+        """Do `work` in a thread as soon as it is its turn: first come, first served.
 
         Cancelling the task that awaits this ends the wait at once, and the work at its next report.
 
@@ -75,6 +80,8 @@ class Line:
         work : callable
         report : callable, optional
             Called in the event loop with the finished share (0..1) and what is being done.
+        told : callable, optional
+            Called with the number of others that wait before this work, at once and whenever one of them goes.
         """
 
         def progress(share: float, doing: str) -> None:
@@ -82,4 +89,23 @@ class Line:
             if report:
                 from_thread.run_sync(report, share, doing)
 
-        return await to_thread.run_sync(work, progress, limiter=self._limiter)
+        ticket = object()
+        self._waiting[ticket] = told
+        if told:
+            told(len(self._waiting) - 1)
+        try:
+            await self._turns.acquire_on_behalf_of(ticket)
+        finally:
+            self._step_forward(ticket)
+        try:
+            return await to_thread.run_sync(work, progress, limiter=self._threads)
+        finally:
+            self._turns.release_on_behalf_of(ticket)
+
+    def _step_forward(self, gone: object) -> None:
+        """Take a ticket out of the line and tell those behind it."""
+        place = list(self._waiting).index(gone)
+        del self._waiting[gone]
+        for before, told in list(enumerate(self._waiting.values()))[place:]:
+            if told:
+                told(before)

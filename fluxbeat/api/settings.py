@@ -17,6 +17,7 @@ DURATION_VARIABLE = "FLUXBEAT_MAX_DURATION_S"
 AT_ONCE_VARIABLE = "FLUXBEAT_ANALYSES_AT_ONCE"
 WAITING_VARIABLE = "FLUXBEAT_WAITING_AT_MOST"
 PAUSE_VARIABLE = "FLUXBEAT_UPLOAD_PAUSE_S"
+OPEN_PAGE_VARIABLE = "FLUXBEAT_OPEN_PAGE"
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class ApiSettings:
         How many more requests may be uploading or waiting for their turn before others are told to come back.
     upload_pause_s : float
         Longest silence within an upload in seconds.
+    open_page : bool
+        Whether the page, with the functions it has for programs, is for everybody although there is a key.
     """
 
     key: str = ""
@@ -46,8 +49,9 @@ class ApiSettings:
     max_body_bytes: int = 500_000_000
     max_duration_s: float = MAX_DURATION_S
     analyses_at_once: int = 2
-    waiting_at_most: int = 16
+    waiting_at_most: int = 64
     upload_pause_s: float = 60.0
+    open_page: bool = False
 
 
 def settings_from(variables: Mapping[str, str] | None = None) -> ApiSettings:
@@ -74,6 +78,7 @@ def settings_from(variables: Mapping[str, str] | None = None) -> ApiSettings:
         analyses_at_once=_whole(given, AT_ONCE_VARIABLE, plain.analyses_at_once, least=1),
         waiting_at_most=_whole(given, WAITING_VARIABLE, plain.waiting_at_most, least=0),
         upload_pause_s=_seconds(given, PAUSE_VARIABLE, plain.upload_pause_s),
+        open_page=_switch(given, OPEN_PAGE_VARIABLE),
     )
 
 
@@ -97,3 +102,10 @@ def _seconds(given: Mapping[str, str], variable: str, default: float) -> float:
     if not 0 < value < math.inf:
         raise ConfigMismatchError(f"{variable} must be seconds, above 0, got {text!r}")
     return value
+
+
+def _switch(given: Mapping[str, str], variable: str) -> bool:
+    text = given.get(variable, "").strip()
+    if text not in ("", "0", "1"):
+        raise ConfigMismatchError(f"{variable} must be 0 or 1, got {text!r}")
+    return text == "1"

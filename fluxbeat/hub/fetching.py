@@ -20,8 +20,7 @@ from urllib.parse import urlsplit
 from fluxbeat.errors import ConfigMismatchError, ModelLoadError
 from fluxbeat.hub.address import HubAddress
 from fluxbeat.hub.failures import HubUnreachable, plain_failures
-from fluxbeat.hub.fitting import check_fits
-from fluxbeat.models.checkpoint import CONFIG_FILE, WEIGHTS_FILE
+from fluxbeat.models.checkpoint import CONFIG_FILE, WEIGHTS_FILE, check_checkpoint
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoSibling
@@ -122,7 +121,7 @@ def fetch(address: HubAddress, progress: Progress | None = None) -> Fetched:
                 raise
     verify_kept(kept)
     with _named(kept.address):
-        check_fits(kept.folder)
+        check_checkpoint(kept.folder)
     return kept
 
 

@@ -19,10 +19,13 @@ from fluxbeat.models.base import Calibration, GenreTempoModel, ModelConfig
 from fluxbeat.models.cnn import BaselineCNN
 from fluxbeat.models.crnn import CRNN
 from fluxbeat.models.tempo import TempoGrid
+from fluxbeat.models.vetting import CONFIG_FILE as CONFIG_FILE
+from fluxbeat.models.vetting import WEIGHTS_FILE as WEIGHTS_FILE
+from fluxbeat.models.vetting import check_length, check_tensors, read_config, tensors_in, tensors_of
 from fluxbeat.models.vit import AudioTransformer
 
-CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 SCHEMA = 1
+LONGEST_MESSAGE = 500
 FAMILIES: dict[str, type[GenreTempoModel]] = {"cnn": BaselineCNN, "crnn": CRNN, "vit": AudioTransformer}
 
 
@@ -38,7 +41,7 @@ def build_model(config: ModelConfig) -> GenreTempoModel:
         raise ModelLoadError(f"model family must be one of {', '.join(FAMILIES)}, got {config.family!r}")
     try:
         return FAMILIES[config.family](config, **config.architecture)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, ArithmeticError, AssertionError, LookupError, RuntimeError) as error:
         raise ModelLoadError(f"architecture of {config.family} does not fit this program: {error}") from error
 
 
@@ -84,7 +87,7 @@ def config_from_dict(values: dict[str, Any]) -> ModelConfig:
             architecture=dict(values["architecture"]),
             metrics=tuple(values["metrics"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise ModelLoadError(f"config.json is incomplete or damaged: {type(error).__name__} {error}") from error
 
 
@@ -95,6 +98,34 @@ def save_checkpoint(model: GenreTempoModel, folder: str | Path) -> None:
     (folder / CONFIG_FILE).write_text(json.dumps(config_to_dict(model.config), indent=2) + "\n", encoding="utf-8")
     weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     save_file(weights, folder / WEIGHTS_FILE)
+
+
+def check_checkpoint(folder: str | Path) -> ModelConfig:
+    """Compare config.json with the header of the weights; needs no memory for either network.
+
+    Raises
+    ------
+    ModelLoadError
+        If a file is damaged or absurd, or the two do not fit each other; names the first difference.
+    ConfigMismatchError
+        If the config is of another version of FluxBeat.
+    """
+    folder = Path(folder)
+    try:
+        config = config_from_dict(read_config(folder / CONFIG_FILE))
+        check_length(config)
+        with torch.device("meta"):
+            expected = tensors_of(build_model(config))
+        check_tensors(expected, tensors_in(folder / WEIGHTS_FILE), len(config.labels))
+    except (ModelLoadError, ConfigMismatchError) as error:
+        raise type(error)(_one_line(str(error))) from error
+    return config
+
+
+def _one_line(text: str) -> str:
+    """Without the line breaks and the lengths that a strange configuration brings into a message."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_MESSAGE else f"{line[:LONGEST_MESSAGE]} …"
 
 
 def load_checkpoint(folder: str | Path) -> tuple[GenreTempoModel, str]:
@@ -124,24 +155,16 @@ def load_checkpoint(folder: str | Path) -> tuple[GenreTempoModel, str]:
         if not (folder / name).is_file():
             raise ModelLoadError(f"{folder} is no checkpoint: it has no {name}")
     try:
-        values = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModelLoadError(f"{folder / CONFIG_FILE} is not JSON: {error}") from error
-    model = build_model(config_from_dict(values))
+        config = check_checkpoint(folder)
+    except (ModelLoadError, ConfigMismatchError) as error:
+        text = str(error)
+        raise type(error)(f"{folder / text}" if text.startswith((CONFIG_FILE, WEIGHTS_FILE)) else text) from error
+    model = build_model(config)
     content = (folder / WEIGHTS_FILE).read_bytes()
     try:
         weights = load_safetensors(content)
     except SafetensorError as error:
         raise ModelLoadError(f"{folder / WEIGHTS_FILE} is damaged or no safetensors file: {error}") from error
-    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in weights.items()}
-    wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
-    if wrong:
-        name = wrong[0]
-        raise ModelLoadError(
-            f"{folder / WEIGHTS_FILE} does not fit its config.json in {len(wrong)} of {len(expected)} tensors; "
-            f"{name}: expected {expected.get(name)}, got {found.get(name)}"
-        )
     if any(not torch.isfinite(value).all() for value in weights.values()):
         raise ModelLoadError(f"{folder / WEIGHTS_FILE} holds values that are not finite: the file is damaged")
     model.load_state_dict(weights, strict=True)

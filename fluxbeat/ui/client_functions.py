@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from fluxbeat.analysis import DEFAULT_MODEL, compare
 from fluxbeat.errors import ConfigMismatchError, FluxBeatError
+from fluxbeat.ui.leaving import check_still_wanted
 from fluxbeat.zoo import ZooModel
 
 MCP_VARIABLE = "FLUXBEAT_MCP"
@@ -75,7 +76,12 @@ class ClientFunctions:
         except ValueError as error:
             raise _refused("give an uploaded audio file: handle_file(path) with gradio_client") from error
         try:
-            analyses = compare(upload.path, [self._models[name] for name in names], name=upload.orig_name)
+            analyses = compare(
+                upload.path,
+                [self._models[name] for name in names],
+                name=upload.orig_name,
+                progress=check_still_wanted,
+            )
         except FluxBeatError as error:
             raise _refused(str(error)) from error
         return [analysis.to_dict() for analysis in analyses]

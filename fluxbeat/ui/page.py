@@ -36,7 +36,8 @@ TITLE = "FluxBeat"
 RECORDING = "Your recording"
 ANALYSES_AT_ONCE = 2
 LIBRARIES_AT_ONCE = 4
-WAITING_AT_MOST = 32
+WAITING_AT_MOST = 128
+PLACE_TOLD_EVERY_S = 1.0
 UPLOADS_KEPT_S = 6 * 3600
 RESULTS_KEPT_S = 2 * 3600
 
@@ -76,7 +77,12 @@ def build_page(models: Sequence[ZooModel]) -> gr.Blocks:
         pieces = _lay_out(models, examples)
         _Events(pieces, models, examples).connect(page)
         ClientFunctions(models).offer("analysis", ANALYSES_AT_ONCE)
-    page.queue(max_size=WAITING_AT_MOST, default_concurrency_limit=8)
+    page.queue(
+        max_size=WAITING_AT_MOST,
+        default_concurrency_limit=8,
+        status_update_rate=PLACE_TOLD_EVERY_S,
+        api_open=False,  # or whoever calls Gradio's /run/... would not have to wait
+    )
     return page
 
 

@@ -27,7 +27,8 @@ HopS = Annotated[
 LINES: Responses = {
     200: {
         "description": "Done. With `Accept: application/x-ndjson` one JSON object a line instead, as it goes: "
-        '`{"progress": 0.4, "doing": "listening"}`, and last `{"result": ...}` or `{"problem": ...}`.',
+        '`{"progress": 0.4, "doing": "listening"}`, and last `{"result": ...}` or `{"problem": ...}`. While it waits, '
+        "`before` says how many others go first.",
         "content": {LINES_MEDIA_TYPE: {"schema": {"type": "string"}}},
     }
 }

@@ -28,7 +28,23 @@ export function notice(host) {
   };
 }
 
-export function status() { return () => {}; }
+// Gradio writes "queue: 3/5" into its progress while others go first; a listener reads it in words.
+export function status(host) {
+  const words = make('p', 'fb-quiet fb-waiting', host);
+  words.setAttribute('role', 'status');
+  const around = host.closest('#status');
+  const say = () => setText(words, waitingWords(around.querySelector('.progress-text')?.textContent ?? ''));
+  new MutationObserver(say).observe(around, {childList: true, subtree: true, characterData: true});
+  return () => {};
+}
+
+function waitingWords(text) {
+  const place = text.match(/queue: (\d+)\//);
+  if (!place) return '';
+  const before = Number(place[1]) - 1;
+  if (!before) return 'Waiting: you are next.';
+  return `Waiting: ${before} ${before === 1 ? 'other' : 'others'} before you.`;
+}
 
 export function examples(host, trigger) {
   return (shelf = []) => {
