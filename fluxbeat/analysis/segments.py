@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-import ruptures
 
 from fluxbeat.analysis.result import Segment
 
@@ -121,6 +120,8 @@ def _change_points(centre_s: np.ndarray, probability: np.ndarray) -> list[int]:
     shortest = max(2, round(SHORTEST_S / hop_s))
     if len(centre_s) < 2 * shortest:
         return []
+    import ruptures  # here, since it brings all of scipy.stats: as much again as everything else beside torch
+
     # the distance between two sure, different genres is 2; half of it lies on either side of a missing border
     penalty = PENALTY_S / hop_s / 2
     search = ruptures.KernelCPD(kernel="linear", min_size=shortest).fit(np.ascontiguousarray(probability, np.float64))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, uniform_filter1d
-from scipy.signal import find_peaks
 
 from fluxbeat.analysis.result import Tempo, TempoCandidate
 from fluxbeat.models import TempoGrid
@@ -120,6 +119,8 @@ def _smooth(distributions: np.ndarray) -> np.ndarray:
 
 def _peaks(smooth: np.ndarray, grid: TempoGrid) -> np.ndarray:
     """Classes at which a smoothed distribution, shape (bins,), has a peak."""
+    from scipy.signal import find_peaks  # here, since it brings all of scipy.stats
+
     return find_peaks(np.concatenate([[0.0], smooth, [0.0]]), distance=_reach(grid))[0] - 1
 
 

@@ -14,13 +14,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.fft import next_fast_len
 from torch import Tensor, nn
 
 HARMONICS = (0.5, 1.0, 2.0, 3.0, 4.0)
 LAG_MULTIPLES = (0.5, 1.0, 2.0, 3.0, 4.0)
 SILENT_ENERGY = 0.5
 """Novelty curves weaker than this are not blown up to full strength: a drone's ripple is no beat. Music has 1 to 50."""
+
+
+def fast_length(least: int) -> int:
+    """The shortest length of at least `least`, a power of two or three times one, that a Fourier transform likes."""
+    power = 1 << (least - 1).bit_length()
+    return 3 * power // 4 if 3 * power // 4 >= least else power
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,7 @@ class TempoHead(nn.Module):
         cosine, sine = spectrum.chunk(2, dim=-1)
         fourier = torch.sqrt(cosine.square() + sine.square() + 1e-8) / torch.sqrt(energy)
         n = novelty.shape[-1]
-        padded = next_fast_len(2 * n, real=True)
+        padded = fast_length(2 * n)
         power = torch.fft.rfft(centred, padded)
         power = power.real.square() + power.imag.square()
         correlation = torch.fft.irfft(power, n=padded)[..., :n] / energy  # 1 at lag 0

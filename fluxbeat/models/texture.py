@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -53,22 +54,22 @@ class Texture(nn.Module):
         super().__init__()
         band, order = torch.arange(n_mels) + 0.5, torch.arange(CEPSTRA)[:, None]
         cosine = torch.cos(math.pi / n_mels * order * band) * math.sqrt(2 / n_mels)
-        hz = torch.fft.rfftfreq(STRETCH_FRAMES, 1 / frame_rate_hz)
+        hz = np.fft.rfftfreq(STRETCH_FRAMES, 1 / frame_rate_hz)
         edges = MODULATION_EDGES_HZ
-        within = [((hz >= low) & (hz < high)).float() for low, high in itertools.pairwise(edges)]
-        averaging = torch.stack([part / part.sum().clamp(min=1) for part in within], 1)
-        heard = [k for k, rate in enumerate(hz.tolist()) if 0 < rate < edges[-1]]
+        within = np.stack([(hz >= low) & (hz < high) for low, high in itertools.pairwise(edges)], 1)
+        averaging = within / within.sum(axis=0).clip(min=1)
+        heard = np.flatnonzero((hz > 0) & (hz < edges[-1])).tolist()
         both = torch.triu_indices(CEPSTRA, CEPSTRA)
         above = torch.triu_indices(CEPSTRA, CEPSTRA, 1)
         for name, value in (
             ("cepstrum", cosine),
             ("filters", _slow_and_spectrum(heard)),
-            ("modulations", averaging[heard]),
+            ("modulations", torch.tensor(averaging[heard], dtype=torch.float32)),
             ("upper", both[0] * CEPSTRA + both[1]),
             ("above", above[0] * CEPSTRA + above[1]),
         ):
             self.register_buffer(name, value, persistent=False)
-        self.size = n_mels * (4 + len(within)) + len(self.upper) + len(self.above) + 2 * CEPSTRA
+        self.size = n_mels * (4 + within.shape[1]) + len(self.upper) + len(self.above) + 2 * CEPSTRA
         self.standardise = nn.BatchNorm1d(self.size, affine=False)
 
     @staticmethod
