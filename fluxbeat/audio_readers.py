@@ -10,6 +10,7 @@ import re
 import shutil
 import struct
 import subprocess
+import sys
 import threading
 import time
 import unicodedata
@@ -27,12 +28,22 @@ Samples: TypeAlias = npt.NDArray[np.float32]
 
 _SAMPLES_PER_READ = 2**19  # over all channels, so that 64 channels take no more memory than one
 _TRUNCATION_SLACK_S = 0.5  # containers round, and codecs pad, by less
-_FFMPEG_STALL_S = 30.0
+_FFMPEG_STALL_S = 15.0
 # Containers of recordings only: playlists (hls, concat, dash ...) name other files and addresses to open.
 _FFMPEG_CONTAINERS = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,matroska,mov,mp3,mpc,mpc8,mpeg,mpegts,ogg,"
     "tak,tta,w64,wav,wv"
 )
+_FFMPEG_LARGEST_BLOCK = 2**28  # bytes; what a header may have it reserve at once
+# What the kernel grants the process (Linux): it opens no file for writing that grows, and what gets out of hand ends.
+_FFMPEG_LIMITS = {"RLIMIT_DATA": 768 * 2**20, "RLIMIT_FSIZE": 0, "RLIMIT_CPU": 3600, "RLIMIT_CORE": 0}
+# libsndfile also guesses at names and takes text for sound, and its readers of rare formats are little tried.
+_LIBSNDFILE_BEGINNINGS = re.compile(
+    rb"RIFF....WAVE|RIFX....WAVE|RF64....WAVE|riff\x2e\x91\xcf\x11|FORM....AIF[FC]|fLaC|OggS|caff|\.snd|dns\.|\xff[\xe0-\xff]",
+    re.DOTALL,
+)
+_BYTES_PER_SAMPLE = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
+_BYTES_PER_SAMPLE |= {"ULAW": 1, "ALAW": 1}
 
 _log = logging.getLogger(__name__)
 
@@ -119,10 +130,14 @@ class ArrayReader:
 
 
 class SoundfileReader:
-    """Blocks from libsndfile."""
+    """Blocks from libsndfile: WAV and its kin, AIFF, AU, CAF, FLAC, Ogg and MP3, told by their first bytes."""
 
     def __init__(self, source: str | io.BytesIO) -> None:
         self._source = source
+        with _bytes_of(source) as file:
+            file.seek(after_id3(file))
+            if not _LIBSNDFILE_BEGINNINGS.match(file.read(16)):
+                raise soundfile.SoundFileError("begins like none of the formats that libsndfile is to read")
         # soundfile refuses names whose bytes are no UTF-8, but not the bytes themselves
         self._file = soundfile.SoundFile(os.fsencode(source) if isinstance(source, str) else source)
         self.rate_hz: int = self._file.samplerate
@@ -141,16 +156,28 @@ class SoundfileReader:
     def defect(self, decoded_s: float) -> str | None:
         if self.expected_s is None or not self.exact:
             return None
-        # libsndfile shortens a WAV or AIFF to what is there and keeps what the header said in its log.
-        cut = re.search(r"^\s*(?:data|SSND) : (\d+) \(should be (\d+)\)", self._file.extra_info, re.MULTILINE)
-        if cut is None:
-            if self._file.format == "OGG" and not _ogg_is_whole(self._source):
-                return f"the file is cut off after {decoded_s:.1f} s: its end is missing"
-            return _cut_off(decoded_s, self.expected_s)
-        promised, present = int(cut[1]), int(cut[2])
-        if promised > 0xFFFF_0000 or not present:  # a recorder that streams writes such a size for "unknown"
-            return None
-        return _cut_off(decoded_s, self.expected_s * promised / present)
+        if self._file.format == "OGG" and not _ogg_is_whole(self._source):
+            return f"the file is cut off after {decoded_s:.1f} s: its end is missing"
+        return _cut_off(decoded_s, self.expected_s * self._promised_share())
+
+    def _promised_share(self) -> float:
+        """How many times the sound that is there the header promised: libsndfile tells it in its log alone."""
+        said = re.search(
+            r"^\s*(?:data|SSND|Data [Ss]ize)\s*: (\d+)(?: \(should be (\d+)\))?$", self._file.extra_info, re.MULTILINE
+        )
+        if said is None:
+            return 1.0
+        promised = int(said[1])
+        unknown = 0xFFFF_0000  # a recorder that streams writes such a size
+        if said[2] is not None:
+            present = int(said[2])
+        elif self._file.format in ("RF64", "W64"):  # their log says no more than the header
+            present = self._file.frames * self._file.channels * _BYTES_PER_SAMPLE.get(self._file.subtype, 0)
+            promised -= 24 if self._file.format == "W64" else 0
+            unknown = 2**62
+        else:
+            return 1.0
+        return promised / present if present and promised <= unknown else 1.0
 
     def close(self) -> None:
         self._file.close()
@@ -201,11 +228,14 @@ class FfmpegReader:
         self._errors: list[str] = []
         self._has_video = False
         self._described = threading.Event()
-        self._stalled = False
+        self._ended_for = ""
         self._deadline = math.inf
+        self._waited_s = self._delivered_s = 0.0
+        self._bytes_per_s: float = math.inf  # until the header tells
         self.expected_s: float | None = None
         self.exact = True
         limits = ["-protocol_whitelist", "file", "-format_whitelist", _FFMPEG_CONTAINERS, "-threads", "1"]
+        limits += ["-max_alloc", str(_FFMPEG_LARGEST_BLOCK)]
         # "file:" keeps a name such as "concat:a|b" or "-x" from being understood as more than a name.
         command = [find_ffmpeg(), "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info", *limits]
         command += [
@@ -224,10 +254,14 @@ class FfmpegReader:
         # AU: its short header holds rate and channels and may leave the length open.
         command += ["-c:a", "pcm_f32be", "-f", "au", "pipe:1"]
         pipe = subprocess.PIPE
+        environment = {key: value for key, value in os.environ.items() if key != "FFREPORT"}  # it would write a file
         try:
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, bufsize=0)
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, bufsize=0, env=environment
+            )
         except OSError as error:
             raise refusal(name, "needs ffmpeg, which does not start", "install ffmpeg again") from error
+        _confine(self._process.pid)
         self._over = threading.Event()
         self._helpers = [threading.Thread(target=run, daemon=True) for run in (self._listen, self._watch)]
         for helper in self._helpers:
@@ -275,6 +309,7 @@ class FfmpegReader:
             raise self._refused()
         _, data_at, _, _, rate_hz, channels = struct.unpack(">6I", header)
         self._frame_bytes = 4 * channels
+        self._bytes_per_s = max(1, rate_hz * self._frame_bytes)
         self._read_bytes(data_at - 24)
         self._described.wait(timeout=5.0)
         return rate_hz, channels
@@ -296,19 +331,26 @@ class FfmpegReader:
         data = bytearray()
         assert self._process.stdout is not None
         while len(data) < size:
-            self._deadline = time.monotonic() + _FFMPEG_STALL_S
+            began = self._give_time()
             piece = self._process.stdout.read(min(size - len(data), 65_536))
             self._deadline = math.inf
+            self._waited_s += time.monotonic() - began
             if not piece:
                 break
             data += piece
-        if self._stalled:
-            found = f"gave no sound for {_FFMPEG_STALL_S:.0f} s while being decoded"
-            raise refusal(self._name, found, "convert it to MP3, FLAC or WAV")
+            self._delivered_s += len(piece) / self._bytes_per_s
+        if self._ended_for:
+            raise refusal(self._name, self._ended_for, "convert it to MP3, FLAC or WAV")
         return bytes(data)
 
+    def _give_time(self) -> float:
+        """Set the time of the next step, and tell when it begins: over all, decoding may not be slower than playing."""
+        began = time.monotonic()
+        self._deadline = began + min(_FFMPEG_STALL_S, _FFMPEG_STALL_S + self._delivered_s - self._waited_s)
+        return began
+
     def _await_end(self) -> None:
-        self._deadline = time.monotonic() + _FFMPEG_STALL_S
+        self._give_time()
         self._process.wait()
         self._deadline = math.inf
         self._helpers[0].join()
@@ -316,14 +358,17 @@ class FfmpegReader:
     def _watch(self) -> None:
         while not self._over.wait(0.2):
             if time.monotonic() > self._deadline:
-                self._stalled = True
+                if self._waited_s - self._delivered_s > _FFMPEG_STALL_S / 2:
+                    self._ended_for = "is decoded more slowly than it plays"
+                else:
+                    self._ended_for = f"gave no sound for {_FFMPEG_STALL_S:.0f} s while being decoded"
                 self._process.kill()
                 return
 
     def _listen(self) -> None:
         assert self._process.stderr is not None
         with open(self._process.stderr.fileno(), encoding="utf-8", errors="replace", closefd=False) as lines:
-            for line in lines:
+            for line in iter(lambda: lines.readline(4096), ""):  # a tag may be one line of many megabytes
                 if complaint := re.match(r"(?:\[[^]]* @ \w+\] )*\[(?:error|fatal)\] (.*)", line):
                     if len(self._errors) < 50:
                         self._errors.append(complaint[1])
@@ -338,6 +383,22 @@ class FfmpegReader:
                 elif line.startswith("[info] Output #0"):
                     self._described.set()
         self._described.set()
+
+
+def _confine(pid: int) -> None:
+    """Set the kernel's limits for a process that has just started, where the system can (Linux)."""
+    if sys.platform != "linux":
+        return
+    import resource
+
+    for name, most in _FFMPEG_LIMITS.items():
+        kind = getattr(resource, name)
+        try:
+            _, hard = resource.prlimit(pid, kind)
+            granted = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.prlimit(pid, kind, (granted, granted))
+        except OSError as error:  # it has ended already, or a sandbox forbids it
+            _log.debug("ffmpeg runs without %s: %s", name, error)
 
 
 def _cut_off(decoded_s: float, promised_s: float) -> str | None:
