@@ -12,7 +12,6 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,13 +21,15 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from fluxbeat.decoding_time import DecodingTime
 from fluxbeat.errors import AudioDecodeError
 
 Samples: TypeAlias = npt.NDArray[np.float32]
 
 _SAMPLES_PER_READ = 2**19  # over all channels, so that 64 channels take no more memory than one
 _TRUNCATION_SLACK_S = 0.5  # containers round, and codecs pad, by less
-_FFMPEG_STALL_S = 15.0
+_LIBSNDFILE_PATIENCE_S = 3.0  # then ffmpeg may try
+_FFMPEG_PATIENCE_S = 12.0
 # Containers of recordings only: playlists (hls, concat, dash ...) name other files and addresses to open.
 _FFMPEG_CONTAINERS = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,matroska,mov,mp3,mpc,mpc8,mpeg,mpegts,ogg,"
@@ -44,6 +45,9 @@ _LIBSNDFILE_BEGINNINGS = re.compile(
 )
 _BYTES_PER_SAMPLE = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
 _BYTES_PER_SAMPLE |= {"ULAW": 1, "ALAW": 1}
+
+# A packet that the end of the file cuts is only warned of.
+_COMPLAINT = re.compile(r"(?:\[[^]]* @ \w+\] )*\[(?:error|fatal|warning(?=\] .*corrupt input packet))\] (.*)")
 
 _log = logging.getLogger(__name__)
 
@@ -138,8 +142,15 @@ class SoundfileReader:
             file.seek(after_id3(file))
             if not _LIBSNDFILE_BEGINNINGS.match(file.read(16)):
                 raise soundfile.SoundFileError("begins like none of the formats that libsndfile is to read")
-        # soundfile refuses names whose bytes are no UTF-8, but not the bytes themselves
-        self._file = soundfile.SoundFile(os.fsencode(source) if isinstance(source, str) else source)
+        self._input = _FileInput(source) if isinstance(source, str) else _BytesInput(source.getvalue())
+        self._time = DecodingTime(_LIBSNDFILE_PATIENCE_S, self._input.end)
+        try:
+            with self._in_time():
+                self._file = soundfile.SoundFile(self._input.opened, closefd=False)
+        except BaseException:
+            self._time.close()
+            self._input.close()
+            raise
         self.rate_hz: int = self._file.samplerate
         self.channels: int = self._file.channels
         self.expected_s: float | None = None
@@ -150,8 +161,17 @@ class SoundfileReader:
 
     def read(self) -> Samples:
         frames = _SAMPLES_PER_READ // self.channels
-        block: Samples = self._file.read(frames, dtype="float32", always_2d=True)
+        with self._in_time():
+            block: Samples = self._file.read(frames, dtype="float32", always_2d=True)
+        self._time.decoded(len(block) / max(self.rate_hz, 1))
         return block
+
+    @contextmanager
+    def _in_time(self) -> Iterator[None]:
+        with self._time.step():
+            yield
+        if self._time.ended:
+            raise soundfile.SoundFileError("libsndfile was at it for too long")
 
     def defect(self, decoded_s: float) -> str | None:
         if self.expected_s is None or not self.exact:
@@ -180,7 +200,42 @@ class SoundfileReader:
         return promised / present if present and promised <= unknown else 1.0
 
     def close(self) -> None:
+        self._time.close()
         self._file.close()
+        self._input.close()
+
+
+class _FileInput:
+    """A file whose end can be brought about from another thread, which makes libsndfile return."""
+
+    def __init__(self, path: str) -> None:
+        self.opened = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+
+    def end(self) -> None:
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, self.opened, inheritable=False)
+        os.close(nothing)
+
+    def close(self) -> None:
+        if self.opened >= 0:
+            os.close(self.opened)
+        self.opened = -1
+
+
+class _BytesInput(io.BytesIO):
+    """Bytes of which the same is true."""
+
+    _ended = False
+
+    @property
+    def opened(self) -> _BytesInput:
+        return self
+
+    def end(self) -> None:
+        self._ended = True
+
+    def readinto(self, buffer: Any) -> int:
+        return 0 if self._ended else super().readinto(buffer)
 
 
 @contextmanager
@@ -228,9 +283,6 @@ class FfmpegReader:
         self._errors: list[str] = []
         self._has_video = False
         self._described = threading.Event()
-        self._ended_for = ""
-        self._deadline = math.inf
-        self._waited_s = self._delivered_s = 0.0
         self._bytes_per_s: float = math.inf  # until the header tells
         self.expected_s: float | None = None
         self.exact = True
@@ -262,10 +314,9 @@ class FfmpegReader:
         except OSError as error:
             raise refusal(name, "needs ffmpeg, which does not start", "install ffmpeg again") from error
         _confine(self._process.pid)
-        self._over = threading.Event()
-        self._helpers = [threading.Thread(target=run, daemon=True) for run in (self._listen, self._watch)]
-        for helper in self._helpers:
-            helper.start()
+        self._time = DecodingTime(_FFMPEG_PATIENCE_S, self._process.kill)
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
         try:
             self.rate_hz, self.channels = self._read_header()
         except BaseException:
@@ -292,14 +343,13 @@ class FfmpegReader:
         return "parts of the file are damaged and were left out" if self._errors else None
 
     def close(self) -> None:
-        self._over.set()
+        self._time.close()
         self._process.kill()
         self._process.wait()
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         self._process.stdout.close()  # first: it also ends an ffmpeg that was started by a wrapper script
-        for helper in self._helpers:
-            helper.join()
+        self._listener.join()
         self._process.stderr.close()
 
     def _read_header(self) -> tuple[int, int]:
@@ -331,45 +381,28 @@ class FfmpegReader:
         data = bytearray()
         assert self._process.stdout is not None
         while len(data) < size:
-            began = self._give_time()
-            piece = self._process.stdout.read(min(size - len(data), 65_536))
-            self._deadline = math.inf
-            self._waited_s += time.monotonic() - began
+            with self._time.step():
+                piece = self._process.stdout.read(min(size - len(data), 65_536))
             if not piece:
                 break
             data += piece
-            self._delivered_s += len(piece) / self._bytes_per_s
-        if self._ended_for:
-            raise refusal(self._name, self._ended_for, "convert it to MP3, FLAC or WAV")
+            self._time.decoded(len(piece) / self._bytes_per_s)
+        if self._time.ended:
+            still = f"gave no sound for {_FFMPEG_PATIENCE_S:.0f} s while being decoded"
+            found = "is decoded more slowly than it plays" if self._time.was_slow else still
+            raise refusal(self._name, found, "convert it to MP3, FLAC or WAV")
         return bytes(data)
 
-    def _give_time(self) -> float:
-        """Set the time of the next step, and tell when it begins: over all, decoding may not be slower than playing."""
-        began = time.monotonic()
-        self._deadline = began + min(_FFMPEG_STALL_S, _FFMPEG_STALL_S + self._delivered_s - self._waited_s)
-        return began
-
     def _await_end(self) -> None:
-        self._give_time()
-        self._process.wait()
-        self._deadline = math.inf
-        self._helpers[0].join()
-
-    def _watch(self) -> None:
-        while not self._over.wait(0.2):
-            if time.monotonic() > self._deadline:
-                if self._waited_s - self._delivered_s > _FFMPEG_STALL_S / 2:
-                    self._ended_for = "is decoded more slowly than it plays"
-                else:
-                    self._ended_for = f"gave no sound for {_FFMPEG_STALL_S:.0f} s while being decoded"
-                self._process.kill()
-                return
+        with self._time.step():
+            self._process.wait()
+        self._listener.join()
 
     def _listen(self) -> None:
         assert self._process.stderr is not None
         with open(self._process.stderr.fileno(), encoding="utf-8", errors="replace", closefd=False) as lines:
             for line in iter(lambda: lines.readline(4096), ""):  # a tag may be one line of many megabytes
-                if complaint := re.match(r"(?:\[[^]]* @ \w+\] )*\[(?:error|fatal)\] (.*)", line):
+                if complaint := _COMPLAINT.match(line):
                     if len(self._errors) < 50:
                         self._errors.append(complaint[1])
                 elif self._described.is_set():

@@ -17,6 +17,7 @@ from fluxbeat.audio import MAX_DURATION_S, AudioSource, Decoder, check_file, res
 from fluxbeat.audio_readers import after_id3, find_ffmpeg, refusal
 
 _MP3_RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+_MOST_MP4_BOXES = 100_000  # before the table of contents: a recording of a day has fewer
 _STEREO_COPY_LIMIT_S = 3600.0  # pydub holds the whole copy in memory: an hour of stereo is 0.6 GB
 
 
@@ -109,7 +110,10 @@ def _is_plain_wav(head: bytes) -> bool:
 
 def _has_playable_mp4_track(file: BinaryIO) -> bool:
     file.seek(0)
-    while len(header := file.read(8)) == 8:
+    for _ in range(_MOST_MP4_BOXES):
+        header = file.read(8)
+        if len(header) < 8:
+            return False
         size, kind = struct.unpack(">I4s", header)
         if size == 1:  # the size follows, in 64 bits
             size = int.from_bytes(file.read(8), "big") - 8

@@ -16,11 +16,14 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 import soundfile
+from mutated_audio import dsf_file
 
-from fluxbeat import audio_readers
+from fluxbeat import audio_readers, decoding_time
 from fluxbeat.audio import load_audio, open_audio
 from fluxbeat.audio_readers import find_ffmpeg
 from fluxbeat.errors import AudioDecodeError
+from fluxbeat.library.tags import read_tags
+from fluxbeat.playback import needs_playable_copy
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 EVERY_FFMPEG = sorted({FFMPEG, find_ffmpeg()})
@@ -166,6 +169,12 @@ def test_what_a_long_header_promised_and_is_not_there_is_told(tmp_path: Path, ki
     assert loaded.warnings == (f"the file is cut off: {loaded.duration_s:.1f} of 4.0 s could be decoded",)
 
 
+def test_a_recording_that_ends_within_a_packet_is_called_damaged(each_ffmpeg: str) -> None:
+    whole = dsf_file()
+    assert load_audio(whole).warnings == ()
+    assert load_audio(whole[:20_000]).warnings == ("parts of the file are damaged and were left out",)
+
+
 def test_the_decoder_runs_under_limits_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path / "song.m4a", noise(60.0))
     names = ("RLIMIT_DATA", "RLIMIT_FSIZE", "RLIMIT_CPU")
@@ -194,7 +203,7 @@ def test_a_decoder_that_wants_all_memory_is_refused_it(tmp_path: Path, monkeypat
 def test_sound_that_trickles_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Never still for long enough to be called stalled, and yet it would take a day."""
     path = written(tmp_path / "song.m4a", noise())
-    monkeypatch.setattr(audio_readers, "_FFMPEG_STALL_S", 1.0)
+    monkeypatch.setattr(audio_readers, "_FFMPEG_PATIENCE_S", 1.0)
     stand_in(
         tmp_path,
         monkeypatch,
@@ -205,6 +214,64 @@ def test_sound_that_trickles_is_not_waited_for(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(AudioDecodeError, match=r'"song\.m4a" is decoded more slowly than it plays: convert it'):
         load_audio(path)
     assert time.monotonic() - began < 5.0
+
+
+@pytest.mark.parametrize("as_bytes", [False, True])
+def test_libsndfile_is_stopped_where_it_looks_for_a_page_for_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_bytes: bool
+) -> None:
+    """Each of the million marks begins a page of 6 kB whose checksum is wrong: measured, 3 s for each megabyte."""
+    path = tmp_path / "song.ogg"
+    written(path, noise(), "-c:a", "libvorbis")
+    path.write_bytes(path.read_bytes()[:58] + b"OggS" * 2**20)
+    monkeypatch.setattr(audio_readers, "_LIBSNDFILE_PATIENCE_S", 0.3)
+    monkeypatch.setattr(audio_readers, "_FFMPEG_PATIENCE_S", 0.7)
+    began = time.monotonic()
+    with pytest.raises(AudioDecodeError, match=r"gave no sound for|damaged or not"):
+        load_audio(path.read_bytes() if as_bytes else path)
+    assert time.monotonic() - began < 4.0
+
+
+def test_libsndfile_stopped_half_way_leaves_no_seam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "song.flac"
+    soundfile.write(path, noise(120.0), RATE_HZ)
+    unbroken = load_audio(path).samples
+    read = soundfile.SoundFile.read
+
+    def slow(self: soundfile.SoundFile, *arguments: Any, **options: Any) -> np.ndarray:
+        if self.tell() > 0:
+            time.sleep(0.8)
+        block: np.ndarray = read(self, *arguments, **options)
+        return block
+
+    monkeypatch.setattr(soundfile.SoundFile, "read", slow)
+    monkeypatch.setattr(decoding_time.DecodingTime, "decoded", lambda self, seconds: None)
+    monkeypatch.setattr(audio_readers, "_LIBSNDFILE_PATIENCE_S", 0.4)
+    np.testing.assert_array_equal(load_audio(path).samples, unbroken)
+
+
+@pytest.mark.parametrize("as_bytes", [False, True])
+def test_millions_of_empty_blocks_are_not_counted_through_for_a_title(tmp_path: Path, as_bytes: bool) -> None:
+    path = written(tmp_path / "song.flac", noise(), "-metadata", "title=A title")
+    assert read_tags(path.read_bytes() if as_bytes else path).title == "A title"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:42] + b"\x01\0\0\0" * 2**20 + whole[42:])
+    began = time.monotonic()
+    assert read_tags(path.read_bytes() if as_bytes else path).title == ""
+    assert time.monotonic() - began < 3.0
+    assert load_audio(path).duration_s == pytest.approx(2.0, abs=0.1)
+
+
+def test_millions_of_empty_boxes_are_not_walked_through_for_a_codec(tmp_path: Path) -> None:
+    path = written(tmp_path / "song.m4a", noise(), "-movflags", "+faststart")
+    whole = path.read_bytes()
+    (first,) = struct.unpack(">I", whole[:4])
+    path.write_bytes(whole[:first] + atom(b"free", b"") * 10_000 + whole[first:])
+    assert not needs_playable_copy(path)
+    path.write_bytes(whole[:first] + atom(b"free", b"") * 2**22 + whole[first:])
+    began = time.monotonic()
+    assert needs_playable_copy(path)
+    assert time.monotonic() - began < 1.0
 
 
 def test_a_line_of_many_megabytes_among_what_ffmpeg_says_is_no_burden(
