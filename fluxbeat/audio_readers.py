@@ -46,8 +46,10 @@ _LIBSNDFILE_BEGINNINGS = re.compile(
 _BYTES_PER_SAMPLE = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
 _BYTES_PER_SAMPLE |= {"ULAW": 1, "ALAW": 1}
 
-# A packet that the end of the file cuts is only warned of.
-_COMPLAINT = re.compile(r"(?:\[[^]]* @ \w+\] )*\[(?:error|fatal|warning(?=\] .*corrupt input packet))\] (.*)")
+# A packet that the end of the file cuts is only warned of; and times that begin anew cost no sound.
+_COMPLAINT = re.compile(
+    r"(?:\[[^]]* @ \w+\] )*\[(?:error|fatal|warning(?=\] .*corrupt input packet))\] (?!.*monotonically increasing)(.*)"
+)
 
 _log = logging.getLogger(__name__)
 
@@ -158,6 +160,9 @@ class SoundfileReader:
             self.expected_s = self._file.frames / max(self.rate_hz, 1)
         # libsndfile guesses the length of an MP3 that has no table of it, and would cut it there.
         self.exact = self._file.format != "MP3" or _mp3_tells_its_length(source)
+        # Of streams one after another, as radio is recorded, it reads the first.
+        if self._file.format == "OGG" and _ogg_is_chained(source):
+            self.exact = False
 
     def read(self) -> Samples:
         frames = _SAMPLES_PER_READ // self.channels
@@ -258,11 +263,25 @@ def _mp3_tells_its_length(source: str | io.BytesIO) -> bool:
 
 
 def _ogg_is_whole(source: str | io.BytesIO) -> bool:
+    last_page = _last_ogg_page(source)
+    return len(last_page) > 5 and bool(last_page[5] & 4)  # the flag "end of stream"
+
+
+def _ogg_is_chained(source: str | io.BytesIO) -> bool:
+    """Whether the last page belongs to another stream than the first."""
+    with _bytes_of(source) as file:
+        file.seek(after_id3(file))
+        first_page = file.read(18)
+    last_page = _last_ogg_page(source)
+    return bool(last_page) and first_page[14:18] != last_page[14:18]
+
+
+def _last_ogg_page(source: str | io.BytesIO) -> bytes:
     with _bytes_of(source) as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - 65_536))  # a page is at most as long
         tail = file.read()
-    last_page = tail.rfind(b"OggS", 0, -5)
-    return last_page >= 0 and bool(tail[last_page + 5] & 4)  # the flag "end of stream"
+    at = tail.rfind(b"OggS", 0, -14)
+    return tail[at:] if at >= 0 else b""
 
 
 def after_id3(file: BinaryIO) -> int:

@@ -158,6 +158,20 @@ def test_formats_of_libsndfile_that_nobody_uploads_are_not_tried_on_it(tmp_path:
         load_audio(path)
 
 
+@pytest.mark.parametrize(("ending", "codec"), [("ogg", "libvorbis"), ("oga", "flac"), ("opus", "libopus")])
+def test_streams_one_after_another_are_all_heard(tmp_path: Path, each_ffmpeg: str, ending: str, codec: str) -> None:
+    """So a recorded radio station comes, a stream for each song."""
+    songs = [
+        written(tmp_path / f"{number}.{ending}", noise(), "-c:a", codec, "-serial_offset", str(number)).read_bytes()
+        for number in (3, 1, 2)
+    ]
+    assert len({song[14:18] for song in songs}) == 3
+    for source in (b"".join(songs), songs[0]):
+        loaded = load_audio(source)
+        assert loaded.duration_s == pytest.approx(6.0 if len(source) > len(songs[0]) else 2.0, abs=0.2)
+        assert loaded.warnings == ()
+
+
 @pytest.mark.parametrize("kind", ["AU", "RF64", "W64"])
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT", "ULAW"])
 def test_what_a_long_header_promised_and_is_not_there_is_told(tmp_path: Path, kind: str, subtype: str) -> None:
