@@ -140,19 +140,25 @@ class SoundfileReader:
 
     def __init__(self, source: str | io.BytesIO) -> None:
         self._source = source
-        with _bytes_of(source) as file:
-            file.seek(after_id3(file))
-            if not _LIBSNDFILE_BEGINNINGS.match(file.read(16)):
-                raise soundfile.SoundFileError("begins like none of the formats that libsndfile is to read")
-        self._input = _FileInput(source) if isinstance(source, str) else _BytesInput(source.getvalue())
+        try:
+            with _bytes_of(source) as file:
+                file.seek(after_id3(file))
+                if not _LIBSNDFILE_BEGINNINGS.match(file.read(16)):
+                    raise soundfile.SoundFileError("begins like none of the formats that libsndfile is to read")
+            self._input = _FileInput(source) if isinstance(source, str) else _BytesInput(source.getvalue())
+        except OSError as error:
+            raise soundfile.SoundFileError(f"cannot be opened: {error}") from error
         self._time = DecodingTime(_LIBSNDFILE_PATIENCE_S, self._input.end)
         try:
             with self._in_time():
                 self._file = soundfile.SoundFile(self._input.opened, closefd=False)
+            self._describe(source)
         except BaseException:
             self._time.close()
             self._input.close()
             raise
+
+    def _describe(self, source: str | io.BytesIO) -> None:
         self.rate_hz: int = self._file.samplerate
         self.channels: int = self._file.channels
         self.expected_s: float | None = None

@@ -57,7 +57,8 @@ class DecodingTime:
     def close(self) -> None:
         """Watch no longer; `end` is not called after this. May be called twice."""
         self._closed.set()
-        self._watcher.join()
+        if threading.current_thread() is not self._watcher:  # the garbage collector runs in any thread
+            self._watcher.join()
 
     def _watch(self) -> None:
         while not self._closed.wait(_LOOK_EVERY_S):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import socket
 import struct
@@ -18,7 +19,7 @@ import pytest
 import soundfile
 from mutated_audio import dsf_file
 
-from fluxbeat import audio_readers, decoding_time
+from fluxbeat import audio, audio_readers, decoding_time
 from fluxbeat.audio import load_audio, open_audio
 from fluxbeat.audio_readers import find_ffmpeg
 from fluxbeat.errors import AudioDecodeError
@@ -262,6 +263,14 @@ def test_libsndfile_stopped_half_way_leaves_no_seam(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(decoding_time.DecodingTime, "decoded", lambda self, seconds: None)
     monkeypatch.setattr(audio_readers, "_LIBSNDFILE_PATIENCE_S", 0.4)
     np.testing.assert_array_equal(load_audio(path).samples, unbroken)
+
+
+def test_a_file_that_goes_away_while_it_is_opened_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "song.wav"
+    soundfile.write(path, noise(), RATE_HZ)
+    monkeypatch.setattr(audio, "check_file", lambda path, name: os.unlink(path))
+    with pytest.raises(AudioDecodeError, match=r'^"song\.wav" is damaged'):
+        load_audio(path)
 
 
 @pytest.mark.parametrize("as_bytes", [False, True])
