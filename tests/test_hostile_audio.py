@@ -17,7 +17,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 import soundfile
-from mutated_audio import dsf_file
+from mutated_audio import dsf_file, with_right_ogg_checksums
 
 from fluxbeat import audio, audio_readers, decoding_time
 from fluxbeat.audio import load_audio, open_audio
@@ -157,6 +157,15 @@ def test_formats_of_libsndfile_that_nobody_uploads_are_not_tried_on_it(tmp_path:
     soundfile.write(path, noise(), RATE_HZ, format=kind, subtype="PCM_16")
     with pytest.raises(AudioDecodeError, match="is damaged or not an audio file"):
         load_audio(path)
+
+
+@pytest.mark.parametrize(("hours", "shown"), [(26, "26:00:0"), (2 * 10**10, "20,000,000,000:00:0")])
+def test_a_header_that_claims_millions_of_years_is_refused_in_words(tmp_path: Path, hours: int, shown: str) -> None:
+    data = bytearray(written(tmp_path / "song.opus", noise(), "-c:a", "libopus").read_bytes())
+    last_page = data.rindex(b"OggS")
+    data[last_page + 6 : last_page + 14] = struct.pack("<q", hours * 3600 * 48_000 + 48_000)
+    with pytest.raises(AudioDecodeError, match=f'^"long" is {shown}. long: the limit is 4:00:00'):
+        load_audio(with_right_ogg_checksums(bytes(data)), name="long")
 
 
 @pytest.mark.parametrize(("ending", "codec"), [("ogg", "libvorbis"), ("oga", "flac"), ("opus", "libopus")])
