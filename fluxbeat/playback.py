@@ -109,6 +109,7 @@ def _is_plain_wav(head: bytes) -> bool:
 
 
 def _has_playable_mp4_track(file: BinaryIO) -> bool:
+    end = file.seek(0, os.SEEK_END)
     file.seek(0)
     for _ in range(_MOST_MP4_BOXES):
         header = file.read(8)
@@ -121,7 +122,7 @@ def _has_playable_mp4_track(file: BinaryIO) -> bool:
             described = file.read(max(0, min(size - 8, 2**26)))
             codecs = re.findall(rb"stsd.{4}.{4}.{4}(.{4})", described, re.DOTALL)
             return any(codec in (b"mp4a", b"Opus", b"fLaC", b".mp3") for codec in codecs)
-        if size < 8:  # 0: until the end of the file
+        if size < 8 or file.tell() + size - 8 > end:  # 0: until the end of the file
             return False
         file.seek(size - 8, os.SEEK_CUR)
     return False

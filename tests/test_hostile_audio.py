@@ -306,6 +306,13 @@ def test_millions_of_empty_boxes_are_not_walked_through_for_a_codec(tmp_path: Pa
     assert time.monotonic() - began < 1.0
 
 
+@pytest.mark.parametrize("size", [2**63 - 1, 2**63, 2**64 - 1])
+def test_a_box_that_ends_beyond_all_files_is_not_gone_to(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "song.m4a"
+    path.write_bytes(atom(b"ftyp", b"M4A \0\0\0\0") + struct.pack(">I4sQ", 1, b"mdat", size) + bytes(100))
+    assert needs_playable_copy(path)
+
+
 def test_a_line_of_many_megabytes_among_what_ffmpeg_says_is_no_burden(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
