@@ -287,6 +287,10 @@ class Report:
     def count(self, kind: str) -> int:
         return sum(counter[kind] for counter in self.by_format.values())
 
+    def json(self) -> str:
+        """The report for a program."""
+        return json.dumps(vars(self), indent=2)  # not asdict, which makes pairs of a Counter's items
+
     def lines(self) -> Iterator[str]:
         """The report for a person."""
         yield f"{self.files:,} files in {self.seconds / 60:.1f} minutes, {self.workers} worker(s)"
@@ -377,7 +381,7 @@ def main() -> int:
         (seeds := Path(name, "seeds")).mkdir()
         maker = MutatedAudio(seeds)
         report = run(maker, watch, numbers, Path(name), wanted.keep, lambda now: _show_progress(now, wanted.files))
-    print(json.dumps(dataclasses.asdict(report), indent=2) if wanted.json else "\n".join(report.lines()))
+    print(report.json() if wanted.json else "\n".join(report.lines()))
     return 1 if report.findings else 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -46,6 +47,16 @@ def test_broken_files_are_neither_all_refused_nor_all_accepted(report: Report) -
         assert report.count(kind) > FILES / 10
     assert report.warned > FILES / 20
     assert len(report.refusals) >= 4, "they are refused for more than one reason"
+
+
+def test_the_report_says_the_same_to_a_person_and_to_a_program(report: Report) -> None:
+    told = json.loads(report.json())
+    assert told["files"] == FILES
+    assert told["findings"] == []
+    assert sum(kinds.get("refused", 0) for kinds in told["by_format"].values()) == report.count("refused")
+    said = list(report.lines())
+    assert f"refused {report.count('refused'):,}" in said
+    assert said[-1] == "0 finding(s)"
 
 
 def test_each_format_and_each_way_of_breaking_occurs(report: Report) -> None:
