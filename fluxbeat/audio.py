@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import timedelta
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -210,7 +209,8 @@ def check_file(path: str | os.PathLike[str], name: str) -> None:
 
 
 def _clock(seconds: float) -> str:
-    return str(timedelta(seconds=round(seconds)))
+    minutes, second = divmod(round(seconds), 60)
+    return f"{minutes // 60:,}:{minutes % 60:02}:{second:02}"  # no timedelta: a header may claim a million years
 
 
 def resampled_frames(decoder: Decoder, rate_hz: int, *, mono: bool) -> Iterator[Samples]:

@@ -10,8 +10,8 @@ import re
 import shutil
 import struct
 import subprocess
+import sys
 import threading
-import time
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,17 +21,34 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from fluxbeat.decoding_time import DecodingTime
 from fluxbeat.errors import AudioDecodeError
 
 Samples: TypeAlias = npt.NDArray[np.float32]
 
 _SAMPLES_PER_READ = 2**19  # over all channels, so that 64 channels take no more memory than one
 _TRUNCATION_SLACK_S = 0.5  # containers round, and codecs pad, by less
-_FFMPEG_STALL_S = 30.0
+_LIBSNDFILE_PATIENCE_S = 3.0  # then ffmpeg may try
+_FFMPEG_PATIENCE_S = 12.0
 # Containers of recordings only: playlists (hls, concat, dash ...) name other files and addresses to open.
 _FFMPEG_CONTAINERS = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,matroska,mov,mp3,mpc,mpc8,mpeg,mpegts,ogg,"
     "tak,tta,w64,wav,wv"
+)
+_FFMPEG_LARGEST_BLOCK = 2**28  # bytes; what a header may have it reserve at once
+# What the kernel grants the process (Linux): it opens no file for writing that grows, and what gets out of hand ends.
+_FFMPEG_LIMITS = {"RLIMIT_DATA": 768 * 2**20, "RLIMIT_FSIZE": 0, "RLIMIT_CPU": 3600, "RLIMIT_CORE": 0}
+# libsndfile also guesses at names and takes text for sound, and its readers of rare formats are little tried.
+_LIBSNDFILE_BEGINNINGS = re.compile(
+    rb"RIFF....WAVE|RIFX....WAVE|RF64....WAVE|riff\x2e\x91\xcf\x11|FORM....AIF[FC]|fLaC|OggS|caff|\.snd|dns\.|\xff[\xe0-\xff]",
+    re.DOTALL,
+)
+_BYTES_PER_SAMPLE = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
+_BYTES_PER_SAMPLE |= {"ULAW": 1, "ALAW": 1}
+
+# A packet that the end of the file cuts is only warned of; and times that begin anew cost no sound.
+_COMPLAINT = re.compile(
+    r"(?:\[[^]]* @ \w+\] )*\[(?:error|fatal|warning(?=\] .*corrupt input packet))\] (?!.*monotonically increasing)(.*)"
 )
 
 _log = logging.getLogger(__name__)
@@ -119,12 +136,29 @@ class ArrayReader:
 
 
 class SoundfileReader:
-    """Blocks from libsndfile."""
+    """Blocks from libsndfile: WAV and its kin, AIFF, AU, CAF, FLAC, Ogg and MP3, told by their first bytes."""
 
     def __init__(self, source: str | io.BytesIO) -> None:
         self._source = source
-        # soundfile refuses names whose bytes are no UTF-8, but not the bytes themselves
-        self._file = soundfile.SoundFile(os.fsencode(source) if isinstance(source, str) else source)
+        try:
+            with _bytes_of(source) as file:
+                file.seek(after_id3(file))
+                if not _LIBSNDFILE_BEGINNINGS.match(file.read(16)):
+                    raise soundfile.SoundFileError("begins like none of the formats that libsndfile is to read")
+            self._input = _FileInput(source) if isinstance(source, str) else _BytesInput(source.getvalue())
+        except OSError as error:
+            raise soundfile.SoundFileError(f"cannot be opened: {error}") from error
+        self._time = DecodingTime(_LIBSNDFILE_PATIENCE_S, self._input.end)
+        try:
+            with self._in_time():
+                self._file = soundfile.SoundFile(self._input.opened, closefd=False)
+            self._describe(source)
+        except BaseException:
+            self._time.close()
+            self._input.close()
+            raise
+
+    def _describe(self, source: str | io.BytesIO) -> None:
         self.rate_hz: int = self._file.samplerate
         self.channels: int = self._file.channels
         self.expected_s: float | None = None
@@ -132,28 +166,87 @@ class SoundfileReader:
             self.expected_s = self._file.frames / max(self.rate_hz, 1)
         # libsndfile guesses the length of an MP3 that has no table of it, and would cut it there.
         self.exact = self._file.format != "MP3" or _mp3_tells_its_length(source)
+        # Of streams one after another, as radio is recorded, it reads the first.
+        if self._file.format == "OGG" and _ogg_is_chained(source):
+            self.exact = False
 
     def read(self) -> Samples:
         frames = _SAMPLES_PER_READ // self.channels
-        block: Samples = self._file.read(frames, dtype="float32", always_2d=True)
+        with self._in_time():
+            block: Samples = self._file.read(frames, dtype="float32", always_2d=True)
+        self._time.decoded(len(block) / max(self.rate_hz, 1))
         return block
+
+    @contextmanager
+    def _in_time(self) -> Iterator[None]:
+        with self._time.step():
+            yield
+        if self._time.ended:
+            raise soundfile.SoundFileError("libsndfile was at it for too long")
 
     def defect(self, decoded_s: float) -> str | None:
         if self.expected_s is None or not self.exact:
             return None
-        # libsndfile shortens a WAV or AIFF to what is there and keeps what the header said in its log.
-        cut = re.search(r"^\s*(?:data|SSND) : (\d+) \(should be (\d+)\)", self._file.extra_info, re.MULTILINE)
-        if cut is None:
-            if self._file.format == "OGG" and not _ogg_is_whole(self._source):
-                return f"the file is cut off after {decoded_s:.1f} s: its end is missing"
-            return _cut_off(decoded_s, self.expected_s)
-        promised, present = int(cut[1]), int(cut[2])
-        if promised > 0xFFFF_0000 or not present:  # a recorder that streams writes such a size for "unknown"
-            return None
-        return _cut_off(decoded_s, self.expected_s * promised / present)
+        if self._file.format == "OGG" and not _ogg_is_whole(self._source):
+            return f"the file is cut off after {decoded_s:.1f} s: its end is missing"
+        return _cut_off(decoded_s, self.expected_s * self._promised_share())
+
+    def _promised_share(self) -> float:
+        """How many times the sound that is there the header promised: libsndfile tells it in its log alone."""
+        said = re.search(
+            r"^\s*(?:data|SSND|Data [Ss]ize)\s*: (\d+)(?: \(should be (\d+)\))?$", self._file.extra_info, re.MULTILINE
+        )
+        if said is None:
+            return 1.0
+        promised = int(said[1])
+        unknown = 0xFFFF_0000  # a recorder that streams writes such a size
+        if said[2] is not None:
+            present = int(said[2])
+        elif self._file.format in ("RF64", "W64"):  # their log says no more than the header
+            present = self._file.frames * self._file.channels * _BYTES_PER_SAMPLE.get(self._file.subtype, 0)
+            promised -= 24 if self._file.format == "W64" else 0
+            unknown = 2**62
+        else:
+            return 1.0
+        return promised / present if present and promised <= unknown else 1.0
 
     def close(self) -> None:
+        self._time.close()
         self._file.close()
+        self._input.close()
+
+
+class _FileInput:
+    """A file whose end can be brought about from another thread, which makes libsndfile return."""
+
+    def __init__(self, path: str) -> None:
+        self.opened = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+
+    def end(self) -> None:
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, self.opened, inheritable=False)
+        os.close(nothing)
+
+    def close(self) -> None:
+        if self.opened >= 0:
+            os.close(self.opened)
+        self.opened = -1
+
+
+class _BytesInput(io.BytesIO):
+    """Bytes of which the same is true."""
+
+    _ended = False
+
+    @property
+    def opened(self) -> _BytesInput:
+        return self
+
+    def end(self) -> None:
+        self._ended = True
+
+    def readinto(self, buffer: Any) -> int:
+        return 0 if self._ended else super().readinto(buffer)
 
 
 @contextmanager
@@ -176,11 +269,25 @@ def _mp3_tells_its_length(source: str | io.BytesIO) -> bool:
 
 
 def _ogg_is_whole(source: str | io.BytesIO) -> bool:
+    last_page = _last_ogg_page(source)
+    return len(last_page) > 5 and bool(last_page[5] & 4)  # the flag "end of stream"
+
+
+def _ogg_is_chained(source: str | io.BytesIO) -> bool:
+    """Whether the last page belongs to another stream than the first."""
+    with _bytes_of(source) as file:
+        file.seek(after_id3(file))
+        first_page = file.read(18)
+    last_page = _last_ogg_page(source)
+    return bool(last_page) and first_page[14:18] != last_page[14:18]
+
+
+def _last_ogg_page(source: str | io.BytesIO) -> bytes:
     with _bytes_of(source) as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - 65_536))  # a page is at most as long
         tail = file.read()
-    last_page = tail.rfind(b"OggS", 0, -5)
-    return last_page >= 0 and bool(tail[last_page + 5] & 4)  # the flag "end of stream"
+    at = tail.rfind(b"OggS", 0, -14)
+    return tail[at:] if at >= 0 else b""
 
 
 def after_id3(file: BinaryIO) -> int:
@@ -201,11 +308,11 @@ class FfmpegReader:
         self._errors: list[str] = []
         self._has_video = False
         self._described = threading.Event()
-        self._stalled = False
-        self._deadline = math.inf
+        self._bytes_per_s: float = math.inf  # until the header tells
         self.expected_s: float | None = None
         self.exact = True
         limits = ["-protocol_whitelist", "file", "-format_whitelist", _FFMPEG_CONTAINERS, "-threads", "1"]
+        limits += ["-max_alloc", str(_FFMPEG_LARGEST_BLOCK)]
         # "file:" keeps a name such as "concat:a|b" or "-x" from being understood as more than a name.
         command = [find_ffmpeg(), "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info", *limits]
         command += [
@@ -224,14 +331,17 @@ class FfmpegReader:
         # AU: its short header holds rate and channels and may leave the length open.
         command += ["-c:a", "pcm_f32be", "-f", "au", "pipe:1"]
         pipe = subprocess.PIPE
+        environment = {key: value for key, value in os.environ.items() if key != "FFREPORT"}  # it would write a file
         try:
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, bufsize=0)
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, bufsize=0, env=environment
+            )
         except OSError as error:
             raise refusal(name, "needs ffmpeg, which does not start", "install ffmpeg again") from error
-        self._over = threading.Event()
-        self._helpers = [threading.Thread(target=run, daemon=True) for run in (self._listen, self._watch)]
-        for helper in self._helpers:
-            helper.start()
+        _confine(self._process.pid)
+        self._time = DecodingTime(_FFMPEG_PATIENCE_S, self._process.kill)
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
         try:
             self.rate_hz, self.channels = self._read_header()
         except BaseException:
@@ -258,14 +368,13 @@ class FfmpegReader:
         return "parts of the file are damaged and were left out" if self._errors else None
 
     def close(self) -> None:
-        self._over.set()
+        self._time.close()
         self._process.kill()
         self._process.wait()
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         self._process.stdout.close()  # first: it also ends an ffmpeg that was started by a wrapper script
-        for helper in self._helpers:
-            helper.join()
+        self._listener.join()
         self._process.stderr.close()
 
     def _read_header(self) -> tuple[int, int]:
@@ -275,6 +384,7 @@ class FfmpegReader:
             raise self._refused()
         _, data_at, _, _, rate_hz, channels = struct.unpack(">6I", header)
         self._frame_bytes = 4 * channels
+        self._bytes_per_s = max(1, rate_hz * self._frame_bytes)
         self._read_bytes(data_at - 24)
         self._described.wait(timeout=5.0)
         return rate_hz, channels
@@ -296,35 +406,28 @@ class FfmpegReader:
         data = bytearray()
         assert self._process.stdout is not None
         while len(data) < size:
-            self._deadline = time.monotonic() + _FFMPEG_STALL_S
-            piece = self._process.stdout.read(min(size - len(data), 65_536))
-            self._deadline = math.inf
+            with self._time.step():
+                piece = self._process.stdout.read(min(size - len(data), 65_536))
             if not piece:
                 break
             data += piece
-        if self._stalled:
-            found = f"gave no sound for {_FFMPEG_STALL_S:.0f} s while being decoded"
+            self._time.decoded(len(piece) / self._bytes_per_s)
+        if self._time.ended:
+            still = f"gave no sound for {_FFMPEG_PATIENCE_S:.0f} s while being decoded"
+            found = "is decoded more slowly than it plays" if self._time.was_slow else still
             raise refusal(self._name, found, "convert it to MP3, FLAC or WAV")
         return bytes(data)
 
     def _await_end(self) -> None:
-        self._deadline = time.monotonic() + _FFMPEG_STALL_S
-        self._process.wait()
-        self._deadline = math.inf
-        self._helpers[0].join()
-
-    def _watch(self) -> None:
-        while not self._over.wait(0.2):
-            if time.monotonic() > self._deadline:
-                self._stalled = True
-                self._process.kill()
-                return
+        with self._time.step():
+            self._process.wait()
+        self._listener.join()
 
     def _listen(self) -> None:
         assert self._process.stderr is not None
         with open(self._process.stderr.fileno(), encoding="utf-8", errors="replace", closefd=False) as lines:
-            for line in lines:
-                if complaint := re.match(r"(?:\[[^]]* @ \w+\] )*\[(?:error|fatal)\] (.*)", line):
+            for line in iter(lambda: lines.readline(4096), ""):  # a tag may be one line of many megabytes
+                if complaint := _COMPLAINT.match(line):
                     if len(self._errors) < 50:
                         self._errors.append(complaint[1])
                 elif self._described.is_set():
@@ -338,6 +441,22 @@ class FfmpegReader:
                 elif line.startswith("[info] Output #0"):
                     self._described.set()
         self._described.set()
+
+
+def _confine(pid: int) -> None:
+    """Set the kernel's limits for a process that has just started, where the system can (Linux)."""
+    if sys.platform != "linux":
+        return
+    import resource
+
+    for name, most in _FFMPEG_LIMITS.items():
+        kind = getattr(resource, name)
+        try:
+            _, hard = resource.prlimit(pid, kind)
+            granted = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.prlimit(pid, kind, (granted, granted))
+        except OSError as error:  # it has ended already, or a sandbox forbids it
+            _log.debug("ffmpeg runs without %s: %s", name, error)
 
 
 def _cut_off(decoded_s: float, promised_s: float) -> str | None:

@@ -17,6 +17,7 @@ from fluxbeat.audio import MAX_DURATION_S, AudioSource, Decoder, check_file, res
 from fluxbeat.audio_readers import after_id3, find_ffmpeg, refusal
 
 _MP3_RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+_MOST_MP4_BOXES = 100_000  # before the table of contents: a recording of a day has fewer
 _STEREO_COPY_LIMIT_S = 3600.0  # pydub holds the whole copy in memory: an hour of stereo is 0.6 GB
 
 
@@ -108,8 +109,12 @@ def _is_plain_wav(head: bytes) -> bool:
 
 
 def _has_playable_mp4_track(file: BinaryIO) -> bool:
+    end = file.seek(0, os.SEEK_END)
     file.seek(0)
-    while len(header := file.read(8)) == 8:
+    for _ in range(_MOST_MP4_BOXES):
+        header = file.read(8)
+        if len(header) < 8:
+            return False
         size, kind = struct.unpack(">I4s", header)
         if size == 1:  # the size follows, in 64 bits
             size = int.from_bytes(file.read(8), "big") - 8
@@ -117,7 +122,7 @@ def _has_playable_mp4_track(file: BinaryIO) -> bool:
             described = file.read(max(0, min(size - 8, 2**26)))
             codecs = re.findall(rb"stsd.{4}.{4}.{4}(.{4})", described, re.DOTALL)
             return any(codec in (b"mp4a", b"Opus", b"fLaC", b".mp3") for codec in codecs)
-        if size < 8:  # 0: until the end of the file
+        if size < 8 or file.tell() + size - 8 > end:  # 0: until the end of the file
             return False
         file.seek(size - 8, os.SEEK_CUR)
     return False

@@ -342,7 +342,7 @@ def test_an_ffmpeg_that_hangs_is_ended(
     hanging.write_text(f"#!{sys.executable}\nimport time\ntime.sleep(600)\n")
     hanging.chmod(hanging.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(audio_readers, "_FFMPEG_STALL_S", 0.5)
+    monkeypatch.setattr(audio_readers, "_FFMPEG_PATIENCE_S", 0.5)
     with pytest.raises(AudioDecodeError, match=r'"tone\.m4a" gave no sound for .* while being decoded'):
         load_audio(path)
     assert processes[-1].returncode is not None

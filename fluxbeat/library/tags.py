@@ -12,6 +12,7 @@ from typing import Any
 import mutagen
 
 LONGEST = 200
+_MOST_READS = 50_000
 _log = logging.getLogger(__name__)
 
 
@@ -28,9 +29,9 @@ def read_tags(source: str | os.PathLike[str] | bytes) -> Tags:
 
     Tags are a courtesy: where they are damaged or of an unknown kind, there are none, and the sound counts alone.
     """
-    opened = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
-        found = mutagen.File(opened, easy=True)
+        with _Bytes(source) if isinstance(source, bytes) else _File(io.FileIO(source)) as opened:
+            found = mutagen.File(opened, easy=True)
     # mutagen meets damaged headers with whatever its parser stumbles over, not with MutagenError alone
     except Exception as error:
         _log.debug("no tags: %s %s", type(error).__name__, error)
@@ -38,6 +39,26 @@ def read_tags(source: str | os.PathLike[str] | bytes) -> Tags:
     if found is None or not found.tags:
         return Tags()
     return Tags(_first(found.tags, "title"), _first(found.tags, "artist"))
+
+
+class _SparinglyRead:
+    """Input that is read in a limited number of pieces: of millions of empty blocks mutagen would make objects."""
+
+    _reads = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        self._reads += 1
+        if self._reads > _MOST_READS:
+            raise OSError("the file has too many parts")
+        return super().read(size)  # type: ignore[misc]
+
+
+class _Bytes(_SparinglyRead, io.BytesIO):
+    pass
+
+
+class _File(_SparinglyRead, io.BufferedReader):
+    pass
 
 
 def _first(tags: Any, name: str) -> str:
