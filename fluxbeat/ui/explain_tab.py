@@ -12,7 +12,7 @@ import numpy as np
 import soundfile
 import torch
 
-from fluxbeat.analysis import Track, TrackAnalysis, read_track
+from fluxbeat.analysis import Track, TrackAnalysis
 from fluxbeat.charts.colours import Paint
 from fluxbeat.charts.heat import track_heat_figure
 from fluxbeat.charts.plots import river_figure, river_rise
@@ -145,8 +145,7 @@ class Explainer:
         model = self._models.get(name)
         if model is None:
             raise FluxBeatError(f"there is no model {name!r} on this page")
-        features = model.network.config.features
-        return heard.tracks.get(features) or read_track(heard.path, features, heard.any.file), model
+        return heard.track(model.network.config.features), model
 
     def _with_tracks(self, heard: Heard, names: Sequence[str]) -> Heard:
         """With what these models hear: an analysis that was kept comes without, and is decoded once for all."""

@@ -25,7 +25,7 @@ from fluxbeat.ui.models_tab import ModelsPieces, ModelsTab, models_pieces
 from fluxbeat.ui.models_tab import Shelf as ModelShelf
 from fluxbeat.ui.panel import panel, panel_value
 from fluxbeat.ui.player import NAMED_FILE, any_file_button, browser_file, track_player
-from fluxbeat.ui.save_menu import connect_saving, save_panel
+from fluxbeat.ui.save_menu import SaveMenu, save_panel
 from fluxbeat.ui.tempo_tab import tempo_panel, tempo_view
 from fluxbeat.ui.timeline_tab import timeline_panel, timeline_view
 from fluxbeat.zoo import ZooModel
@@ -170,7 +170,7 @@ class _Events:
                 concurrency_id="analysis",
                 concurrency_limit=ANALYSES_AT_ONCE,
             ).then(self.show_model, [at.heard, at.model], views, **hidden, queue=False)
-        at.player.clear(self.clear, None, [at.notice, *results], **at_once)
+        cleared = at.player.clear(self.clear, None, [at.notice, *results], **at_once)
         at.model.change(self.show_model, [at.heard, at.model], views, **hidden, queue=False)
         at.compare.switches.change(
             self.show_compared, [at.heard, at.compare.switches], at.compare.panel, **hidden, queue=False
@@ -184,7 +184,7 @@ class _Events:
             show_progress_on=at.status,
             concurrency_id="analysis",
         ).then(self.show_model, [at.heard, at.model], views, **hidden, queue=False)
-        connect_saving(at.save, at.heard, at.model, given)
+        SaveMenu(self._models).connect(at.save, at.heard, at.model, [*given, cleared])
         self._explainer.connect(at.explain, at.heard, at.model)
         self._library.connect(at.library, at.model, at.shelf, LIBRARIES_AT_ONCE)
         page.unload(self.leave)
