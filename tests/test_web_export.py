@@ -221,7 +221,7 @@ def test_report_with_explanations_holds_a_picture_of_each_genre_that_is_present(
     listener.page.get_by_role("radio", name="CRNN").check()
 
 
-def test_another_track_ends_what_was_being_made(browser: Any, server: Server) -> None:
+def test_another_track_ends_what_was_being_made(browser: Any, server: Server, tmp_path: Path) -> None:
     visit = Visit(browser, server.url, width=390, scheme="dark")
     visit.give(TECHNO)
     visit.await_track(TECHNO.name)
@@ -237,7 +237,9 @@ def test_another_track_ends_what_was_being_made(browser: Any, server: Server) ->
     visit.await_track(CHANGE.name)
     assert visit.page.locator("#save progress").is_hidden()
     assert visit.page.locator(".fb-save-said").inner_text() == ""
-    assert downloads == []
+    report = saved(visit, "explained", tmp_path)
+    assert report.name == f"{CHANGE.stem}.fluxbeat.html"
+    assert len(downloads) == 1
     assert visit.errors == []
     visit.close()
 

@@ -150,10 +150,12 @@ def analyze_track(
         for label, value, threshold in zip(config.labels, whole, config.thresholds, strict=True)
     ]
     # less than two slow beats: what would be heard is the repetition that fills the window
-    beats_fit = audible & (track.duration_s >= SHORTEST_TEMPO_S)
+    beats_fit = audible & (config.tempo_taught and track.duration_s >= SHORTEST_TEMPO_S)
     tempo, bpm = find_tempo(windows.tempo_logits, beats_fit, config.tempo_grid, config.tempo_threshold)
     if tempo.bpm is None and audible.any():
-        warnings.append("no steady beat: no tempo given")
+        warnings.append(
+            "no steady beat: no tempo given" if config.tempo_taught else "this model was not taught tempo: none given"
+        )
     timeline = Timeline(config.window_s, hop_s, windows.start_s, config.labels, probability, bpm)
     coarse = find_segments(timeline.centre_s, probability, network.thresholds, config.labels, track.duration_s)
     segments = sharpen(coarse, track.log_mel, config.features.frame_rate_hz, config.window_s / 2 + hop_s)

@@ -112,7 +112,8 @@ def explain_tempo(
     bpm : float, optional
         Tempo to explain; by default the most probable one of the window.
 
-    Others and errors as in `explain`; also if `bpm` lies outside the model's tempo grid.
+    Others and errors as in `explain`; also if `bpm` lies outside the model's tempo grid, or the model was not taught
+    tempo.
     """
     chosen = model if isinstance(model, ZooModel) else load(model)
     track = read_track(source, chosen.network.config.features, name)
@@ -125,6 +126,8 @@ def explain_track_tempo(
     """As `explain_tempo`, of a track that was read with the model's features."""
     network = model.network
     grid = network.config.tempo_grid
+    if not network.config.tempo_taught:
+        raise ExplanationError(f"{model.info.name} was not taught tempo: there is nothing to explain")
     if bpm is not None and not grid.min_bpm <= bpm <= grid.max_bpm:
         raise ExplanationError(
             f"{bpm:g} BPM cannot be explained: this model knows {grid.min_bpm:g} to {grid.max_bpm:g} BPM"

@@ -17,7 +17,7 @@ from fluxbeat.errors import AnalysisCancelled, FluxBeatError
 from fluxbeat.hub import HubAddress, fetch, models_in
 from fluxbeat.ui.hub_permission import REFUSAL, may_fetch
 from fluxbeat.ui.model_facts import model_facts
-from fluxbeat.ui.panel import panel, panel_value
+from fluxbeat.ui.panel import panel, panel_answer
 from fluxbeat.zoo import ZooModel, forget, hub_choice, load, verify
 
 MOST_FETCHED = 8
@@ -168,14 +168,14 @@ class ModelsTab:
     def _hub_view(self, request: gr.Request, **now: Any) -> str:
         allowed, choice = may_fetch(request), hub_choice()
         chosen = {"repo": choice.wanted, "failures": list(choice.failures.values())} if choice.wanted else None
-        return panel_value({"allowed": allowed, "why": "" if allowed else REFUSAL, "chosen": chosen, **now})
+        return panel_answer({"allowed": allowed, "why": "" if allowed else REFUSAL, "chosen": chosen, **now})
 
     def _cards_view(self, shelf: Shelf, doing: str = "") -> str:
         cards = [
             {**self._facts[name], "speed": shelf.speeds.get(name), "check": shelf.checks.get(name)}
             for name in self.names(shelf)
         ]
-        return panel_value({"cards": cards, "doing": doing})
+        return panel_answer({"cards": cards, "doing": doing})
 
 
 class _Fetching:

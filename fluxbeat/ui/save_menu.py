@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,8 +12,9 @@ from fluxbeat.analysis import TrackAnalysis
 from fluxbeat.charts.wording import model_title
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.export import FORMATS, Picture, explained_genres, explanation_picture, export, file_name
+from fluxbeat.ui.jobs import Jobs, session_of
 from fluxbeat.ui.listening import Heard
-from fluxbeat.ui.panel import panel, panel_value
+from fluxbeat.ui.panel import panel, panel_answer
 from fluxbeat.ui.served_files import folder_to_serve, served_url
 from fluxbeat.zoo import ZooModel
 
@@ -24,8 +24,6 @@ _EXPLAINED_VIEW = {
     "title": "Report with explanations",
     "about": "The same page, with a picture of what in the sound speaks for each genre. Takes some seconds.",
 }
-
-_tickets = itertools.count(1)
 
 
 def save_panel() -> gr.HTML:
@@ -40,7 +38,7 @@ def save_view(**now: Any) -> dict[str, Any]:
         choices.append({"kind": one.name, "title": one.title, "about": one.about})
         if one.name == REPORT:
             choices.append(_EXPLAINED_VIEW)
-    return {"choices": choices, "now": {"ticket": next(_tickets), **now} if now else None}
+    return {"choices": choices, "now": now}
 
 
 class SaveMenu:
@@ -50,10 +48,12 @@ class SaveMenu:
     ----------
     models : mapping of str to ZooModel
         All models of the page by name.
+    jobs : Jobs
+        Which track each page is at.
     """
 
-    def __init__(self, models: Mapping[str, ZooModel]) -> None:
-        self._models = models
+    def __init__(self, models: Mapping[str, ZooModel], jobs: Jobs) -> None:
+        self._models, self._jobs = models, jobs
 
     def connect(self, menu: gr.HTML, heard: gr.State, model: gr.Radio, ended: Sequence[Dependency]) -> None:
         """Write the chosen format of what the chosen model hears.
@@ -64,16 +64,22 @@ class SaveMenu:
         def save(heard: Heard | None, model: str, event: gr.EventData) -> Iterator[str]:
             yield from _told(self._saved(menu, heard, model, str(event.kind)))
 
-        def save_explained(heard: Heard | None, model: str) -> Iterator[str]:
-            yield from _told(self._saved_with_pictures(menu, heard, model))
+        def save_explained(heard: Heard | None, model: str, request: gr.Request) -> Iterator[Any]:
+            session = session_of(request)
+            begun = self._jobs.current(session)
+            for told in _told(self._saved_with_pictures(menu, heard, model)):
+                if self._jobs.current(session) != begun:
+                    yield gr.skip()  # the page is told the last word once more when this ends
+                    return
+                yield told
 
         hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-        saving = [
-            menu.chosen(save, [heard, model], menu, **hidden),
-            menu.explained(save_explained, [heard, model], menu, concurrency_id="explanation", **hidden),
-        ]
+        # the menu takes one choice at a time, and what is made of the track before must not block the next
+        hidden["trigger_mode"] = "multiple"
+        menu.chosen(save, [heard, model], menu, **hidden)
+        menu.explained(save_explained, [heard, model], menu, concurrency_id="explanation", **hidden)
         for event in ended:
-            event.then(lambda: panel_value(save_view()), None, menu, cancels=saving, queue=False, **hidden)
+            event.then(lambda: panel_answer(save_view()), None, menu, queue=False, **hidden)
 
     def _saved(self, menu: gr.HTML, heard: Heard | None, model: str, kind: str) -> Iterator[dict[str, Any]]:
         heard, analysis = _known(heard, model)
@@ -97,11 +103,11 @@ def _told(steps: Iterator[dict[str, Any]]) -> Iterator[str]:
     """What the menu shows step by step, what went wrong included."""
     try:
         for view in steps:
-            yield panel_value(view)
+            yield panel_answer(view)
     except FluxBeatError as error:
-        yield panel_value(save_view(error=str(error)))
+        yield panel_answer(save_view(error=str(error)))
     except OSError as error:
-        yield panel_value(save_view(error=f"There is no room to make the file ({error.strerror})."))
+        yield panel_answer(save_view(error=f"There is no room to make the file ({error.strerror})."))
 
 
 def _known(heard: Heard | None, model: str) -> tuple[Heard, TrackAnalysis]:

@@ -40,21 +40,21 @@ export function save(host, trigger) {
     return one;
   }
 
-  function tell(now) {
-    const busy = Boolean(now?.words);
+  function tell(now, answer = 0) {
+    const busy = Boolean(now.words);
     if (busy) host.setAttribute('aria-busy', 'true');
     else host.removeAttribute('aria-busy');
     opener.setAttribute('aria-disabled', String(busy));
-    bar.hidden = now?.share === undefined;
-    bar.value = now?.share ?? 0;
-    said.classList.toggle('fb-failed', Boolean(now?.error));
-    setText(said, now?.error ?? (busy ? `${now.words} …` : ''));
-    if (!now?.url) return;
+    bar.hidden = now.share === undefined;
+    bar.value = now.share ?? 0;
+    said.classList.toggle('fb-failed', Boolean(now.error));
+    setText(said, now.error ?? (busy ? `${now.words} …` : ''));
+    if (!now.url) return;
     const link = make('a', 'fb-link', null, now.name);
     Object.assign(link, {href: now.url, download: now.name});
     said.replaceChildren('Ready: ', link);
-    if (now.ticket === fetched) return;
-    fetched = now.ticket;
+    if (answer === fetched) return;
+    fetched = answer;
     link.click();
   }
 
@@ -68,6 +68,6 @@ export function save(host, trigger) {
     host.hidden = !view;
     if (!view) return;
     if (!list.childElementCount) list.replaceChildren(...view.choices.map(option));
-    tell(view.now);
+    tell(view.now, view.answer);
   };
 }
