@@ -23,6 +23,8 @@ DEFAULT_HOP_S = 1.0
 ENVELOPE_STEPS = 2000
 LEAST_AUDIBLE_SHARE = 0.02
 SHORTEST_TEMPO_S = 2.0
+NOT_TAUGHT_TEMPO = "this model was not taught tempo: none given"
+"""Among the warnings where it is so."""
 
 Progress = Callable[[float, str], None]
 """Called with the finished share (0..1) and what is being done. What it raises ends the work: raise
@@ -153,9 +155,7 @@ def analyze_track(
     beats_fit = audible & (config.tempo_taught and track.duration_s >= SHORTEST_TEMPO_S)
     tempo, bpm = find_tempo(windows.tempo_logits, beats_fit, config.tempo_grid, config.tempo_threshold)
     if tempo.bpm is None and audible.any():
-        warnings.append(
-            "no steady beat: no tempo given" if config.tempo_taught else "this model was not taught tempo: none given"
-        )
+        warnings.append("no steady beat: no tempo given" if config.tempo_taught else NOT_TAUGHT_TEMPO)
     timeline = Timeline(config.window_s, hop_s, windows.start_s, config.labels, probability, bpm)
     coarse = find_segments(timeline.centre_s, probability, network.thresholds, config.labels, track.duration_s)
     segments = sharpen(coarse, track.log_mel, config.features.frame_rate_hz, config.window_s / 2 + hop_s)
