@@ -141,7 +141,7 @@ def analyze_track(
     said = f"asking the {model.info.name} model"
     windows = slide(network, track.log_mel, hop_s, (lambda share: progress(share, said)) if progress else None)
     probability = network.probabilities(torch.from_numpy(windows.genre_logits)).numpy().astype(np.float64)
-    audible = _audible(track, windows.start_s, config.window_s)
+    audible = audible_windows(track, windows.start_s, config.window_s)
     probability[~audible] = 0.0
     warnings = list(track.warnings)
     if windows.padded:
@@ -173,7 +173,7 @@ def analyze_track(
     )
 
 
-def _audible(track: Track, start_s: np.ndarray, window_s: float) -> np.ndarray:
+def audible_windows(track: Track, start_s: np.ndarray, window_s: float) -> np.ndarray:
     """Which windows hold music for at least a fiftieth of their time: bool (windows,)."""
     rate_hz = track.features.frame_rate_hz
     total = np.concatenate([[0], np.cumsum(track.active)])

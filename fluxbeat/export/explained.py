@@ -27,8 +27,9 @@ def explanation_pictures(track: Track, model: ZooModel, analysis: TrackAnalysis)
 
 
 def explained_genres(analysis: TrackAnalysis) -> list[str]:
-    """The genres that are clearly present, four at most; else the most probable one."""
-    return [genre.label for genre in analysis.genres if genre.active][:MOST_GENRES] or [analysis.genres[0].label]
+    """The genres that are clearly present, four at most; else the most probable one; none where all is silent."""
+    heard = [genre for genre in analysis.genres if genre.probability > 0]
+    return [genre.label for genre in heard if genre.active][:MOST_GENRES] or [genre.label for genre in heard[:1]]
 
 
 def explanation_picture(track: Track, model: ZooModel, analysis: TrackAnalysis, label: str) -> Picture:
