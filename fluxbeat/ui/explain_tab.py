@@ -71,7 +71,9 @@ class Explainer:
         hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         limits: dict[str, Any] = {"concurrency_id": "explanation", "concurrency_limit": 2}
         pieces.panel.asked(self.explain, heard, pieces.panel, trigger_mode="multiple", **hidden, **limits)
-        pieces.whole.asked(self.explain_whole, [heard, model], pieces.whole, **hidden, **limits)
+        pieces.whole.asked(
+            self.explain_whole, [heard, model], pieces.whole, trigger_mode="multiple", **hidden, **limits
+        )
 
         def listen(heard: Heard | None, event: gr.EventData) -> str:
             return panel_answer(self.sound(pieces.sound, heard, event))

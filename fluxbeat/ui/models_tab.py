@@ -83,7 +83,12 @@ class ModelsTab:
 
     def connect(self, page: gr.Blocks, at: ModelsPieces, model: gr.Radio, switches: gr.CheckboxGroup) -> Any:
         """Wire the tab; returns the event that brings fetched models."""
-        hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        hidden: dict[str, Any] = {
+            "api_visibility": "private",
+            "show_progress": "hidden",
+            # the panels take one question at a time; one put just before the last is over Gradio would drop silently
+            "trigger_mode": "multiple",
+        }
         page.load(self.greet, at.shelf, [at.hub, at.cards], **hidden)
         at.cards.asked(
             self.answer, at.shelf, [at.cards, at.shelf], concurrency_id="models", concurrency_limit=1, **hidden
@@ -94,7 +99,6 @@ class ModelsTab:
             [at.hub, at.cards, at.shelf, model, switches],
             concurrency_id="hub",
             concurrency_limit=FETCHES_AT_ONCE,
-            trigger_mode="multiple",  # the form takes one at a time; Gradio would drop the next silently
             **hidden,
         )
 

@@ -2,6 +2,7 @@
 
 import {compare} from './compare.js';
 import {make} from './dom.js';
+import {guardStream} from './event_stream.js';
 import {explain, sound, whole} from './explain.js';
 import {library} from './library.js';
 import {live} from './live.js';
@@ -40,5 +41,6 @@ function adopt(panel) {
   panel.draw();
 }
 
+guardStream();
 window.FluxBeat = {adopt};
 (window.fluxbeatWaiting ?? []).forEach(adopt);
