@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from fluxbeat.charts.wording import clock
+from fluxbeat.charts.wording import clock, no_tempo
 
 if TYPE_CHECKING:
     from fluxbeat.analysis import TrackAnalysis
@@ -66,7 +66,7 @@ def tempo_line(analysis: TrackAnalysis) -> Text:
     """The tempo with its alternatives, or that there is none."""
     tempo = analysis.tempo
     if tempo.bpm is None:
-        return Text("no steady beat")
+        return Text(no_tempo(analysis))
     others = [f"{candidate.bpm:.0f} ({candidate.probability:.0%})" for candidate in tempo.candidates[1:3]]
     also = f", or {' or '.join(others)}" if others else ""
     return Text(f"{tempo.bpm:.1f} BPM ({tempo.confidence:.0%} sure{also})")
@@ -84,7 +84,7 @@ def draw_comparison(analyses: Sequence[TrackAnalysis], apart: np.ndarray | None,
         table.add_row(
             analysis.model.name,
             "\n".join(f"{genre.label} {genre.probability:.0%}" for genre in analysis.genres[:3]),
-            "no beat" if analysis.tempo.bpm is None else f"{analysis.tempo.bpm:.1f} BPM",
+            no_tempo(analysis) if analysis.tempo.bpm is None else f"{analysis.tempo.bpm:.1f} BPM",
             sparkline(curve, columns),
             f"{analysis.elapsed_s:.2f} s",
         )

@@ -292,17 +292,17 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return self.answer({"commitUrl": f"{self.of.url}/{name}/commit/{commit}", "commitOid": commit})
 
 
-_NAME = r"([\w.-]+/[\w.-]+)"
+_NAME, _KIND = r"([\w.-]+/[\w.-]+)", "(?:models|spaces)"
 _ROUTES = (
     (r"/api/repos/create", _Handler.create),
     (r"/api/validate-yaml", _Handler.validate),
-    (rf"/api/models/{_NAME}", _Handler.info),
-    (rf"/api/models/{_NAME}/revision/([\w.-]+)", _Handler.info),
-    (rf"/api/models/{_NAME}/branch/([\w.-]+)", _Handler.branch),
-    (rf"/api/models/{_NAME}/preupload/([\w.-]+)", _Handler.preupload),
-    (rf"/api/models/{_NAME}/commit/([\w.-]+)", _Handler.take_commit),
-    (rf"/{_NAME}.git/info/lfs/objects/batch", _Handler.batch),
+    (rf"/api/{_KIND}/{_NAME}", _Handler.info),
+    (rf"/api/{_KIND}/{_NAME}/revision/([\w.-]+)", _Handler.info),
+    (rf"/api/{_KIND}/{_NAME}/branch/([\w.-]+)", _Handler.branch),
+    (rf"/api/{_KIND}/{_NAME}/preupload/([\w.-]+)", _Handler.preupload),
+    (rf"/api/{_KIND}/{_NAME}/commit/([\w.-]+)", _Handler.take_commit),
+    (rf"/(?:spaces/)?{_NAME}.git/info/lfs/objects/batch", _Handler.batch),
     (r"/store/(\w+)", _Handler.store),
     (r"/check", _Handler.check),
-    (rf"/{_NAME}/resolve/([\w.-]+)/(.+)", _Handler.download),
+    (rf"/(?:spaces/)?{_NAME}/resolve/([\w.-]+)/(.+)", _Handler.download),
 )

@@ -168,6 +168,9 @@ def test_missing_file_says_which_field():
         assert "body.file" in refused(ask("POST", "/analyze", **request), 422)
     headers = {"content-type": "multipart/form-data"}
     refused(ask("POST", "/analyze", content=b"no boundary", headers=headers), 400)
+    assert "send a file, as curl does with file=@" in refused(
+        ask("POST", "/analyze", files={"file": (None, "text")}), 422
+    )
 
 
 def test_unknown_places_and_methods_are_problems_too():

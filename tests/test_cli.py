@@ -3,14 +3,17 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from fluxbeat.analysis import LiveAnalysis
 from fluxbeat.cli import main
-from fluxbeat.zoo import bundled_names
+from fluxbeat.models import load_checkpoint, save_checkpoint
+from fluxbeat.zoo import bundled_names, checkpoints_folder, load
 
 EXAMPLES = Path(__file__).parent.parent / "fluxbeat" / "ui" / "examples"
 SONG = str(next(EXAMPLES.glob("techno_*.mp3")))
@@ -43,6 +46,30 @@ def test_json_of_one_file_is_the_contract(capsys):
     assert found["segments"][-1]["end_s"] == pytest.approx(found["duration_s"], abs=0.01)
     covered_s = timeline["start_s"][-1] + timeline["window_s"]
     assert covered_s >= found["duration_s"] - 1e-3
+
+
+def test_a_model_that_was_not_taught_tempo_says_so_and_gives_none(tmp_path, capsys):
+    model, _ = load_checkpoint(checkpoints_folder() / "cnn")
+    model.config = replace(model.config, tempo_taught=False)
+    save_checkpoint(model, tmp_path / "untaught")
+    untaught = str(tmp_path / "untaught")
+    assert main(["analyze", SONG, "--model", untaught, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["tempo"] == {"bpm": None, "confidence": 0.0, "candidates": []}
+    assert set(found["timeline"]["bpm"]) == {None}
+    assert found["warnings"] == ["this model was not taught tempo: none given"]
+    assert found["genres"][0]["label"] == "electronic"
+    assert main(["analyze", SONG, "--model", untaught]) == 0
+    out = capsys.readouterr().out
+    assert "not taught tempo" in out
+    assert "no steady beat" not in out
+    assert main(["explain", SONG, "--model", untaught, "--tempo"]) == 2
+    assert "untaught was not taught tempo: there is nothing to explain" in capsys.readouterr().err
+    samples, rate_hz = soundfile.read(SONG, stop=44_100 * 14, dtype="float32", always_2d=True)
+    live = LiveAnalysis(load(untaught), sample_rate_hz=rate_hz, channels=samples.shape[1])
+    heard = [said for second in np.array_split(samples, 14) if (said := live.push(second))]
+    assert heard
+    assert {said.bpm for said in heard} == {None}
 
 
 def test_bad_files_are_named_while_the_others_are_analysed(tmp_path, capsys):

@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,14 @@ from fluxbeat.charts.colours import genre_paints
 from fluxbeat.cli import main
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.features import FeatureConfig
-from fluxbeat.models import load_checkpoint
+from fluxbeat.models import load_checkpoint, save_checkpoint
 from fluxbeat.training.artist_split import apply_split, read_split, split_by_artist, write_split
 from fluxbeat.training.datasets import kind_of, read_dataset
 from fluxbeat.training.fingerprint import SAME, fingerprint, likeness
 from fluxbeat.training.own_data import train_own_data, with_labels
 from fluxbeat.training.recordings import Recording, readable_items
 from fluxbeat.training.split_check import check_split, without_repeats
-from fluxbeat.zoo import CHECKPOINTS_VARIABLE, bundled_names, load
+from fluxbeat.zoo import CHECKPOINTS_VARIABLE, bundled_names, checkpoints_folder, load
 
 RATE_HZ = 22_050
 
@@ -428,6 +429,22 @@ def test_training_may_start_from_nothing_and_a_finished_run_is_not_done_again(ow
     assert (own / "bare" / "training" / "model.safetensors").stat().st_mtime_ns == weights
     with pytest.raises(FluxBeatError, match="bare.training holds another run: .*epochs differ"):
         train_own_data(own / "music", own / "bare", "cnn", "none", epochs=3, progress=False)
+
+
+def test_a_start_that_knows_no_tempo_is_taught_it_and_not_asked_for_it(own, monkeypatch):
+    monkeypatch.setattr("fluxbeat.training.calibration.BEATLESS_CASES", 1)
+    monkeypatch.setattr("fluxbeat.training.own_data.DRAWN_RHYTHMS", 3)
+    asked = []
+    monkeypatch.setattr("fluxbeat.training.own_data.analyze_track", lambda *_: asked.append(1))
+    start, _ = load_checkpoint(checkpoints_folder() / "cnn")
+    start.config = replace(start.config, tempo_taught=False)
+    save_checkpoint(start, own / "start")
+    train_own_data(own / "music", own / "from-start", start=str(own / "start"), epochs=1, progress=False)
+    made, _ = load_checkpoint(own / "from-start")
+    assert asked == []
+    assert made.config.tempo_taught
+    before, after = (model.tempo_head.novelty_norm.num_batches_tracked for model in (start, made))
+    assert after > before, "a head that learns from the beginning needs statistics of its own"
 
 
 def test_what_cannot_be_trained_on_is_said_before_anything_is_trained(tmp_path, capsys):

@@ -296,8 +296,18 @@ def test_what_cannot_be_explained_is_said(asked, says):
 def test_a_tempo_off_the_grid_and_a_silent_window_are_said():
     with pytest.raises(FluxBeatError, match="knows 30 to 300 BPM"):
         explain_tempo(METAL, "cnn", bpm=900.0)
-    with pytest.raises(FluxBeatError, match="silent or does not change"):
+    with pytest.raises(FluxBeatError, match="the window from 0.0 s is silent"):
         explain_tempo((np.zeros(10 * RATE_HZ, np.float32), RATE_HZ), "cnn", window=0.0)
+
+
+def test_silence_is_not_explained_and_never_chosen():
+    metal = fluxbeat.audio.load_audio(METAL, sample_rate_hz=RATE_HZ).samples[: 10 * RATE_HZ]
+    source = (np.concatenate([np.zeros(20 * RATE_HZ, np.float32), metal]), RATE_HZ)
+    assert fluxbeat.explain(source, "cnn", measure=False).start_s > 11.0
+    # what a model names for silence is no reason to look for it there
+    assert fluxbeat.explain(source, "cnn", "ambient", measure=False).start_s > 11.0
+    with pytest.raises(FluxBeatError, match="the window from 4.0 s is silent: choose another moment"):
+        fluxbeat.explain(source, "cnn", "metal", window=4.0, measure=False)
 
 
 def test_a_model_without_places_is_said():

@@ -431,6 +431,13 @@ def test_a_report_holds_what_speaks_for_its_genres(tmp_path):
     assert "data:image/png;base64," in text
 
 
+def test_the_report_of_silence_explains_nothing(tmp_path):
+    soundfile.write(tmp_path / "silence.wav", np.zeros(9 * 22_050), 22_050)
+    options = ["--format", "html", "--explain", "--model", "cnn", "--output", str(tmp_path)]
+    assert main(["export", str(tmp_path / "silence.wav"), *options]) == 0
+    assert "data:image/png;base64," not in (tmp_path / "silence.fluxbeat.html").read_text(encoding="utf-8")
+
+
 def test_pictures_belong_to_the_report_alone(tmp_path, capsys):
     assert main(["export", str(TECHNO), "--format", "csv", "--explain", "--output", str(tmp_path)]) == 2
     assert "--explain belongs to --format html" in capsys.readouterr().err

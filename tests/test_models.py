@@ -102,6 +102,16 @@ def test_missing_file_is_named(stored):
         load_checkpoint(stored)
 
 
+def test_a_checkpoint_from_before_this_was_written_down_was_taught_tempo(stored):
+    assert json.loads((stored / "config.json").read_text())["tempo_taught"]
+    edit_config(stored, tempo_taught=False)
+    assert not load_checkpoint(stored)[0].config.tempo_taught
+    values = json.loads((stored / "config.json").read_text())
+    del values["tempo_taught"]
+    (stored / "config.json").write_text(json.dumps(values))
+    assert load_checkpoint(stored)[0].config.tempo_taught
+
+
 def test_truncated_weights_are_refused(stored):
     weights = stored / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])

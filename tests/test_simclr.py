@@ -186,6 +186,7 @@ def test_every_family_learns_to_recognise_tracks_and_ends_as_a_checkpoint(family
     model, _ = load_checkpoint(tmp_path / "run")
     assert model.config.family == family
     assert "not for use" in model.config.metrics[0]["split"]
+    assert not model.config.tempo_taught
 
 
 def test_pretraining_that_was_cut_off_goes_on_and_ends_the_same(tracks, tmp_path, monkeypatch):

@@ -19,11 +19,12 @@ import numpy as np
 import pytest
 import soundfile
 from huggingface_hub import constants
-from local_hub import TOKEN, LocalHub
+from local_hub import TOKEN, LocalHub, sha256
 from test_hub import speak_to
 from web_driving import EXAMPLES, ROOT, serving
 
 from fluxbeat.cli import main
+from fluxbeat.zoo import checkpoints_folder
 
 GUIDE = (ROOT / "USER_GUIDE.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -228,6 +229,27 @@ def test_the_hubs_own_command_knows_the_words(line: str) -> None:
     quiet = {**os.environ, "HF_HUB_OFFLINE": "1"}
     asked = subprocess.run(["hf", *group, "--help"], capture_output=True, text=True, check=True, env=quiet, timeout=60)
     assert all(word in asked.stdout for word in words if word.startswith("--"))
+
+
+def test_a_space_is_made_and_filled_as_written(hub: LocalHub, tmp_path: Path) -> None:
+    checkout = tmp_path / "checkout"
+    shutil.copytree(checkpoints_folder() / "cnn", checkout / "checkpoints" / "cnn")
+    for name in ("README.md", "app.py", "requirements.txt", "packages.txt"):
+        shutil.copy(ROOT / name, checkout)
+    lines = [line for line in of_program("hf") if "login" not in line]  # which opens a browser
+    assert len(lines) == 2
+    for line in lines:
+        home = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path), "HF_TOKEN": TOKEN, "HF_HUB_DISABLE_XET": "1"}
+        done = subprocess.run(
+            shlex.split(line), cwd=checkout, env={**os.environ, **home}, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    space = hub.repositories["you/fluxbeat"]
+    _, held = space.at("main")
+    assert held["app.py"] == (ROOT / "app.py").read_bytes()
+    assert sha256(held["checkpoints/cnn/model.safetensors"]) == sha256(
+        (checkpoints_folder() / "cnn" / "model.safetensors").read_bytes()
+    )
 
 
 def test_the_container_is_run_as_its_file_says() -> None:

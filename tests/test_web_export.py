@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,13 +15,17 @@ import numpy as np
 import pytest
 import soundfile
 from mutagen.id3 import ID3
+from PIL import Image
 from test_export import picture
 from test_web_browser import Visit
 from web_driving import CHANGE, TECHNO, Server
 
-from fluxbeat.analysis import TrackAnalysis, analyze
+from fluxbeat.analysis import TrackAnalysis, analyze, read_track
 from fluxbeat.audio import load_audio
+from fluxbeat.errors import AudioDecodeError
 from fluxbeat.export import FORMATS, export
+from fluxbeat.ui.listening import Heard
+from fluxbeat.zoo import load
 
 sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.browser
@@ -27,6 +34,12 @@ DRAWN = """() => ['timeline', 'curve', 'spread'].every(id => {
   const chart = document.getElementById(id);
   return chart.data?.length && chart.querySelectorAll('.scatterlayer path').length;
 })"""
+
+WATCHED = """() => {
+  const said = document.querySelector('.fb-save-said');
+  window.told = [];
+  new MutationObserver(() => window.told.push(said.textContent)).observe(said, {childList: true, subtree: true});
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +163,7 @@ def test_save_menu_offers_every_format_and_escape_closes_it(listener: Visit) -> 
     page = listener.page
     page.get_by_role("button", name="Save …").click()
     shown = page.locator("#save-list button").evaluate_all("all => all.map(one => one.dataset.kind)")
-    assert shown == list(FORMATS)
+    assert shown == ["html", "explained", *(kind for kind in FORMATS if kind != "html")]
     page.keyboard.press("Escape")
     assert page.locator("#save-list").is_hidden()
     assert page.evaluate("document.activeElement.textContent") == "Save …"
@@ -179,6 +192,65 @@ def test_report_of_the_page_is_of_the_model_that_is_chosen(listener: Visit, brow
     assert reader.failed == []
     reader.context.close()
     listener.page.get_by_role("radio", name="CRNN").check()
+
+
+def pictures_of(report: Path) -> list[tuple[str, Image.Image]]:
+    """Captions and pictures, read back from the file itself."""
+    figures = re.findall(
+        r'<img[^>]*src="data:image/png;base64,([^"]+)".*?<figcaption>(.*?)</figcaption>',
+        report.read_text("utf-8"),
+        re.DOTALL,
+    )
+    return [(caption.strip(), Image.open(io.BytesIO(base64.b64decode(content)))) for content, caption in figures]
+
+
+def test_report_with_explanations_holds_a_picture_of_each_genre_that_is_present(
+    listener: Visit, tmp_path: Path
+) -> None:
+    listener.page.get_by_role("radio", name="CNN", exact=True).check()
+    listener.page.wait_for_function("document.querySelector('#timeline .fb-heading p').textContent.includes('CNN')")
+    found = json.loads(saved(listener, "json", tmp_path).read_text())
+    listener.page.evaluate(WATCHED)
+    pictures = pictures_of(saved(listener, "explained", tmp_path))
+    present = [genre["label"] for genre in found["genres"] if genre["active"]]
+    assert [caption.split(":")[0] for caption, _ in pictures] == [f"What speaks for {label}" for label in present[:4]]
+    assert all(picture.width > 600 and len(picture.getcolors(1 << 24)) > 100 for _, picture in pictures)
+    told = listener.page.evaluate("window.told")
+    assert f"Looking for what speaks for {present[0]} …" in told
+    assert listener.page.locator("#save progress").is_hidden()
+    listener.page.get_by_role("radio", name="CRNN").check()
+
+
+def test_another_track_ends_what_was_being_made(browser: Any, server: Server, tmp_path: Path) -> None:
+    visit = Visit(browser, server.url, width=390, scheme="dark")
+    visit.give(TECHNO)
+    visit.await_track(TECHNO.name)
+    visit.page.get_by_role("button", name="Save …").click()
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
+    visit.page.locator("#save [data-kind=explained]").click()
+    visit.page.wait_for_selector("#save progress:visible")
+    visit.page.get_by_role("button", name="Save …").dispatch_event("click")
+    assert visit.page.locator("#save-list").is_hidden(), "one thing at a time"
+    downloads: list[Any] = []
+    visit.page.on("download", lambda download: downloads.append(download))
+    visit.give(CHANGE)
+    visit.await_track(CHANGE.name)
+    assert visit.page.locator("#save progress").is_hidden()
+    assert visit.page.locator(".fb-save-said").inner_text() == ""
+    report = saved(visit, "explained", tmp_path)
+    assert report.name == f"{CHANGE.stem}.fluxbeat.html"
+    assert len(downloads) == 1
+    assert visit.errors == []
+    visit.close()
+
+
+def test_a_kept_analysis_is_explained_from_its_file(analysis: TrackAnalysis, tmp_path: Path) -> None:
+    model = load("cnn")
+    kept = Heard("1", str(CHANGE), {"cnn": analysis})
+    heard = read_track(CHANGE, model.network.config.features)
+    assert np.array_equal(kept.track(model.network.config.features).log_mel, heard.log_mel)
+    with pytest.raises(AudioDecodeError, match="does not exist"):
+        Heard("1", str(tmp_path / "gone.mp3"), {"cnn": analysis}).track(model.network.config.features)
 
 
 def test_what_cannot_be_saved_is_said_in_the_page(listener: Visit, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from fluxbeat.analysis.engine import (
     DEFAULT_HOP_S,
     DEFAULT_MODEL,
+    NOT_TAUGHT_TEMPO,
     Progress,
     Track,
     analyze,
@@ -25,6 +26,7 @@ from fluxbeat.analysis.result import (
 __all__ = [
     "DEFAULT_HOP_S",
     "DEFAULT_MODEL",
+    "NOT_TAUGHT_TEMPO",
     "Envelope",
     "Genre",
     "LiveAnalysis",

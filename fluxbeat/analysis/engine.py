@@ -23,6 +23,8 @@ DEFAULT_HOP_S = 1.0
 ENVELOPE_STEPS = 2000
 LEAST_AUDIBLE_SHARE = 0.02
 SHORTEST_TEMPO_S = 2.0
+NOT_TAUGHT_TEMPO = "this model was not taught tempo: none given"
+"""Among the warnings where it is so."""
 
 Progress = Callable[[float, str], None]
 """Called with the finished share (0..1) and what is being done. What it raises ends the work: raise
@@ -140,7 +142,7 @@ def analyze_track(
     said = f"asking the {model.info.name} model"
     windows = slide(network, track.log_mel, hop_s, (lambda share: progress(share, said)) if progress else None)
     probability = network.probabilities(torch.from_numpy(windows.genre_logits)).numpy().astype(np.float64)
-    audible = _audible(track, windows.start_s, config.window_s)
+    audible = audible_windows(track, windows.start_s, config.window_s)
     probability[~audible] = 0.0
     warnings = list(track.warnings)
     if windows.padded:
@@ -151,10 +153,10 @@ def analyze_track(
         for label, value, threshold in zip(config.labels, whole, config.thresholds, strict=True)
     ]
     # less than two slow beats: what would be heard is the repetition that fills the window
-    beats_fit = audible & (track.duration_s >= SHORTEST_TEMPO_S)
+    beats_fit = audible & (config.tempo_taught and track.duration_s >= SHORTEST_TEMPO_S)
     tempo, bpm = find_tempo(windows.tempo_logits, beats_fit, config.tempo_grid, config.tempo_threshold)
     if tempo.bpm is None and audible.any():
-        warnings.append("no steady beat: no tempo given")
+        warnings.append("no steady beat: no tempo given" if config.tempo_taught else NOT_TAUGHT_TEMPO)
     timeline = Timeline(config.window_s, hop_s, windows.start_s, config.labels, probability, bpm)
     coarse = find_segments(timeline.centre_s, probability, network.thresholds, config.labels, track.duration_s)
     segments = sharpen(coarse, track.log_mel, config.features.frame_rate_hz, config.window_s / 2 + hop_s)
@@ -172,7 +174,7 @@ def analyze_track(
     )
 
 
-def _audible(track: Track, start_s: np.ndarray, window_s: float) -> np.ndarray:
+def audible_windows(track: Track, start_s: np.ndarray, window_s: float) -> np.ndarray:
     """Which windows hold music for at least a fiftieth of their time: bool (windows,)."""
     rate_hz = track.features.frame_rate_hz
     total = np.concatenate([[0], np.cumsum(track.active)])

@@ -233,7 +233,7 @@ class LiveAnalysis:
         probability = network.probabilities(torch.from_numpy(found.genre_logits))[0].numpy().astype(np.float64)
         self._tempo *= np.exp(-self._since_answer / self._rate_hz / TEMPO_MEMORY_S)
         bpm = None
-        if self._heard >= LEAST_TEMPO_S * self._rate_hz:
+        if config.tempo_taught and self._heard >= LEAST_TEMPO_S * self._rate_hz:
             self._tempo += softmax(found.tempo_logits[0].astype(np.float64))
             bpm = beat_of(self._tempo / self._tempo.sum(), config.tempo_grid, config.tempo_threshold)
         return self._prediction(probability, bpm, silence=False)

@@ -125,6 +125,8 @@ def _invalid(request: Request, error: Exception) -> Response:
 
 def _part(error: dict[str, Any]) -> InvalidPart:
     detail = "is missing: send it" if error["type"] == "missing" else str(error["msg"])
+    if "Expected UploadFile" in detail:
+        detail = "is text: send a file, as curl does with file=@song.mp3"
     return InvalidPart(where=".".join(map(str, error["loc"])), detail=detail)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fluxbeat.analysis import Tempo
+from fluxbeat.analysis import NOT_TAUGHT_TEMPO, Tempo, TrackAnalysis
 
 MODEL_TITLES = {"cnn": "CNN", "crnn": "CRNN", "vit": "ViT"}
 CONFIDENCE_WORDS = ((0.7, "very sure"), (0.5, "fairly sure"), (0.3, "not quite sure"), (0.0, "only guessing"))
@@ -54,6 +54,21 @@ def tempo_choice(tempo: Tempo) -> str:
     if len(tempo.candidates) > 1 and tempo.candidates[1].probability >= CLOSE_SECOND * tempo.candidates[0].probability:
         named.append(tempo.candidates[1].bpm)
     return " or ".join(f"{bpm:.0f}" for bpm in named) + " BPM"
+
+
+def no_tempo(analysis: TrackAnalysis) -> str:
+    """Why there is no tempo, in a few words."""
+    return "not taught tempo" if NOT_TAUGHT_TEMPO in analysis.warnings else "no steady beat"
+
+
+def no_tempo_sentence(analysis: TrackAnalysis) -> str:
+    """Why there is no tempo, where there is room to say it."""
+    if NOT_TAUGHT_TEMPO in analysis.warnings:
+        return f"{model_title(analysis.model.name)} was not taught tempo, so there is none to show."
+    return (
+        "No steady beat found in this track, so there is no tempo to show. "
+        "That is usual for ambient music, speech and free playing."
+    )
 
 
 def doing(engine_words: str, title: str) -> str:

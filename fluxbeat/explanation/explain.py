@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fluxbeat.analysis import DEFAULT_MODEL, Track, read_track
+from fluxbeat.analysis.engine import audible_windows
 from fluxbeat.analysis.windows import slide
 from fluxbeat.audio import AudioSource
 from fluxbeat.errors import ExplanationError
@@ -59,7 +60,8 @@ def explain(
     AudioDecodeError
         If there is nothing to analyse in `source`.
     ExplanationError
-        If the model does not know the label, the window does not lie within the track, or there is no such layer.
+        If the model does not know the label, the window does not lie within the track or is silent, or there is no
+        such layer.
     """
     chosen = model if isinstance(model, ZooModel) else load(model)
     track = read_track(source, chosen.network.config.features, name)
@@ -83,7 +85,7 @@ def explain_track(
     if window is None:
         window, strongest = _strongest(track, network, label)
         label = label or strongest
-    cut = cut_window(track, network, window)
+    cut = _audible_window(track, network, window)
     if label is None:
         with torch.inference_mode():
             label = network.config.labels[int(network(cut.log_mel[None]).genre_logits[0].argmax())]
@@ -112,7 +114,8 @@ def explain_tempo(
     bpm : float, optional
         Tempo to explain; by default the most probable one of the window.
 
-    Others and errors as in `explain`; also if `bpm` lies outside the model's tempo grid.
+    Others and errors as in `explain`; also if `bpm` lies outside the model's tempo grid, or the model was not taught
+    tempo.
     """
     chosen = model if isinstance(model, ZooModel) else load(model)
     track = read_track(source, chosen.network.config.features, name)
@@ -125,13 +128,15 @@ def explain_track_tempo(
     """As `explain_tempo`, of a track that was read with the model's features."""
     network = model.network
     grid = network.config.tempo_grid
+    if not network.config.tempo_taught:
+        raise ExplanationError(f"{model.info.name} was not taught tempo: there is nothing to explain")
     if bpm is not None and not grid.min_bpm <= bpm <= grid.max_bpm:
         raise ExplanationError(
             f"{bpm:g} BPM cannot be explained: this model knows {grid.min_bpm:g} to {grid.max_bpm:g} BPM"
         )
     if window is None:
         window, _ = _strongest(track, network, None)
-    cut = cut_window(track, network, window)
+    cut = _audible_window(track, network, window)
     evidence, bpm, probability = tempo_evidence(network, cut.log_mel, bpm)
     return _explanation(
         track, model, cut, evidence, about=f"{bpm:.1f} BPM", kind="tempo", layer="novelty",
@@ -164,8 +169,17 @@ def _strongest(track: Track, network: GenreTempoModel, label: str | None) -> tup
     """Where a label, or the track's most probable one, is most probable: start of the window, label."""
     windows = slide(network, track.log_mel)
     said = network.probabilities(torch.from_numpy(windows.genre_logits)).numpy()
+    said = said * audible_windows(track, windows.start_s, network.config.window_s)[:, None]
     column = label_index(network, label) if label else int(said.mean(axis=0).argmax())
     return strongest_start_s(track, network, windows.start_s, said[:, column]), network.config.labels[column]
+
+
+def _audible_window(track: Track, network: GenreTempoModel, start_s: float) -> CutWindow:
+    """As `cut_window`; models name genres for silence, too, and what is not there cannot be explained."""
+    cut = cut_window(track, network, start_s)
+    if not audible_windows(track, np.array([cut.start_s]), network.config.window_s).any():
+        raise ExplanationError(f"{track.file}: the window from {cut.start_s:.1f} s is silent: choose another moment")
+    return cut
 
 
 def _explanation(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 FULL_COLOUR = 0.008
 """Evidence per place that is drawn at full strength, in units of the logit over one band and a tenth of a second: the
 same for all pictures, so that weak evidence looks weak. Sure answers reach it in their strongest places."""
-TICKS_HZ = (60, 250, 500, 1000, 2000, 4000, 8000)
+TICKS_HZ = (250, 500, 1000, 2000, 4000, 8000)
 OVERLAY = "inferno"
 
 

@@ -13,7 +13,7 @@ MOST_GENRES = 4
 
 
 def explanation_pictures(track: Track, model: ZooModel, analysis: TrackAnalysis) -> list[Picture]:
-    """A caption and a PNG for each genre that is clearly present, where it is strongest; else for the first genre.
+    """A picture for each of `explained_genres`.
 
     Parameters
     ----------
@@ -23,13 +23,20 @@ def explanation_pictures(track: Track, model: ZooModel, analysis: TrackAnalysis)
     analysis : TrackAnalysis
         By the same model, of the same track.
     """
-    present = [genre.label for genre in analysis.genres if genre.active] or [analysis.genres[0].label]
-    timeline, pictures = analysis.timeline, []
-    for label in present[:MOST_GENRES]:
-        probability = timeline.probability[:, timeline.labels.index(label)]
-        start_s = strongest_start_s(track, model.network, timeline.start_s, probability)
-        found = explain_track(track, model, label, start_s)
-        trust = f"; this picture is {found.faithfulness.in_words()}" if found.faithfulness else ""
-        where = "; ".join(region.words() for region in found.regions[:3]) or "no single place"
-        pictures.append((f"What speaks for {label}: {where}{trust}.", draw_png(found)))
-    return pictures
+    return [explanation_picture(track, model, analysis, label) for label in explained_genres(analysis)]
+
+
+def explained_genres(analysis: TrackAnalysis) -> list[str]:
+    """The genres that are clearly present, four at most; else the most probable one; none where all is silent."""
+    heard = [genre for genre in analysis.genres if genre.probability > 0]
+    return [genre.label for genre in heard if genre.active][:MOST_GENRES] or [genre.label for genre in heard[:1]]
+
+
+def explanation_picture(track: Track, model: ZooModel, analysis: TrackAnalysis, label: str) -> Picture:
+    """Caption and PNG of what speaks for a genre where it is strongest; the rest as in `explanation_pictures`."""
+    timeline = analysis.timeline
+    probability = timeline.probability[:, timeline.labels.index(label)]
+    found = explain_track(track, model, label, strongest_start_s(track, model.network, timeline.start_s, probability))
+    trust = f"; this picture is {found.faithfulness.in_words()}" if found.faithfulness else ""
+    where = "; ".join(region.words() for region in found.regions[:3]) or "no single place"
+    return f"What speaks for {label}: {where}{trust}.", draw_png(found)

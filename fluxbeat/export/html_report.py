@@ -17,7 +17,17 @@ from fluxbeat.analysis import Segment, Tempo, TrackAnalysis
 from fluxbeat.charts import FIGURES_CSS, PAINTED_JS
 from fluxbeat.charts.colours import Paint, genre_paints
 from fluxbeat.charts.plots import Figure, tempo_curve_figure, tempo_spread_figure, timeline_figure
-from fluxbeat.charts.wording import as_sentence, clock, confidence, genre_names, model_title, percent, tempo_choice
+from fluxbeat.charts.wording import (
+    as_sentence,
+    clock,
+    confidence,
+    genre_names,
+    model_title,
+    no_tempo,
+    no_tempo_sentence,
+    percent,
+    tempo_choice,
+)
 from fluxbeat.errors import ExportError
 
 Picture: TypeAlias = tuple[str, bytes]
@@ -50,10 +60,11 @@ def to_html_report(analysis: TrackAnalysis, pictures: Sequence[Picture] = ()) ->
     page = _environment().get_template("report.html.jinja")
     text: str = page.render(
         analysis=analysis,
-        subtitle=[clock(analysis.duration_s), tempo_choice(analysis.tempo) or "no steady beat"],
+        subtitle=[clock(analysis.duration_s), tempo_choice(analysis.tempo) or no_tempo(analysis)],
         model=model_title(analysis.model.name),
         notes=[as_sentence(note) for note in analysis.warnings],
         genres=[_genre(genre.label, genre.probability, genre.active, paints) for genre in analysis.genres],
+        no_tempo=no_tempo_sentence(analysis),
         tempo=_tempo(analysis.tempo, model_title(analysis.model.name)),
         segments=[_segment(segment, paints) for segment in analysis.segments],
         pictures=[(caption, base64.b64encode(content).decode()) for caption, content in pictures],

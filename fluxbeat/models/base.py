@@ -88,6 +88,8 @@ class ModelConfig:
         The tempo classes.
     tempo_threshold : float
         `fluxbeat.analysis.tempo.pulse` from which a tempo counts as a beat that is there.
+    tempo_taught : bool
+        Whether the tempo head has learned anything; where it has not, no tempo is ever given.
     features : FeatureConfig
         The spectrogram the model was trained on.
     window_s : float
@@ -105,6 +107,7 @@ class ModelConfig:
     thresholds: tuple[float, ...]
     tempo_grid: TempoGrid = field(default_factory=TempoGrid)
     tempo_threshold: float = 0.12
+    tempo_taught: bool = True
     features: FeatureConfig = field(default_factory=FeatureConfig)
     window_s: float = 8.0
     calibration: Calibration = field(default_factory=Calibration)

@@ -54,6 +54,7 @@ def config_to_dict(config: ModelConfig) -> dict[str, Any]:
         "thresholds": list(config.thresholds),
         "tempo_grid": asdict(config.tempo_grid),
         "tempo_threshold": config.tempo_threshold,
+        "tempo_taught": config.tempo_taught,
         "features": config.features.to_dict(),
         "window_s": config.window_s,
         "calibration": asdict(config.calibration),
@@ -81,6 +82,7 @@ def config_from_dict(values: dict[str, Any]) -> ModelConfig:
             thresholds=tuple(float(threshold) for threshold in values["thresholds"]),
             tempo_grid=TempoGrid(**values["tempo_grid"]),
             tempo_threshold=float(values["tempo_threshold"]),
+            tempo_taught=bool(values.get("tempo_taught", True)),  # what was written before this setting was taught
             features=FeatureConfig.from_dict(values["features"]),
             window_s=float(values["window_s"]),
             calibration=Calibration(**values["calibration"]),

@@ -45,7 +45,7 @@ SPLIT_FILE, TRAINING_FOLDER = "split.txt", "training"
 STEPS, STEPS_FROM_NOTHING = 300, 1500
 LEARNING_RATE, LEARNING_RATE_FROM_NOTHING = 5e-4, 2.5e-3
 DRAWN_RHYTHMS, DRAWN_S = 150, 20.0
-"""Rhythms that teach tempo where no checkpoint is there that knows it."""
+"""Rhythms that teach tempo where there is no start that knows it."""
 
 _log = logging.getLogger(__name__)
 
@@ -128,11 +128,12 @@ def train_own_data(
     begin = _start_model(family, start)
     recordings = _divided(_labelled(data), output, seed)
     template = begin.network.config if begin else None
+    knows_tempo = _knows_tempo(begin)
     recipe = Recipe(
         family=template.family if template else family or DEFAULT_MODEL,
         labels=tuple(sorted({label for recording in recordings for label in recording.labels or ()})),
         learning_rate=LEARNING_RATE if begin else LEARNING_RATE_FROM_NOTHING,
-        freeze_norm=begin is not None,
+        freeze_norm=knows_tempo,  # a head that is to be taught needs them
         seed=seed,
     )
     if template:
@@ -152,6 +153,10 @@ def train_own_data(
     outcome = _judged(model, unheard, _counts(learned), begin, recipe, output)
     write_own_card(model, outcome)
     return outcome
+
+
+def _knows_tempo(begin: ZooModel | None) -> bool:
+    return begin is not None and begin.network.config.tempo_taught
 
 
 def _start_model(family: str, start: str) -> ZooModel | None:
@@ -208,7 +213,10 @@ def _divided(recordings: list[Recording], output: Path, seed: int) -> list[Recor
 def _items(
     recordings: list[Recording], recipe: Recipe, begin: ZooModel | None
 ) -> tuple[list[Item], dict[str, list[Item]]]:
-    """What is learned from, and what was set aside by its split. Tempi that nobody gives are what `begin` hears."""
+    """What is learned from, and what was set aside by its split.
+
+    Tempi that nobody gives are what `begin` hears; where it does not know tempo, drawn rhythms teach it.
+    """
     learned: list[Item] = []
     unheard: dict[str, list[Item]] = {}
     for recording, item in readable_items(recordings, recipe.features, LEAST_S, MOST_S):
@@ -216,13 +224,13 @@ def _items(
         if recording.split in ("validation", "test"):
             unheard.setdefault(recording.split, []).append(item)
             continue
-        if begin and item.tempo_bpm is None:
+        if begin and begin.network.config.tempo_taught and item.tempo_bpm is None:
             # without it, learning genres would let the tempo drift away
             heard = analyze_track(track_of(item, recipe.features), begin)
             item = replace(item, tempo_bpm=heard.tempo.bpm)
         learned.append(replace(item, log_mel=item.log_mel.astype(np.float16)))
     _check_counts("what can be read and is learned from", _counts(learned, recipe.labels))
-    if begin is None:
+    if not _knows_tempo(begin):
         learned += synthetic_items(DRAWN_RHYTHMS, DRAWN_S, recipe.features, recipe.seed)
     return learned, unheard
 
@@ -248,7 +256,9 @@ def _trained(
     lightning.seed_everything(recipe.seed, verbose=False)
     task = SupervisedTask(recipe, with_labels(begin.network, recipe.labels) if begin else None)
     fit(task, learned, folder, progress, machine)
-    return load_checkpoint(folder)[0]
+    model = load_checkpoint(folder)[0]
+    model.config = replace(model.config, tempo_taught=True)
+    return model
 
 
 def _judged(
@@ -267,7 +277,7 @@ def _judged(
     calibrated = _enough(fitted_on, recipe.labels)
     if calibrated:
         calibrate(model, [(model, fitted_on)])
-    elif begin is None:
+    elif not _knows_tempo(begin):
         model.config = replace(model.config, tempo_threshold=fit_tempo_threshold(model))
     tested_on = answers.get("test") or answers.get("validation") or []
     report = summarise(tested_on) if tested_on else {}

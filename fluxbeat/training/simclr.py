@@ -258,7 +258,7 @@ def pretrain(
         model = task.model.cpu().eval()
         said = {"measure": "epochs of SimCLR", "value": recipe.epochs, "n": len(items), "split": NOT_FOR_USE}
         date = datetime.datetime.now(datetime.UTC).date().isoformat()
-        model.config = replace(config, metrics=({**said, "seed": recipe.seed, "date": date},))
+        model.config = replace(config, tempo_taught=False, metrics=({**said, "seed": recipe.seed, "date": date},))
         write_checkpoint(model, output)
     trainer.strategy.barrier()
     return output

@@ -12,7 +12,7 @@ import numpy as np
 from fluxbeat.analysis import TrackAnalysis, disagreement
 from fluxbeat.charts.colours import Paint
 from fluxbeat.charts.plots import difference_figure, river_figure, river_rise
-from fluxbeat.charts.wording import clock, model_title, percent, tempo_choice, took
+from fluxbeat.charts.wording import clock, model_title, no_tempo, percent, tempo_choice, took
 from fluxbeat.ui.panel import panel
 
 TOP_GENRES = 3
@@ -73,7 +73,7 @@ def _row(analysis: TrackAnalysis, paints: dict[str, Paint], order: Sequence[str]
         "model": analysis.model.name,
         "title": model_title(analysis.model.name),
         "took": took(analysis.elapsed_s),
-        "tempo": tempo_choice(analysis.tempo) or "no steady beat",
+        "tempo": tempo_choice(analysis.tempo) or no_tempo(analysis),
         "genres": [
             {"label": genre.label, "percent": percent(genre.probability), "colour": paints[genre.label].fill}
             for genre in analysis.genres[:TOP_GENRES]

@@ -12,7 +12,7 @@ import numpy as np
 import soundfile
 import torch
 
-from fluxbeat.analysis import Track, TrackAnalysis, read_track
+from fluxbeat.analysis import Track, TrackAnalysis
 from fluxbeat.charts.colours import Paint
 from fluxbeat.charts.heat import track_heat_figure
 from fluxbeat.charts.plots import river_figure, river_rise
@@ -29,7 +29,7 @@ from fluxbeat.explanation.files import heard_parts
 from fluxbeat.explanation.picture import TICKS_HZ, strength
 from fluxbeat.explanation.windows import cut_window, last_start_s
 from fluxbeat.ui.listening import Heard
-from fluxbeat.ui.panel import panel, panel_value
+from fluxbeat.ui.panel import panel, panel_answer
 from fluxbeat.ui.served_files import folder_to_serve, served_url
 from fluxbeat.zoo import ZooModel
 
@@ -71,17 +71,19 @@ class Explainer:
         hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         limits: dict[str, Any] = {"concurrency_id": "explanation", "concurrency_limit": 2}
         pieces.panel.asked(self.explain, heard, pieces.panel, trigger_mode="multiple", **hidden, **limits)
-        pieces.whole.asked(self.explain_whole, [heard, model], pieces.whole, **hidden, **limits)
+        pieces.whole.asked(
+            self.explain_whole, [heard, model], pieces.whole, trigger_mode="multiple", **hidden, **limits
+        )
 
         def listen(heard: Heard | None, event: gr.EventData) -> str:
-            return panel_value(self.sound(pieces.sound, heard, event))
+            return panel_answer(self.sound(pieces.sound, heard, event))
 
         pieces.panel.listened(listen, heard, pieces.sound, trigger_mode="multiple", **hidden, **limits)
 
     def explain(self, heard: Heard | None, event: gr.EventData) -> str:
         """The window that begins at `start_s` for the genre `about`, or else its strongest, by all of `models`."""
         if heard is None:
-            return panel_value({"error": "The track is not kept any more: give it once more."})
+            return panel_answer({"error": "The track is not kept any more: give it once more."})
         names = [name for name in self._models if name in set(event.models)]
         try:
             heard = self._with_tracks(heard, names)
@@ -89,8 +91,8 @@ class Explainer:
             about = str(event.about) or max(said, key=lambda label: said[label], default="")
             found = [self._of(heard, name, about, float(event.start_s)) for name in names]
         except FluxBeatError as error:
-            return panel_value({**self.waiting(heard), "error": str(error)})
-        return panel_value(explain_view(heard, found, said, self._paints))
+            return panel_answer({**self.waiting(heard), "error": str(error)})
+        return panel_answer(explain_view(heard, found, said, self._paints))
 
     def waiting(self, heard: Heard) -> dict[str, Any]:
         """What the tab shows before anything was asked."""
@@ -101,16 +103,16 @@ class Explainer:
         """What carried each segment of the chosen model's timeline."""
         analysis = heard.by(model) if heard else None
         if heard is None or analysis is None:
-            return panel_value({"error": "This model is still listening: try again in a moment."})
+            return panel_answer({"error": "This model is still listening: try again in a moment."})
         try:
             track, _ = self._ready(heard, model)
             found = explain_whole_track(
                 track, self._models[model], analysis, progress=lambda share, label: progress(share, desc=label)
             )
         except FluxBeatError as error:
-            return panel_value({"error": str(error)})
+            return panel_answer({"error": str(error)})
         figure = track_heat_figure(found, analysis.duration_s, self._paints)
-        return panel_value(whole_view(heard.key, analysis, found.segments, figure, self._paints))
+        return panel_answer(whole_view(heard.key, analysis, found.segments, figure, self._paints))
 
     def sound(self, served: gr.HTML, heard: Heard | None, event: gr.EventData) -> dict[str, Any]:
         """The sound of a window, of what a model attended to in it, or of the rest, as a file for the browser."""
@@ -145,8 +147,7 @@ class Explainer:
         model = self._models.get(name)
         if model is None:
             raise FluxBeatError(f"there is no model {name!r} on this page")
-        features = model.network.config.features
-        return heard.tracks.get(features) or read_track(heard.path, features, heard.any.file), model
+        return heard.track(model.network.config.features), model
 
     def _with_tracks(self, heard: Heard, names: Sequence[str]) -> Heard:
         """With what these models hear: an analysis that was kept comes without, and is decoded once for all."""

@@ -77,6 +77,11 @@ class Jobs:
         with self._lock:
             return self._current.get(job.session) == job.ticket
 
+    def current(self, session: str) -> int | None:
+        """Ticket of the session's current job, or None."""
+        with self._lock:
+            return self._current.get(session)
+
     def cancel(self, session: str) -> None:
         """The session waits for nothing any more."""
         with self._lock:

@@ -26,6 +26,16 @@ class Heard:
         """What this model says, or None while it is still listening."""
         return self.analyses.get(model)
 
+    def track(self, features: FeatureConfig) -> Track:
+        """The track as models with these features need it; an analysis that was kept comes without, and is decoded.
+
+        Raises
+        ------
+        AudioDecodeError
+            If the file is not there any more.
+        """
+        return self.tracks.get(features) or read_track(self.path, features, self.any.file)
+
     @property
     def any(self) -> TrackAnalysis:
         """One of the analyses, for what all have in common."""

@@ -17,7 +17,7 @@ from fluxbeat.errors import AnalysisCancelled, FluxBeatError
 from fluxbeat.hub import HubAddress, fetch, models_in
 from fluxbeat.ui.hub_permission import REFUSAL, may_fetch
 from fluxbeat.ui.model_facts import model_facts
-from fluxbeat.ui.panel import panel, panel_value
+from fluxbeat.ui.panel import panel, panel_answer
 from fluxbeat.zoo import ZooModel, forget, hub_choice, load, verify
 
 MOST_FETCHED = 8
@@ -83,7 +83,12 @@ class ModelsTab:
 
     def connect(self, page: gr.Blocks, at: ModelsPieces, model: gr.Radio, switches: gr.CheckboxGroup) -> Any:
         """Wire the tab; returns the event that brings fetched models."""
-        hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        hidden: dict[str, Any] = {
+            "api_visibility": "private",
+            "show_progress": "hidden",
+            # the panels take one question at a time; one put just before the last is over Gradio would drop silently
+            "trigger_mode": "multiple",
+        }
         page.load(self.greet, at.shelf, [at.hub, at.cards], **hidden)
         at.cards.asked(
             self.answer, at.shelf, [at.cards, at.shelf], concurrency_id="models", concurrency_limit=1, **hidden
@@ -94,7 +99,6 @@ class ModelsTab:
             [at.hub, at.cards, at.shelf, model, switches],
             concurrency_id="hub",
             concurrency_limit=FETCHES_AT_ONCE,
-            trigger_mode="multiple",  # the form takes one at a time; Gradio would drop the next silently
             **hidden,
         )
 
@@ -168,14 +172,14 @@ class ModelsTab:
     def _hub_view(self, request: gr.Request, **now: Any) -> str:
         allowed, choice = may_fetch(request), hub_choice()
         chosen = {"repo": choice.wanted, "failures": list(choice.failures.values())} if choice.wanted else None
-        return panel_value({"allowed": allowed, "why": "" if allowed else REFUSAL, "chosen": chosen, **now})
+        return panel_answer({"allowed": allowed, "why": "" if allowed else REFUSAL, "chosen": chosen, **now})
 
     def _cards_view(self, shelf: Shelf, doing: str = "") -> str:
         cards = [
             {**self._facts[name], "speed": shelf.speeds.get(name), "check": shelf.checks.get(name)}
             for name in self.names(shelf)
         ]
-        return panel_value({"cards": cards, "doing": doing})
+        return panel_answer({"cards": cards, "doing": doing})
 
 
 class _Fetching:

@@ -23,9 +23,9 @@ from fluxbeat.ui.listening import Heard, Report, listen
 from fluxbeat.ui.live_tab import live_panel
 from fluxbeat.ui.models_tab import ModelsPieces, ModelsTab, models_pieces
 from fluxbeat.ui.models_tab import Shelf as ModelShelf
-from fluxbeat.ui.panel import panel, panel_value
+from fluxbeat.ui.panel import panel, panel_answer, panel_value
 from fluxbeat.ui.player import NAMED_FILE, any_file_button, browser_file, track_player
-from fluxbeat.ui.save_menu import connect_saving, save_panel
+from fluxbeat.ui.save_menu import SaveMenu, save_panel
 from fluxbeat.ui.tempo_tab import tempo_panel, tempo_view
 from fluxbeat.ui.timeline_tab import timeline_panel, timeline_view
 from fluxbeat.zoo import ZooModel
@@ -176,7 +176,7 @@ class _Events:
                 concurrency_id="analysis",
                 concurrency_limit=ANALYSES_AT_ONCE,
             ).then(self.show_model, [at.heard, at.model], views, **hidden, queue=False)
-        at.player.clear(self.clear, None, [at.notice, *results], **at_once)
+        cleared = at.player.clear(self.clear, None, [at.notice, *results], **at_once)
         at.model.change(self.show_model, [at.heard, at.model], views, **hidden, queue=False)
         at.compare.switches.change(
             self.show_compared, [at.heard, at.compare.switches], at.compare.panel, **hidden, queue=False
@@ -190,7 +190,7 @@ class _Events:
             show_progress_on=at.status,
             concurrency_id="analysis",
         ).then(self.show_model, [at.heard, at.model], views, **hidden, queue=False)
-        connect_saving(at.save, at.heard, at.model, given)
+        SaveMenu(self._models, self._jobs).connect(at.save, at.heard, at.model, [*given, cleared])
         self._explainer.connect(at.explain, at.heard, at.model)
         self._library.connect(at.library, at.model, at.shelf, LIBRARIES_AT_ONCE)
         page.unload(self.leave)
@@ -216,7 +216,7 @@ class _Events:
         try:
             chosen = self._library.chosen(shelf, int(event.index), model)
         except FluxBeatError as error:
-            return gr.skip(), panel_value({"text": str(error)}), gr.skip()
+            return gr.skip(), panel_answer({"text": str(error)}), gr.skip()
         if chosen is None:
             return gr.skip(), gr.skip(), gr.skip()
         file, known = chosen
@@ -261,7 +261,7 @@ class _Events:
             return
         except FluxBeatError as error:
             before = browser_file(heard.path, heard.any.file) if heard and Path(heard.path).is_file() else None
-            yield {at.notice: panel_value({"text": str(error)}), at.player: before}
+            yield {at.notice: panel_answer({"text": str(error)}), at.player: before}
 
     def hear_more(
         self,
@@ -289,7 +289,7 @@ class _Events:
         except AnalysisCancelled:
             return
         except FluxBeatError as error:
-            yield {self._at.notice: panel_value({"text": str(error)})}
+            yield {self._at.notice: panel_answer({"text": str(error)})}
 
     def _reporter(self, job: Job, progress: gr.Progress) -> Report:
         def report(share: float, words: str, name: str) -> None:

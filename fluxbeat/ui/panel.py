@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +17,9 @@ if (window.FluxBeat) window.FluxBeat.adopt(panel);
 else (window.fluxbeatWaiting ??= []).push(panel);
 watch('value', () => panel.draw?.());
 """
+
+# goes on rising where the server is started anew under an open page
+_answers = itertools.count(int(1000 * time.time()))
 
 
 def panel(kind: str, value: Any = None, events: Sequence[str] = ()) -> gr.HTML:
@@ -44,3 +49,12 @@ def panel(kind: str, value: Any = None, events: Sequence[str] = ()) -> gr.HTML:
 def panel_value(value: Any) -> str:
     """What a panel is given: JSON, in which NaN is an error."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def panel_answer(view: dict[str, Any]) -> str:
+    """As `panel_value`, for a panel that has asked: with a number by which later answers are told from earlier ones.
+
+    Gradio keeps from the page what it holds already: without it an error that comes twice would leave the page
+    waiting for the second one.
+    """
+    return panel_value({**view, "answer": next(_answers)})

@@ -9,7 +9,7 @@ import numpy as np
 
 from fluxbeat.analysis import TrackAnalysis
 from fluxbeat.charts.plots import tempo_curve_figure, tempo_spread_figure
-from fluxbeat.charts.wording import confidence, model_title, percent, tempo_choice
+from fluxbeat.charts.wording import confidence, model_title, no_tempo_sentence, percent, tempo_choice
 from fluxbeat.ui.panel import panel
 
 
@@ -30,7 +30,7 @@ def tempo_view(key: str, analysis: TrackAnalysis) -> dict[str, Any]:
         "spread": tempo_spread_figure(tempo),
     }
     if tempo.bpm is None:
-        return view
+        return view | {"why": no_tempo_sentence(analysis)}
     steady = timeline.bpm[~np.isnan(timeline.bpm)]
     return view | {
         "said": f"{model_title(analysis.model.name)} is {confidence(tempo.confidence)}: {tempo_choice(tempo)}.",

@@ -2,6 +2,7 @@
 
 import {compare} from './compare.js';
 import {make} from './dom.js';
+import {guardStream} from './event_stream.js';
 import {explain, sound, whole} from './explain.js';
 import {library} from './library.js';
 import {live} from './live.js';
@@ -28,13 +29,18 @@ function adopt(panel) {
   const invitation = make('p', 'fb-panel fb-empty', null, invitations[panel.kind]);
   if (panel.kind in invitations) host.after(invitation);
   const draw = kinds[panel.kind](host, panel.trigger);
+  let newest = 0;
   panel.draw = () => {
     const view = JSON.parse(panel.value() || 'null');
+    // when an event ends Gradio sends its last answer once more, by then maybe after a later event's
+    if (view?.answer < newest) return;
+    newest = view?.answer ?? newest;
     invitation.hidden = Boolean(view);
     draw(view);
   };
   panel.draw();
 }
 
+guardStream();
 window.FluxBeat = {adopt};
 (window.fluxbeatWaiting ?? []).forEach(adopt);

@@ -9,8 +9,7 @@ const SAME = 0.01, LEAST_BPM = 20, MOST_BPM = 600;
 const shown = bpm => String(Math.round(bpm));
 
 export function tempo(host) {
-  const nothing = make('p', 'fb-empty', host, 'No steady beat found in this track, so there is no tempo to show. '
-    + 'That is usual for ambient music, speech and free playing.');
+  const nothing = make('p', 'fb-empty', host);
   const card = make('div', 'fb-tempo-card', host);
   const figure = make('div', 'fb-bpm', card);
   figure.setAttribute('aria-live', 'polite');
@@ -74,6 +73,7 @@ export function tempo(host) {
     view = next;
     const beat = view.bpm !== null;
     nothing.hidden = beat;
+    setText(nothing, view.why ?? '');
     card.hidden = curve.frame.hidden = curveTitle.hidden = !beat;
     spreadTitle.hidden = spread.frame.hidden = !beat;
     if (beat) draw();
