@@ -266,7 +266,8 @@ class Decoder:
         self._max_duration_s = max_duration_s
         self._path = os.fsdecode(source) if isinstance(source, str | os.PathLike) else None
         self._data = source if isinstance(source, bytes) else b""
-        default_name = "audio array" if isinstance(source, tuple) else self._path or "audio data"
+        kind = "audio array" if isinstance(source, tuple) else "audio data" if self._path is None else "(no name)"
+        default_name = self._path or kind
         self.name = safe_name(name or default_name)
         try:
             self._reader = self._first_reader(source)

@@ -243,7 +243,13 @@ def long_songs(folder: Path, count: int) -> Path:
 
 def program(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "fluxbeat", "library", str(folder), "--model", MODEL, *arguments]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, preexec_fn=_interruptible)
+
+
+def _interruptible() -> None:
+    """Tests that run in the background ignore Ctrl+C, and so would what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def kept_count(cache: Path) -> int:
