@@ -22,6 +22,7 @@ import soundfile
 import soxr
 
 from fluxbeat.audio_readers import ArrayReader, FfmpegReader, Reader, Samples, SoundfileReader, refusal, safe_name
+from fluxbeat.decoding_in_turns import ReadersInTurn, decoding_threads
 from fluxbeat.errors import AudioDecodeError
 
 __all__ = [
@@ -140,6 +141,7 @@ def open_audio(
     sample_rate_hz: int = SAMPLE_RATE_HZ,
     block_s: float = 10.0,
     max_duration_s: float = MAX_DURATION_S,
+    threads: int | None = None,
 ) -> AudioStream:
     """Open a recording for reading in blocks: channels averaged, resampled, memory bounded.
 
@@ -150,6 +152,7 @@ def open_audio(
     sample_rate_hz : of the blocks, 1,000 to 768,000
     block_s : length of a block in seconds, above 0
     max_duration_s : longest recording accepted, in seconds
+    threads : how many may decode a compressed file at once; by default one per core, at most 4
 
     Raises
     ------
@@ -170,7 +173,7 @@ def open_audio(
     block_samples = round(block_s * sample_rate_hz)
     if block_samples < 1:
         raise ValueError(f"block_s must hold at least one sample, got {block_s}")
-    return AudioStream(Decoder(source, name, max_duration_s), sample_rate_hz, block_samples)
+    return AudioStream(Decoder(source, name, max_duration_s, threads), sample_rate_hz, block_samples)
 
 
 def load_audio(
@@ -260,10 +263,13 @@ def _resampled_blocks(decoder: Decoder, rate_hz: int, block_samples: int) -> Ite
 class Decoder:
     """Frames of a source as they are, whichever reader they come from, checked and cleaned."""
 
-    def __init__(self, source: AudioSource, name: str | None, max_duration_s: float) -> None:
+    def __init__(
+        self, source: AudioSource, name: str | None, max_duration_s: float, threads: int | None = None
+    ) -> None:
         self.warnings: list[str] = []
         self._cleanup = ExitStack()
         self._max_duration_s = max_duration_s
+        self._threads = decoding_threads() if threads is None else threads
         self._path = os.fsdecode(source) if isinstance(source, str | os.PathLike) else None
         self._data = source if isinstance(source, bytes) else b""
         kind = "audio array" if isinstance(source, tuple) else "audio data" if self._path is None else "(no name)"
@@ -328,18 +334,26 @@ class Decoder:
             raise refusal(self.name, f"is of type {kind}", "give a path, bytes, or a tuple (array, rate)")
         elif not source:
             raise refusal(self.name, "is empty (0 bytes)", "export or upload it again")
+        content = self._path or io.BytesIO(self._data)
         try:
-            reader = SoundfileReader(self._path or io.BytesIO(self._data))
+            reader = SoundfileReader(content)
         except (soundfile.SoundFileError, TypeError) as error:  # TypeError: a name that ends in .raw
             _log.debug("libsndfile refused %s: %s", self.name, error)
             return self._ffmpeg()
         self._cleanup.callback(reader.close)
         if reader.exact:
-            return reader
+            return self._shared_out(reader, content)
         try:
             return self._ffmpeg()
         except AudioDecodeError:
             return reader
+
+    def _shared_out(self, reader: SoundfileReader, content: str | io.BytesIO) -> Reader:
+        if self._threads < 2 or not ReadersInTurn.pay(reader):
+            return reader
+        readers = ReadersInTurn(reader, content, self._threads)
+        self._cleanup.callback(readers.close)
+        return readers
 
     def _ffmpeg(self, rate_hz: int | None = None, channels: int | None = None, skip_frames: int = 0) -> Reader:
         if self._path is None:

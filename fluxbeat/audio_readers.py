@@ -159,21 +159,34 @@ class SoundfileReader:
             raise
 
     def _describe(self, source: str | io.BytesIO) -> None:
+        self.kind: str = self._file.format
         self.rate_hz: int = self._file.samplerate
         self.channels: int = self._file.channels
+        self.frames: int = self._file.frames
+        self.block_frames = max(1, _SAMPLES_PER_READ // self.channels)
         self.expected_s: float | None = None
-        if self._file.frames < 2**62:  # else the file does not tell
-            self.expected_s = self._file.frames / max(self.rate_hz, 1)
+        if self.frames < 2**62:  # else the file does not tell
+            self.expected_s = self.frames / max(self.rate_hz, 1)
         # libsndfile guesses the length of an MP3 that has no table of it, and would cut it there.
-        self.exact = self._file.format != "MP3" or _mp3_tells_its_length(source)
+        self.exact = self.kind != "MP3" or _mp3_tells_its_length(source)
         # Of streams one after another, as radio is recorded, it reads the first.
-        if self._file.format == "OGG" and _ogg_is_chained(source):
+        if self.kind == "OGG" and _ogg_is_chained(source):
             self.exact = False
 
-    def read(self) -> Samples:
-        frames = _SAMPLES_PER_READ // self.channels
+    def seek(self, frame: int) -> None:
+        """Go on reading there.
+
+        Raises
+        ------
+        soundfile.SoundFileError
+            The file has no such place, or libsndfile is at it for too long.
+        """
         with self._in_time():
-            block: Samples = self._file.read(frames, dtype="float32", always_2d=True)
+            self._file.seek(frame)
+
+    def read(self) -> Samples:
+        with self._in_time():
+            block: Samples = self._file.read(self.block_frames, dtype="float32", always_2d=True)
         self._time.decoded(len(block) / max(self.rate_hz, 1))
         return block
 
@@ -187,7 +200,7 @@ class SoundfileReader:
     def defect(self, decoded_s: float) -> str | None:
         if self.expected_s is None or not self.exact:
             return None
-        if self._file.format == "OGG" and not _ogg_is_whole(self._source):
+        if self.kind == "OGG" and not _ogg_is_whole(self._source):
             return f"the file is cut off after {decoded_s:.1f} s: its end is missing"
         return _cut_off(decoded_s, self.expected_s * self._promised_share())
 
@@ -202,9 +215,9 @@ class SoundfileReader:
         unknown = 0xFFFF_0000  # a recorder that streams writes such a size
         if said[2] is not None:
             present = int(said[2])
-        elif self._file.format in ("RF64", "W64"):  # their log says no more than the header
-            present = self._file.frames * self._file.channels * _BYTES_PER_SAMPLE.get(self._file.subtype, 0)
-            promised -= 24 if self._file.format == "W64" else 0
+        elif self.kind in ("RF64", "W64"):  # their log says no more than the header
+            present = self.frames * self.channels * _BYTES_PER_SAMPLE.get(self._file.subtype, 0)
+            promised -= 24 if self.kind == "W64" else 0
             unknown = 2**62
         else:
             return 1.0

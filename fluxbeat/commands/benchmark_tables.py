@@ -46,15 +46,19 @@ def _track(track: dict[str, Any]) -> Table:
     decoding_s = track["decode"]["median_s"]
     table = Table(
         "step", "seconds", "least to most", "/ decoding", "times real time",
-        title=f"A track of {track['duration_s']:.0f} s: decoding alone takes {decoding_s:.2f} s", title_justify="left",
+        title=f"A track of {track['duration_s']:.0f} s: decoding alone takes one thread {decoding_s:.2f} s",
+        title_justify="left",
     )  # fmt: skip
 
     def row(name: str, seconds: float, spread: str = "", speed: str = "", style: str = "") -> None:
         table.add_row(name, f"{seconds:.2f}", spread, f"{seconds / decoding_s:.2f}", speed, style=style)
 
-    row("decode", decoding_s, _spread(track["decode"]))
+    row("decode, one thread", decoding_s, _spread(track["decode"]))
+    shared = track["decode_shared"]
+    row(f"decode, {track['decoding_threads']} threads", shared["median_s"], _spread(shared))
     row("resample", track["resample_s"])
     row("log-mel spectrogram", track["log_mel"]["median_s"], _spread(track["log_mel"]))
+    row("these three at once", track["read"]["median_s"], _spread(track["read"]))
     for name, found in track["models"].items():
         row(f"{name}: windows, tempo, segments", found["model"]["median_s"], _spread(found["model"]))
         row(f"{name}: the rest", found["rest_s"])
