@@ -18,10 +18,10 @@ class BaselineCNN(GenreTempoModel):
     def __init__(
         self,
         config: ModelConfig,
-        channels: tuple[int, ...] = (16, 32, 48, 64, 80),
+        channels: tuple[int, ...] = (16, 24, 32, 48, 64),
         pools: tuple[tuple[int, int], ...] = ((2, 3), (2, 1), (2, 1), (2, 1), (1, 1)),
-        frame_size: int = 120,
-        timbre_size: int = 112,
+        frame_size: int = 96,
+        timbre_size: int = 96,
         dropout: float = 0.05,
         head_dropout: float = 0.3,
     ):

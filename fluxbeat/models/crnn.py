@@ -22,7 +22,7 @@ class CRNN(GenreTempoModel):
         channels: tuple[int, ...] = (16, 32, 48, 96, 160),
         pools: tuple[tuple[int, int], ...] = ((2, 3), (2, 1), (2, 1), (2, 1), (1, 1)),
         frame_size: int = 256,
-        lstm_size: int = 208,
+        lstm_size: int = 200,
         lstm_layers: int = 2,
         timbre_size: int = 192,
         dropout: float = 0.05,

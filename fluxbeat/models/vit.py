@@ -34,7 +34,7 @@ class AudioTransformer(GenreTempoModel):
         width: int = 192,
         depth: int = 6,
         heads: int = 6,
-        timbre_size: int = 192,
+        timbre_size: int = 128,
         dropout: float = 0.1,
         head_dropout: float = 0.4,
     ):

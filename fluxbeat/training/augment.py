@@ -33,6 +33,8 @@ class AugmentConfig:
         Strength of mixup; the network only.
     mix_probability, mix_range_db : float
         How often two clips are mixed, and by how much one may be louder; both genres are then present.
+    picture_step : float
+        Largest share of the step from a picture to its recording, or back, that texture's values are moved by.
     """
 
     stretch_octaves: float = 0.1
@@ -45,6 +47,7 @@ class AugmentConfig:
     blend: float = 0.4
     mix_probability: float = 0.3
     mix_range_db: float = 9.0
+    picture_step: float = 1.0
 
 
 def crop_and_stretch(

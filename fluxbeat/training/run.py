@@ -20,9 +20,10 @@ from fluxbeat.training.augment import AugmentConfig
 from fluxbeat.training.gathering import cached_items
 from fluxbeat.training.items import Item
 from fluxbeat.training.machine import ONE_PROCESS, Machine, latest_state, trainer_for
+from fluxbeat.training.picture_step import picture_steps
 from fluxbeat.training.recipe import DataConfig, Recipe
 from fluxbeat.training.sampling import Draw, EpochBatches, EpochSeeds
-from fluxbeat.training.supervised import SupervisedTask, Window, WindowDataset
+from fluxbeat.training.supervised import SupervisedTask, Window, WindowDataset, new_model
 from fluxbeat.training.teacher_scale import TeacherScale
 from fluxbeat.training.validation import split_artists
 from fluxbeat.training.whole_file import whole_file
@@ -114,7 +115,8 @@ def train(
         )
     items = [item for item in items if not held_out_fold or item.fold != held_out_fold]
     lightning.seed_everything(recipe.seed, verbose=False)
-    task = SupervisedTask(recipe, model, TeacherScale.of(items).size)
+    model = model or new_model(recipe)
+    task = SupervisedTask(recipe, model, TeacherScale.of(items).size, picture_steps(items, model.texture))
     return fit(task, items, output, progress, machine)
 
 
@@ -136,7 +138,9 @@ def pretrained(
     folder = cache / f"pretrained-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     if not is_finished(folder):
         lightning.seed_everything(recipe.seed, verbose=False)
-        fit(SupervisedTask(first, teacher_size=TeacherScale.of(items).size), items, folder, progress, machine)
+        model = new_model(first)
+        task = SupervisedTask(first, model, TeacherScale.of(items).size, picture_steps(items, model.texture))
+        fit(task, items, folder, progress, machine)
     return load_checkpoint(folder)[0]
 
 

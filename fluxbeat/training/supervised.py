@@ -29,6 +29,7 @@ from fluxbeat.training.augment import (
 from fluxbeat.training.items import Item, label_targets
 from fluxbeat.training.losses import genre_loss, ranking_loss, teacher_loss, tempo_loss, tempo_targets
 from fluxbeat.training.optimizer import adamw_one_cycle
+from fluxbeat.training.picture_step import KINDS, step_of
 from fluxbeat.training.recipe import Recipe
 from fluxbeat.training.sampling import Draw
 from fluxbeat.training.teacher_scale import TeacherScale
@@ -55,6 +56,8 @@ class Window(NamedTuple):
         Distribution over the tempo classes; all 0 where the tempo is unknown.
     teacher, taught : Tensor, shape (answers,)
         What the teacher hears, standardised, and 1 where it was asked.
+    step : Tensor, shape (2,)
+        How much of each of `fluxbeat.training.picture_step.picture_steps` texture's values are moved by.
     """
 
     log_mel: Tensor
@@ -64,6 +67,7 @@ class Window(NamedTuple):
     tempo: Tensor
     teacher: Tensor
     taught: Tensor
+    step: Tensor
 
 
 Batches = dict[str, Window]
@@ -88,13 +92,15 @@ class WindowDataset(Dataset[Window]):
         augment = self.recipe.augment
         index, rng = (draw.item, draw.generator()) if isinstance(draw, Draw) else (draw, generator_from_torch())
         item = self.items[index]
-        (window, moved), rate = self._views(item, rng)
+        (window, moved), rate, is_picture = self._views(item, rng)
+        step = step_of(item, is_picture, augment.picture_step * rng.random())
         targets, known, taught = self.targets[index], self.known[index], self.taught[index]
         tempo_bpm = item.tempo_bpm * rate if item.tempo_bpm else np.nan
         if known.any() and rng.random() < augment.mix_probability:
             other = self.labelled[rng.integers(len(self.labelled))]
             gain_db = rng.uniform(-augment.mix_range_db, augment.mix_range_db)
-            views, _ = self._views(self.items[other], rng)
+            views, _, _ = self._views(self.items[other], rng)
+            step = 0.0 * step
             (window, share), (moved, _) = (mix(a, b, gain_db) for a, b in zip((window, moved), views, strict=True))
             targets = np.maximum(targets * min(2 * share, 1.0), self.targets[other] * min(2 * (1 - share), 1.0))
             known, taught = known * self.known[other], 0.0 * taught
@@ -104,21 +110,24 @@ class WindowDataset(Dataset[Window]):
         return Window(
             torch.from_numpy(np.ascontiguousarray(window, dtype=np.float32)),
             torch.from_numpy(coloured),
-            *(torch.from_numpy(part) for part in (targets, known, tempo, self.teacher[index], taught)),
+            *(torch.from_numpy(part) for part in (targets, known, tempo, self.teacher[index], taught, step)),
         )
 
-    def _views(self, item: Item, rng: np.random.Generator) -> tuple[tuple[np.ndarray, np.ndarray], float]:
+    def _views(self, item: Item, rng: np.random.Generator) -> tuple[tuple[np.ndarray, np.ndarray], float, bool]:
         """A stretch of the music as it is, another one faster or slower and higher or lower, and how much faster.
+
+        Last, whether the item was heard as its picture.
 
         Frames between frames are smoother than frames: what the texture hears must not be resampled.
         """
         augment = self.recipe.augment
-        seen = item.picture if item.picture is not None and rng.random() < PICTURE_VIEW else item.log_mel
+        is_picture = item.picture is not None and rng.random() < PICTURE_VIEW
+        seen = item.picture if is_picture and item.picture is not None else item.log_mel
         window, _ = crop_and_stretch(seen, self.window_frames, 0.0, rng)
         if rng.random() < AS_IT_IS:
-            return (window, window), 1.0
+            return (window, window), 1.0, is_picture
         moved, rate = crop_and_stretch(seen, self.window_frames, augment.stretch_octaves, rng)
-        return (window, shift_pitch(moved, rng.uniform(-augment.shift_bands, augment.shift_bands))), rate
+        return (window, shift_pitch(moved, rng.uniform(-augment.shift_bands, augment.shift_bands))), rate, is_picture
 
 
 class SupervisedTask(lightning.LightningModule):
@@ -131,6 +140,8 @@ class SupervisedTask(lightning.LightningModule):
         To start from; by default a new one with random weights.
     teacher_size : int
         Number of answers of the teacher; 0 without one. The heads that learn them are not part of the model.
+    steps : Tensor, shape (2, texture values), optional
+        What `fluxbeat.training.picture_step.picture_steps` found; nothing by default.
 
     Attributes
     ----------
@@ -141,10 +152,19 @@ class SupervisedTask(lightning.LightningModule):
     best_loss: Tensor
     best_epoch: Tensor
 
-    def __init__(self, recipe: Recipe, model: GenreTempoModel | None = None, teacher_size: int = 0):
+    picture_steps: Tensor
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: GenreTempoModel | None = None,
+        teacher_size: int = 0,
+        steps: Tensor | None = None,
+    ):
         super().__init__()
         self.recipe = recipe
         self.model = model if model is not None else new_model(recipe)
+        self.register_buffer("picture_steps", torch.zeros(KINDS, self.model.texture.size) if steps is None else steps)
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         move = partial(move_average, decay=recipe.ema_decay)
         self.average = AveragedModel(self.model, multi_avg_fn=move, use_buffers=True)
@@ -179,7 +199,7 @@ class SupervisedTask(lightning.LightningModule):
     def training_step(self, batch: Batches, batch_idx: int) -> Tensor:
         """Genre from music, by timbre and by texture, each alone; tempo from music and drawn rhythms."""
         music = [batch[name] for name in ("music", "free") if name in batch]
-        log_mel, coloured, targets, known, tempo, teacher, taught = (
+        log_mel, coloured, targets, known, tempo, teacher, taught, step = (
             torch.cat(parts) for parts in zip(*music, strict=True)
         )
         model, recipe = self.model, self.recipe
@@ -190,7 +210,13 @@ class SupervisedTask(lightning.LightningModule):
         # only the network takes long and bears half precision: texture and tempo are spectra and their powers
         with torch.autocast(self.device.type, enabled=False):
             losses = self._losses(
-                batch, log_mel, coloured, tempo, timbre.float(), (blended_targets, all_targets), (both_known, all_known)
+                batch,
+                model.texture(log_mel, step @ self.picture_steps),
+                coloured,
+                tempo,
+                timbre.float(),
+                (blended_targets, all_targets),
+                (both_known, all_known),
             )
         self.log_dict(losses, prog_bar=True, on_epoch=True, on_step=False, batch_size=len(log_mel), sync_dist=True)
         genre = (losses["timbre_loss"] + losses["texture_loss"]) * len(recipe.labels) / 2
@@ -199,16 +225,15 @@ class SupervisedTask(lightning.LightningModule):
     def _losses(
         self,
         batch: Batches,
-        log_mel: Tensor,
+        values: Tensor,
         coloured: Tensor,
         tempo: Tensor,
         timbre: Tensor,
         truths: tuple[Tensor, Tensor],
         knowns: tuple[Tensor, Tensor],
     ) -> dict[str, Tensor]:
-        """Each part of the loss, scalar; truths and what is known of them for timbre and for texture."""
+        """Each part of the loss, scalar; values of texture; truths and what is known for timbre and for texture."""
         model, labels = self.model, len(self.recipe.labels)
-        values = model.texture(log_mel)
         mixed, mixed_targets, mixed_known = blend(values, truths[1], knowns[1], self.recipe.augment.blend)
         texture = model.texture_embedding(mixed)
         truths, knowns = (truths[0], mixed_targets), (knowns[0], mixed_known)
