@@ -184,9 +184,10 @@ class SoundfileReader:
         with self._in_time():
             self._file.seek(frame)
 
-    def read(self) -> Samples:
+    def read(self, frames: int | None = None) -> Samples:
+        """Next (frames, channels), `block_frames` where not told, fewer at the end."""
         with self._in_time():
-            block: Samples = self._file.read(self.block_frames, dtype="float32", always_2d=True)
+            block: Samples = self._file.read(frames or self.block_frames, dtype="float32", always_2d=True)
         self._time.decoded(len(block) / max(self.rate_hz, 1))
         return block
 

@@ -8,12 +8,15 @@ import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import numpy as np
 import soundfile
 
 from fluxbeat.audio_readers import Samples, SoundfileReader
 
 _MOST_THREADS = 4  # with more, whoever takes the samples is the slower one
 _COMPRESSED = ("MP3", "OGG", "FLAC")  # reading the others costs no more than copying
+_OVERLAP_FRAMES = 64  # read by two: where they differ, something is missing or twice in the file
+_SAME = 1e-3  # of full scale; decoders forget where they began only after a while
 _SHORTEST_JUMP_S = 3.0  # within 2 s libsndfile 1.2 goes on at a wrong place of an Ogg file
 
 _log = logging.getLogger(__name__)
@@ -28,8 +31,9 @@ def decoding_threads() -> int:
 class ReadersInTurn:
     """Blocks of a file in their order, decoded by readers of the same file that seek from each of theirs to the next.
 
-    Whatever is irregular, an error or a block shorter than the header lets expect, ends the sharing: one reader then
-    goes through the file from its beginning and says what is to be said of the damage.
+    Whatever is irregular ends the sharing: an error, a block shorter than the header lets expect, or one that does not
+    begin as the one before it goes on. One reader then goes through the file from its beginning and says what is to be
+    said of the damage.
 
     Parameters
     ----------
@@ -52,6 +56,7 @@ class ReadersInTurn:
         self._pool: ThreadPoolExecutor | None = None
         self._coming: deque[Future[Samples]] = deque()
         self._blocks_asked = 0
+        self._goes_on: Samples | None = None
 
     @staticmethod
     def pay(reader: SoundfileReader) -> bool:
@@ -83,9 +88,13 @@ class ReadersInTurn:
         if missing <= 0:  # as the header has it; the one who read the last block knows
             self._alone = self._reader_of(-(-self._delivered // self._block_frames) - 1)
             return self._alone.read()
-        block = self._coming.popleft().result()
-        if len(block) != min(self._block_frames, missing):
-            raise soundfile.SoundFileError(f"{len(block)} frames where {min(self._block_frames, missing)} should be")
+        heard, expected = self._coming.popleft().result(), min(self._block_frames + _OVERLAP_FRAMES, missing)
+        if len(heard) != expected:
+            raise soundfile.SoundFileError(f"{len(heard)} frames where {expected} should be")
+        begins = heard[:_OVERLAP_FRAMES]
+        if self._goes_on is not None and not np.allclose(self._goes_on, begins[: len(self._goes_on)], atol=_SAME):
+            raise soundfile.SoundFileError("a block does not begin as the one before it goes on")
+        block, self._goes_on = heard[: self._block_frames], heard[self._block_frames :]
         self._ask()
         return block
 
@@ -101,7 +110,7 @@ class ReadersInTurn:
     def _decoded(self, number: int) -> Samples:
         reader = self._reader_of(number)
         reader.seek(number * self._block_frames)
-        return reader.read()
+        return reader.read(self._block_frames + _OVERLAP_FRAMES)
 
     def _reader_of(self, number: int) -> SoundfileReader:
         return self._readers[number % len(self._readers)]
