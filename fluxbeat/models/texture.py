@@ -185,23 +185,20 @@ def _ripples(n_mels: int) -> tuple[Tensor, ...]:
 
     The means are (ranges, rows), first of all scales, then without those of 0 cycles, which neither rise nor fall.
     """
-    waves, of_zone, of_scale = [], [], []
-    for zone, (part, step, last) in enumerate(RIPPLE_ZONES):
+    waves, means = [], []
+    for part, step, last in RIPPLE_ZONES:
         length, hop = n_mels // part, max(1, n_mels // step)
         window = np.hanning(length + 2)[1:-1]
         scales = np.arange(min(last, length // 2 + 1))
         turns = np.exp(2j * np.pi * np.outer(scales, np.arange(length)) / length) * window
-        for place, begin in enumerate(range(0, n_mels - length + 1, hop)):
+        for begin in range(0, n_mels - length + 1, hop):
             waves.append(np.pad(turns, ((0, 0), (begin, n_mels - length - begin))))
-            of_zone += [(zone, place)] * len(scales)
-            of_scale += scales.tolist()
-    rows, ranges = np.concatenate(waves), _averaging(np.array(of_scale), RIPPLE_SCALES) > 0
-    means = [
-        (scale, row) for here in dict.fromkeys(of_zone)
-        for scale, row in enumerate(ranges & np.array([zone == here for zone in of_zone])) if row.any()
-    ]  # fmt: skip
-    of_all = np.array([row / row.sum() for _, row in means])
-    tilted = of_all[[RIPPLE_SCALES[scale] > 0 for scale, _ in means]]
+            means.append(_averaging(scales, RIPPLE_SCALES))
+    rows, ends = np.concatenate(waves), np.cumsum([mean.shape[1] for mean in means])
+    placed = [
+        np.pad(mean, ((0, 0), (end - mean.shape[1], len(rows) - end))) for mean, end in zip(means, ends, strict=True)
+    ]
+    of_all, tilted = np.concatenate(placed), np.concatenate([mean[1:] for mean in placed])
     found = (np.concatenate([rows.real, rows.imag]), of_all, tilted)
     return tuple(torch.tensor(values, dtype=torch.float32) for values in found)
 
