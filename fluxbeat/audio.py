@@ -21,9 +21,10 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
-from fluxbeat.audio_readers import ArrayReader, FfmpegReader, Reader, Samples, SoundfileReader, refusal, safe_name
+from fluxbeat.audio_readers import ArrayReader, Reader, Samples, SoundfileReader, refusal, safe_name
 from fluxbeat.decoding_in_turns import ReadersInTurn, decoding_threads
 from fluxbeat.errors import AudioDecodeError
+from fluxbeat.ffmpeg_reader import FfmpegReader
 
 __all__ = [
     "SAMPLE_RATE_HZ",

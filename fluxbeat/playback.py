@@ -14,7 +14,8 @@ from typing import BinaryIO
 import numpy as np
 
 from fluxbeat.audio import MAX_DURATION_S, AudioSource, Decoder, check_file, resampled_frames, safe_name
-from fluxbeat.audio_readers import after_id3, find_ffmpeg, refusal
+from fluxbeat.audio_readers import after_id3, refusal
+from fluxbeat.ffmpeg_reader import find_ffmpeg
 
 _MP3_RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 _MOST_MP4_BOXES = 100_000  # before the table of contents: a recording of a day has fewer

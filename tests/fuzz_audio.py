@@ -92,11 +92,11 @@ class DecodeAndAnalyse:
     def __init__(self, ffmpeg: str | None = None) -> None:
         import torch
 
-        from fluxbeat import audio_readers, zoo
+        from fluxbeat import ffmpeg_reader, zoo
 
         torch.set_num_threads(1)
         if ffmpeg is not None:
-            audio_readers.find_ffmpeg = lambda: ffmpeg  # type: ignore[assignment]
+            ffmpeg_reader.find_ffmpeg = lambda: ffmpeg  # type: ignore[assignment]
         self._model = zoo.load("cnn")
 
     def __call__(self, task: Task) -> Outcome:

@@ -19,15 +19,15 @@ import pytest
 import soundfile
 import soxr
 
-from fluxbeat import audio_readers
+from fluxbeat import ffmpeg_reader
 from fluxbeat.audio import SAMPLE_RATE_HZ, LoadedAudio, load_audio, open_audio
-from fluxbeat.audio_readers import find_ffmpeg
 from fluxbeat.errors import AudioDecodeError
+from fluxbeat.ffmpeg_reader import find_ffmpeg
 from fluxbeat.playback import needs_playable_copy, playable_copy
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 EVERY_FFMPEG = sorted({FFMPEG, find_ffmpeg()})
-ROOT = Path(audio_readers.__file__).parents[1]
+ROOT = Path(ffmpeg_reader.__file__).parents[1]
 
 
 def tone(hz: float = 440.0, seconds: float = 2.0, rate_hz: int = 44_100, level: float = 0.3) -> np.ndarray:
@@ -342,7 +342,7 @@ def test_an_ffmpeg_that_hangs_is_ended(
     hanging.write_text(f"#!{sys.executable}\nimport time\ntime.sleep(600)\n")
     hanging.chmod(hanging.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(audio_readers, "_FFMPEG_PATIENCE_S", 0.5)
+    monkeypatch.setattr(ffmpeg_reader, "_PATIENCE_S", 0.5)
     with pytest.raises(AudioDecodeError, match=r'"tone\.m4a" gave no sound for .* while being decoded'):
         load_audio(path)
     assert processes[-1].returncode is not None
@@ -353,7 +353,7 @@ def test_an_ffmpeg_that_hangs_is_ended(
 def test_a_playlist_opens_nothing_that_it_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, name: str
 ) -> None:
-    monkeypatch.setattr(audio_readers, "find_ffmpeg", lambda: program)
+    monkeypatch.setattr(ffmpeg_reader, "find_ffmpeg", lambda: program)
     secret = write_wav(tmp_path / "secret.wav", tone())
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)

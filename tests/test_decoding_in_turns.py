@@ -24,7 +24,7 @@ FORMATS = {
 @pytest.fixture(autouse=True)
 def short_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a short file has many."""
-    monkeypatch.setattr(audio_readers, "_SAMPLES_PER_READ", int(2 * BLOCK_S * RATE_HZ))
+    monkeypatch.setattr(audio_readers, "SAMPLES_PER_READ", int(2 * BLOCK_S * RATE_HZ))
 
 
 def music(channels: int = 2) -> np.ndarray:
@@ -120,7 +120,7 @@ def test_an_ogg_of_many_channels_is_read_by_one(tmp_path: Path, monkeypatch: pyt
     """Its blocks are short, and libsndfile misses places that are near."""
     path = written(tmp_path, "ogg")
     alone, _ = decoded(path, 1)
-    monkeypatch.setattr(audio_readers, "_SAMPLES_PER_READ", RATE_HZ)  # half a second of stereo
+    monkeypatch.setattr(audio_readers, "SAMPLES_PER_READ", RATE_HZ)  # half a second of stereo
     assert np.array_equal(decoded(path, 2)[0], alone)
 
 

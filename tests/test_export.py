@@ -27,11 +27,11 @@ from web_driving import EXAMPLES, TECHNO
 
 from fluxbeat.analysis import Segment, TrackAnalysis, analyze
 from fluxbeat.audio import load_audio
-from fluxbeat.audio_readers import find_ffmpeg
 from fluxbeat.cli import main
 from fluxbeat.commands.export import FORMAT_NAMES
 from fluxbeat.errors import ExportError
 from fluxbeat.export import FORMATS, export, file_name, media_type, render
+from fluxbeat.ffmpeg_reader import find_ffmpeg
 
 
 def picture(colour: str) -> bytes:

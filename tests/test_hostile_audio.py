@@ -19,10 +19,10 @@ import pytest
 import soundfile
 from mutated_audio import dsf_file, with_right_ogg_checksums
 
-from fluxbeat import audio, audio_readers, decoding_time
+from fluxbeat import audio, audio_readers, decoding_time, ffmpeg_reader
 from fluxbeat.audio import load_audio, open_audio
-from fluxbeat.audio_readers import find_ffmpeg
 from fluxbeat.errors import AudioDecodeError
+from fluxbeat.ffmpeg_reader import find_ffmpeg
 from fluxbeat.library.tags import read_tags
 from fluxbeat.playback import needs_playable_copy
 
@@ -44,7 +44,7 @@ def written(path: Path, samples: np.ndarray, *options: str) -> Path:
 
 @pytest.fixture(params=EVERY_FFMPEG, ids=lambda path: Path(path).name)
 def each_ffmpeg(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(audio_readers, "find_ffmpeg", lambda: request.param)
+    monkeypatch.setattr(ffmpeg_reader, "find_ffmpeg", lambda: request.param)
     return str(request.param)
 
 
@@ -227,7 +227,7 @@ def test_a_decoder_that_wants_all_memory_is_refused_it(tmp_path: Path, monkeypat
 def test_sound_that_trickles_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Never still for long enough to be called stalled, and yet it would take a day."""
     path = written(tmp_path / "song.m4a", noise())
-    monkeypatch.setattr(audio_readers, "_FFMPEG_PATIENCE_S", 1.0)
+    monkeypatch.setattr(ffmpeg_reader, "_PATIENCE_S", 1.0)
     stand_in(
         tmp_path,
         monkeypatch,
@@ -249,7 +249,7 @@ def test_libsndfile_is_stopped_where_it_looks_for_a_page_for_minutes(
     written(path, noise(), "-c:a", "libvorbis")
     path.write_bytes(path.read_bytes()[:58] + b"OggS" * 2**20)
     monkeypatch.setattr(audio_readers, "_LIBSNDFILE_PATIENCE_S", 0.3)
-    monkeypatch.setattr(audio_readers, "_FFMPEG_PATIENCE_S", 0.7)
+    monkeypatch.setattr(ffmpeg_reader, "_PATIENCE_S", 0.7)
     began = time.monotonic()
     with pytest.raises(AudioDecodeError, match=r"gave no sound for|damaged or not"):
         load_audio(path.read_bytes() if as_bytes else path)
@@ -330,4 +330,4 @@ def stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, does: str) -> None:
         f"{does}\n"
     )
     program.chmod(0o755)
-    monkeypatch.setattr(audio_readers, "find_ffmpeg", lambda: str(program))
+    monkeypatch.setattr(ffmpeg_reader, "find_ffmpeg", lambda: str(program))
