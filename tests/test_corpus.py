@@ -15,7 +15,7 @@ import soundfile
 from fluxbeat.cli import main
 from fluxbeat.errors import ConfigMismatchError, FluxBeatError
 from fluxbeat.features import FeatureConfig, LogMel
-from fluxbeat.training.corpus import accompaniment, excerpts, grooves, read_corpus
+from fluxbeat.training.corpus import accompaniment, blends, excerpts, grooves, read_corpus
 from fluxbeat.training.corpus.catalogue import read_catalogue
 from fluxbeat.training.corpus.excerpts import build_shards, cut_excerpts
 from fluxbeat.training.corpus.label_map import read_label_map
@@ -28,6 +28,7 @@ from fluxbeat.training.corpus.tempo_map import read_tempo_map
 from fluxbeat.training.corpus.validate import outline, same_music, validate_corpus
 from fluxbeat.training.picture_simulation import simulate_picture
 from fluxbeat.training.pictures import picture_to_log_mel
+from fluxbeat.training.recordings import Recording
 
 CONFIG = FeatureConfig()
 RATE_HZ = CONFIG.sample_rate_hz
@@ -557,3 +558,56 @@ def test_grooves_beat_at_their_tempo_and_come_again(tmp_path, monkeypatch):
 def test_a_few_styles_of_grooves_test():
     splits = [grooves.style_split(style.name) for style in accompaniment.read_styles()]
     assert 0.02 < splits.count("test") / len(splits) < 0.12
+
+
+def test_blends_sound_like_two_pieces_that_the_teacher_hears_together(corpus, tmp_path, monkeypatch):
+    smallest = min(accompaniment.find_soundfonts(), key=lambda path: path.stat().st_size)
+    monkeypatch.setattr(blends, "find_soundfonts", lambda: (smallest,))
+    monkeypatch.setattr(blends, "EXCERPTS", 3)
+    monkeypatch.setattr(blends, "GROOVES", 1)
+    build(corpus)
+    teacher = load_teacher(random_weights(corpus))
+    recordings = [Recording(tmp_path / f"{fold}.wav", ("metal",), None, "", fold) for fold in (1, 2)]
+    for recording in recordings:
+        write_wav(recording.path, music(10 + recording.fold, 14))
+    rows = blends.build_blends(12, corpus, teacher, recordings, CONFIG, seed=1, report=quiet)
+    items = {item.item_id: item for item in read_corpus(corpus, CONFIG) if item.source == "blend"}
+    assert len(items) == len(rows) == 12
+    for row in rows:
+        item, names = items[row.item_id], row.path.split(" + ")
+        assert item.labels is None
+        assert item.teacher.shape == (3, 500)
+        assert item.log_mel.shape[1] / CONFIG.frame_rate_hz == pytest.approx(9, abs=0.2)
+        assert item.fold == next((int(name) for name in names if name in ("1", "2")), 0)
+        assert not {"1", "2"} <= set(names), "what tests one fold must not be learned with the other"
+        assert not any("sound/c.wav" in name for name in names), "a package of the test split is not blended"
+    assert {len(row.path.split(" + ")) for row in rows} == {1, 2}
+    first = read_arrays(corpus / "blend-0000.npz")
+    (corpus / "blend-0000.npz").unlink()
+    blends.build_blends(12, corpus, teacher, recordings, CONFIG, seed=1, report=quiet)
+    again = read_arrays(corpus / "blend-0000.npz")
+    assert all(np.array_equal(values, first[name]) for name, values in again.items()), "the same seed, other blends"
+
+
+def test_a_blend_is_as_loud_as_any_and_holds_what_it_names():
+    """Of two tones an octave and more apart, those named are heard, at up to a third of an octave from their pitch."""
+    t = np.arange(12 * RATE_HZ) / RATE_HZ
+    pieces = [blends.Piece(str(hz), np.sin(2 * np.pi * hz * t).astype(np.float32), 0) for hz in (300, 1500)]
+    octaves = []
+    for seed in range(30):
+        samples, chosen = blends.draw_blend(pieces, RATE_HZ, np.random.default_rng(seed))
+        assert np.sqrt(np.mean(samples**2)) == pytest.approx(blends.LOUDNESS_RMS, rel=0.01)
+        strength = np.abs(np.fft.rfft(samples))
+        loudest_hz = strength.argmax() / len(samples) * RATE_HZ
+        octaves.append(min(abs(np.log2(loudest_hz / float(piece.name))) for piece in chosen))
+    assert max(octaves) < 0.4
+    assert min(octaves) < 0.01 < np.median(octaves), "some are as they are, most are not"
+
+
+def test_blends_need_music_and_the_archive_of_their_recordings(tmp_path, capsys):
+    (tmp_path / "teacher").mkdir()
+    options = ["--output", str(tmp_path), "--teacher", str(random_weights(tmp_path / "teacher"))]
+    assert main(["corpus", "blend", *options, "--recordings", str(tmp_path)]) == 2
+    assert "--gtzan-archive" in capsys.readouterr().err
+    assert main(["corpus", "blend", *options]) == 2
+    assert "corpus read" in capsys.readouterr().err

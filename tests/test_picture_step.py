@@ -62,6 +62,7 @@ def test_a_window_is_moved_to_the_other_side() -> None:
     assert step_of(picture, False, 0.5).tolist() == [0.5, 0]
     assert step_of(song, True, 0.5).tolist() == [0, 0.5]
     assert step_of(song, False, 0.5).tolist() == [0, -0.5]
+    assert step_of(Item("blend.0.1", music(0), None, None, source="blend"), False, 0.5).tolist() == [0, -0.5]
     assert not step_of(Item("groove", music(0), ("rock",), 120.0, source="groove"), False, 0.5).any()
 
 

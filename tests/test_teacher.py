@@ -1,12 +1,14 @@
 """What a teacher hears becomes soft labels where nobody said what is there, and answers to learn by."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from fluxbeat.training.corpus.teacher import TAGS
 from fluxbeat.training.gathering import _keep, cached_items, items_file
-from fluxbeat.training.items import SOFT_WEIGHT, Item, label_targets
+from fluxbeat.training.items import SOFT_SHARE, SOFT_WEIGHT, Item, label_targets
 from fluxbeat.training.losses import ranking_loss, teacher_loss
 from fluxbeat.training.recipe import DataConfig, Recipe
 from fluxbeat.training.supervised import WindowDataset
@@ -45,8 +47,11 @@ def test_a_person_s_word_goes_before_the_teacher_s():
     heard = {"jazz": 0.7, "metal": 0.2}
     said = Item("a", np.zeros((80, 400)), ("metal",), None, source="free", known=("metal",), soft=heard)
     other = Item("b", np.zeros((80, 400)), ("classical",), None, source="free", known=("metal", "classical"))
-    targets, mask = label_targets([said, other], LABELS)
+    of_gtzan = [replace(one, source="recording") for one in (said, other)]
+    targets, mask = label_targets([*of_gtzan, said, other], LABELS)
     assert targets[0].tolist() == pytest.approx([0.7, 1.0, 0.0])
+    free = 1.0 - SOFT_SHARE * 0.8
+    assert targets[2].tolist() == pytest.approx([0.7, free, 0.0]), "a guess about free music is only a guess"
     assert mask[0].tolist() == [SOFT_WEIGHT, 1.0, 0.0]
     assert mask[1, 0] == 0.0
 

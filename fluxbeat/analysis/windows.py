@@ -1,4 +1,4 @@
-"""A model slid over a whole track, with the convolutions of overlapping windows computed once."""
+"""A model slid over a whole track; what overlapping windows share is computed once."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from fluxbeat.models import FrameFeatures, GenreTempoModel
+from fluxbeat.models.base import TEXTURE_SIZE
+from fluxbeat.models.texture import STRETCH_FRAMES, STRETCH_HOP
 from fluxbeat.torch_threads import threads_that_compute_alone
 
 BATCH_WINDOWS, PART_WINDOWS = 32, 128
@@ -170,6 +172,8 @@ class _SharedFeatures:
         self._timbre_from = self._novelty_from = 0
         self._timbre: Tensor | None = None
         self._novelty: Tensor | None = None
+        self._stretches = np.zeros(0, np.int64)  # their first frames, rising
+        self._texture = torch.zeros(0, TEXTURE_SIZE)
 
     def of_windows(self, starts: np.ndarray) -> FrameFeatures:
         """Features of the windows that begin at these frames, as a batch; later calls ask for later windows."""
@@ -182,9 +186,23 @@ class _SharedFeatures:
         novelty = [
             self._novelty[0, :, start - self._novelty_from :][:, : model.window_novelty_frames] for start in starts
         ]
-        log_mel = self._frames(int(starts[0]), int(starts[-1]) + window)
-        cut = [log_mel[:, start - starts[0] :][:, :window] for start in starts]
-        return FrameFeatures(torch.stack(timbre), torch.stack(novelty), torch.stack(cut))
+        return FrameFeatures(torch.stack(timbre), torch.stack(novelty), self._texture_of(starts))
+
+    def _texture_of(self, starts: np.ndarray) -> Tensor:
+        """What the stretches of the windows that begin at these frames say, (windows, stretches, TEXTURE_SIZE)."""
+        model = self._model
+        wanted = starts[:, None] + STRETCH_HOP * np.arange(model.texture.stretches(model.config.window_frames))
+        kept = self._stretches >= starts[0]
+        new = np.setdiff1d(wanted, self._stretches)
+        stretches, texture = self._stretches[kept], self._texture[torch.from_numpy(kept)]
+        if len(new):
+            heard = self._frames(int(new[0]), int(new[-1]) + STRETCH_FRAMES).unfold(1, STRETCH_FRAMES, 1)
+            cut = heard[:, torch.from_numpy(new - new[0])].transpose(0, 1)
+            stretches = np.concatenate([stretches, new])
+            texture = torch.cat([texture, model.hear_stretches(cut[None])[0]])
+        order = np.argsort(stretches)
+        self._stretches, self._texture = stretches[order], texture[torch.from_numpy(order)]
+        return self._texture[torch.from_numpy(np.searchsorted(self._stretches, wanted))]
 
     def _go_on(self, begin: int, end: int) -> None:
         """Forget what lies before frame `begin`, compute what is missing up to frame `end`."""

@@ -32,6 +32,12 @@ def add(commands: Commands) -> None:
     grooves = step("grooves", "Render accompaniments at exact tempos.", False)
     grooves.add_argument("--count", type=int, default=1000)
     grooves.add_argument("--seed", type=int, default=0)
+    blend = step("blend", "Blend two pieces at a time and keep what MusiCNN hears in them.", False)
+    blend.add_argument("--teacher", type=Path, required=True, metavar="FOLDER", help="with MusiCNN's weights")
+    blend.add_argument("--gtzan-archive", metavar="STEM", help="picture archive that --recordings belong to")
+    blend.add_argument("--recordings", metavar="FOLDER", help="audio of its clips, to be blended too; folds stay apart")
+    blend.add_argument("--count", type=int, default=3000)
+    blend.add_argument("--seed", type=int, default=0)
     step("validate", "Look for missing, silent, short or repeated music and for leaks; status 1 if any.", False)
 
 
@@ -49,9 +55,20 @@ def _corpus(options: argparse.Namespace) -> int:
         commands.teach(options.catalogue, options.output, options.teacher, report)
     elif options.step == "grooves":
         commands.grooves(options.output, options.count, options.seed, report)
+    elif options.step == "blend":
+        commands.blend(options.output, options.teacher, _recordings(options), options.count, options.seed, report)
     else:
         return _print_faults(*commands.validate(options.output))
     return 0
+
+
+def _recordings(options: argparse.Namespace) -> list[Any]:
+    from fluxbeat.errors import FluxBeatError
+    from fluxbeat.training.pictures import archive_recordings
+
+    if bool(options.gtzan_archive) != bool(options.recordings):
+        raise FluxBeatError("--gtzan-archive and --recordings go together")
+    return archive_recordings(options.gtzan_archive, options.recordings) if options.recordings else []
 
 
 def _print_faults(faults: Sequence[Any], count: int) -> int:

@@ -194,7 +194,7 @@ def stretch_logits(model: GenreTempoModel, cut: Tensor, timbre: Tensor, label: i
     cut (batch, stretches, mels, frames), timbre (batch, timbre_size) -> (batch, stretches); the mean over stretches is
     the model's logit.
     """
-    texture = model.texture_embedding.of_stretches(model.texture.of_stretches(cut))
+    texture = model.hear_stretches(cut)
     return genre_logit(model, timbre[:, None].expand(-1, cut.shape[1], -1), texture, label)
 
 

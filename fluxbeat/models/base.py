@@ -1,8 +1,8 @@
 """What the three model families share: configuration, heads, and the two steps from spectrogram to answer.
 
-A model works in two steps, so that overlapping windows share their convolutions:
+A model works in two steps, so that overlapping windows share most of it:
 
-1. `encode_frames`: convolutions without padding in time, run once over a whole track;
+1. `encode_frames`: convolutions without padding in time and the texture of short stretches, once over a whole track;
 2. `decide`: what looks at one window (pooling, LSTM, attention) and the heads.
 
 `forward` on one window does both, and gives what the two steps give on the same stretch of a track.
@@ -55,13 +55,13 @@ class FrameFeatures(NamedTuple):
         What the family's convolutions hear.
     novelty : Tensor, shape (batch, k, frames - a few)
         Novelty curves for the tempo head.
-    log_mel : Tensor, shape (batch, mels, frames)
-        The spectrogram itself, for the texture.
+    texture : Tensor, shape (batch, stretches, TEXTURE_SIZE)
+        What the textures of its stretches say.
     """
 
     timbre: Tensor
     novelty: Tensor
-    log_mel: Tensor
+    texture: Tensor
 
 
 @dataclass(frozen=True)
@@ -179,11 +179,16 @@ class GenreTempoModel(nn.Module):
 
     def encode_frames(self, log_mel: Tensor) -> FrameFeatures:
         """The part that windows share: log_mel (batch, mels, frames) -> FrameFeatures."""
-        return FrameFeatures(self.timbre_frames(log_mel), self.tempo_head.frames(log_mel), log_mel)
+        texture = self.hear_stretches(self.texture.cut(log_mel))
+        return FrameFeatures(self.timbre_frames(log_mel), self.tempo_head.frames(log_mel), texture)
+
+    def hear_stretches(self, cut: Tensor) -> Tensor:
+        """What each texture says: (batch, stretches, mels, STRETCH_FRAMES) -> (batch, stretches, TEXTURE_SIZE)."""
+        return self.texture_embedding.of_stretches(self.texture.of_stretches(cut))
 
     def decide(self, features: FrameFeatures) -> ModelOutput:
         """The part that looks at one window: features of `window_frames` frames -> ModelOutput."""
-        timbre, texture = self.embed(features.timbre), self.texture_embedding(self.texture(features.log_mel))
+        timbre, texture = self.embed(features.timbre), self.texture_embedding.together(features.texture)
         embedding = self.embedding(timbre, texture)
         tempo_logits = self.tempo_head(features.novelty, texture)
         return ModelOutput(self.genre_head(embedding), tempo_logits, embedding)

@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from fluxbeat.models.base import GenreTempoModel, ModelConfig
 from fluxbeat.models.convolutions import ConvolutionStack
 
+POOLED_STEPS = 4
+"""Steps of the convolutions that make one moment of the LSTM: more than half a second, about a beat."""
+
 
 class CRNN(GenreTempoModel):
     """Convolutions, a two-layer bidirectional LSTM over the window, attention over its steps.
@@ -54,8 +57,8 @@ class CRNN(GenreTempoModel):
 
     def embed(self, timbre: Tensor) -> Tensor:
         """timbre (batch, frame_size, steps) -> (batch, timbre_size)."""
-        moments = F.avg_pool1d(timbre, 2).transpose(1, 2)  # (batch, steps // 2, frame_size)
-        states, _ = self.lstm(self.input_dropout(moments))  # (batch, steps // 2, 2 * lstm_size)
-        weights = torch.softmax(self.attention(states), dim=1)  # (batch, steps // 2, 1)
+        moments = F.avg_pool1d(timbre, POOLED_STEPS).transpose(1, 2)  # (batch, moments, frame_size)
+        states, _ = self.lstm(self.input_dropout(moments))  # (batch, moments, 2 * lstm_size)
+        weights = torch.softmax(self.attention(states), dim=1)  # (batch, moments, 1)
         attended = (weights * states).sum(1)
         return self.to_timbre(torch.cat([attended, states.mean(1), timbre.mean(-1)], 1))

@@ -76,7 +76,12 @@ _CORPUS = """- Real, freely licensed music of games from Debian packages, in exc
   (`fluxbeat/training/splits/free_music.txt`), with genres from its tags or guessed by ear, and a few Creative Commons
   songs of which no genre is known, several of them under non-commercial licences. On all of it, and on the 102
   recordings, MusiCNN (Pons & Serra 2019, ISC licence) was the teacher: its tags stand in where nobody said whether a
-  genre is present.
+  genre is present, and have a say about the corpus's own labels.
+{blends}"""
+
+_BLENDS = """- Blends of two pieces each (of the packages for training, recordings, and accompaniments that MMA and
+  FluidSynth played), faster or slower, filtered, some distorted: only the teacher says what is in them. No model was
+  tested on a recording that is in its blends.
 """
 
 
@@ -88,7 +93,7 @@ def write_card(model: GenreTempoModel, report: dict[str, Any], recipe: Recipe, f
         n_labels=len(config.labels),
         window_s=config.window_s,
         parameters=model.n_parameters,
-        corpus=_CORPUS if recipe.data.corpus else "",
+        corpus=_CORPUS.format(blends=_BLENDS if recipe.data.blend_share else "") if recipe.data.corpus else "",
         synthetic=recipe.data.synthetic,
         seed=recipe.seed,
         table=_table(report),

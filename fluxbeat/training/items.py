@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SOFT_WEIGHT = 0.5
-"""Of a label that only the teacher hears, beside 1 of a label that a person gave."""
+SOFT_WEIGHT, BLEND_WEIGHT = 2.0, 0.5
+"""Of a label that only the teacher hears, in music and in blends, beside 1 of a label that a person gave."""
+SOFT_SHARE = 0.3
+"""The teacher's say about labels of the free-music corpus, which rest on tags, titles and guesses."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Item:
     fold : int
         1 or 2 where the source has folds, else 0.
     source : str
-        Kind of source: 'picture', 'recording', 'free', 'groove' or 'synthetic'.
+        Kind of source: 'picture', 'recording', 'free', 'groove', 'blend' or 'synthetic'.
     known : tuple of str or None
         Labels that the source speaks about; None where it speaks about all.
     picture : float32 array, shape (mels, frames), or None
@@ -82,6 +84,11 @@ def label_targets(items: Sequence[Item], labels: Sequence[str]) -> tuple[np.ndar
         mask[rows] *= present & absent
     for row, item in enumerate(items):
         for column, label in enumerate(labels):
-            if item.soft is not None and label in item.soft and not mask[row, column]:
-                targets[row, column], mask[row, column] = item.soft[label], SOFT_WEIGHT
+            if item.soft is None or label not in item.soft:
+                continue
+            if not mask[row, column]:
+                weight = BLEND_WEIGHT if item.source == "blend" else SOFT_WEIGHT
+                targets[row, column], mask[row, column] = item.soft[label], weight
+            elif item.source == "free":
+                targets[row, column] += SOFT_SHARE * (item.soft[label] - targets[row, column])
     return targets * (mask > 0), mask

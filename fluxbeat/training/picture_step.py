@@ -38,7 +38,7 @@ def step_of(item: Item, is_picture: bool, share: float) -> np.ndarray:
     steps = np.zeros(KINDS, np.float32)
     if item.source in ("picture", "recording"):
         steps[0] = share if item.source == "picture" else -share
-    elif item.picture is not None:
+    elif item.picture is not None or item.source == "blend":
         steps[1] = share if is_picture else -share
     return steps
 

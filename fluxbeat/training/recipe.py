@@ -40,6 +40,8 @@ class DataConfig:
         Folder with the teacher's weights, or empty. In a corpus its answers lie already.
     corpus_share : float
         Windows of the corpus beside each window of the other music.
+    blend_share : float
+        Windows of the corpus's blends, which only the teacher speaks about, beside each window of the other music.
     """
 
     gtzan_archive: str = ""
@@ -50,6 +52,7 @@ class DataConfig:
     unlabelled: str = ""
     teacher: str = ""
     corpus_share: float = 0.5
+    blend_share: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -31,20 +31,22 @@ from fluxbeat.training.whole_file import whole_file
 RUN_FILE = "run.json"
 VALIDATION_WINDOWS = 3
 """Windows of each item that an epoch is judged by."""
-LOADERS = ("music", "free", "drawn", "validation")
+LOADERS = ("music", "free", "drawn", "validation", "blend")
 DRAWN = ("synthetic", "groove")
 """Sources that teach tempo only."""
 
 
 def _kinds(items: Sequence[Item]) -> dict[str, list[Item]]:
-    """The music that makes up an epoch, and what stands beside it: the corpus's music and drawn rhythms.
+    """The music that makes up an epoch, and what stands beside it: the corpus's music, drawn rhythms and blends.
 
     Where there is no other music, the corpus is the music.
     """
     drawn = [item for item in items if item.source in DRAWN]
     free = [item for item in items if item.source == "free"]
-    music = [item for item in items if item.source not in (*DRAWN, "free")]
-    return {"music": music, "free": free, "drawn": drawn} if music else {"music": free, "free": [], "drawn": drawn}
+    blends = [item for item in items if item.source == "blend"]
+    music = [item for item in items if item.source not in (*DRAWN, "free", "blend")]
+    beside = {"drawn": drawn, "blend": blends}
+    return {"music": music, "free": free, **beside} if music else {"music": free, "free": [], **beside}
 
 
 def _batches(kinds: dict[str, list[Item]], recipe: Recipe, processes: int) -> dict[str, EpochBatches]:
@@ -54,7 +56,8 @@ def _batches(kinds: dict[str, list[Item]], recipe: Recipe, processes: int) -> di
     if not len(music):
         raise FluxBeatError("there is no music to learn from: the data holds none, or none outside the held-out fold")
     batches = {"music": music}
-    for name, wanted in (("free", round(size * recipe.data.corpus_share)), ("drawn", size // 2)):
+    shares = {"free": recipe.data.corpus_share, "drawn": 0.5, "blend": recipe.data.blend_share}
+    for name, wanted in ((name, round(size * share)) for name, share in shares.items()):
         count = min(wanted, len(kinds[name]))
         if count:
             entropy = (recipe.seed, LOADERS.index(name))
@@ -110,9 +113,8 @@ def train(
     corpus = [item for item in items if item.source == "free"]
     model = None
     if recipe.pretrain_epochs and corpus:
-        model = pretrained(
-            recipe, [item for item in items if item.source in (*DRAWN, "free")], cache, progress, machine
-        )
+        apart = [item for item in items if item.source in (*DRAWN, "free", "blend") and not item.fold]
+        model = pretrained(recipe, apart, cache, progress, machine)
     items = [item for item in items if not held_out_fold or item.fold != held_out_fold]
     lightning.seed_everything(recipe.seed, verbose=False)
     model = model or new_model(recipe)
@@ -132,7 +134,7 @@ def pretrained(
         patience_epochs=0,
         freeze_norm=False,
         seed=0,
-        data=DataConfig(corpus=recipe.data.corpus),
+        data=DataConfig(corpus=recipe.data.corpus, blend_share=recipe.data.blend_share),
     )
     key = json.dumps([asdict(first), len(items)], sort_keys=True, default=list)
     folder = cache / f"pretrained-{hashlib.sha256(key.encode()).hexdigest()[:12]}"

@@ -198,7 +198,7 @@ class SupervisedTask(lightning.LightningModule):
 
     def training_step(self, batch: Batches, batch_idx: int) -> Tensor:
         """Genre from music, by timbre and by texture, each alone; tempo from music and drawn rhythms."""
-        music = [batch[name] for name in ("music", "free") if name in batch]
+        music = [batch[name] for name in ("music", "free", "blend") if name in batch]
         log_mel, coloured, targets, known, tempo, teacher, taught, step = (
             torch.cat(parts) for parts in zip(*music, strict=True)
         )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from fluxbeat.features import FeatureConfig
+from fluxbeat.training.corpus.blends import build_blends
 from fluxbeat.training.corpus.catalogue import read_catalogue
 from fluxbeat.training.corpus.excerpts import build_shards
 from fluxbeat.training.corpus.grooves import build_grooves
@@ -14,8 +16,9 @@ from fluxbeat.training.corpus.splits import FREE_MUSIC, read_splits
 from fluxbeat.training.corpus.teach import teach_corpus
 from fluxbeat.training.corpus.teacher import load_teacher
 from fluxbeat.training.corpus.validate import Fault, validate_corpus
+from fluxbeat.training.recordings import Recording
 
-__all__ = ["fetch", "grooves", "read", "teach", "validate"]
+__all__ = ["blend", "fetch", "grooves", "read", "teach", "validate"]
 
 
 def fetch(catalogue: Path, output: Path, report: Report) -> int:
@@ -38,6 +41,11 @@ def teach(catalogue: Path, output: Path, teacher: Path, report: Report) -> None:
 def grooves(output: Path, count: int, seed: int, report: Report) -> None:
     """Render accompaniments."""
     build_grooves(count, output, FeatureConfig(), seed, report)
+
+
+def blend(output: Path, teacher: Path, recordings: Sequence[Recording], count: int, seed: int, report: Report) -> None:
+    """Blend two pieces at a time and keep what the teacher hears."""
+    build_blends(count, output, load_teacher(teacher), recordings, FeatureConfig(), seed, report)
 
 
 def validate(output: Path) -> tuple[list[Fault], int]:

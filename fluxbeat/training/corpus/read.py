@@ -10,7 +10,7 @@ import numpy as np
 
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.features import FeatureConfig
-from fluxbeat.training.corpus.shards import FREE, IndexRow, read_arrays, read_index
+from fluxbeat.training.corpus.shards import IndexRow, read_arrays, read_index
 from fluxbeat.training.items import Item
 
 
@@ -59,7 +59,8 @@ def _item(row: IndexRow, arrays: dict[str, np.ndarray]) -> Item:
         row.labels or None,
         row.tempo_bpm,
         artist=row.package,
-        source="free" if row.shard.startswith(f"{FREE}-") else "groove",
+        source=row.shard.rsplit("-", 1)[0],
+        fold=int(arrays.get(f"fold/{row.item_id}", 0)),
         known=row.known if row.labels else None,
         picture=arrays.get(f"picture/{row.item_id}"),
         teacher=np.concatenate(answers, axis=1) if answers else None,

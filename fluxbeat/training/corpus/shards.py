@@ -4,6 +4,7 @@
     FOLDER/free-0007.npz           log-mel and picture view of about 64 excerpts of recorded music, float16
     FOLDER/teacher-free-0007.npz   what the teacher hears in them
     FOLDER/groove-0002.npz         rendered accompaniments
+    FOLDER/blend-0003.npz          blends of two pieces each, and what the teacher hears in them
     FOLDER/unread.csv              tracks that could not be read, and why
 
 A shard comes into being whole or not at all, so that a build can be killed and go on.
@@ -28,7 +29,7 @@ from fluxbeat.training.whole_file import whole_file
 SHARD_EXCERPTS = 64
 INDEX = "index.csv"
 UNREAD = "unread.csv"
-FREE, GROOVE = "free", "groove"
+FREE, GROOVE, BLEND = "free", "groove", "blend"
 
 Report = Callable[[str], None]
 """Takes one line of progress."""
@@ -41,7 +42,7 @@ class IndexRow:
     Attributes
     ----------
     item_id : str
-        PATH@START, or the name of a groove.
+        PATH@START, or the name of a groove or blend.
     package, path, artist, title, licence : str
         As the catalogue has them.
     labels, known : tuple of str
@@ -87,7 +88,7 @@ class Shard:
     facts : dict
         Whatever the maker needs to write index lines; JSON.
     arrays : dict of str to array
-        KIND/ITEM_ID, of the kinds log_mel, picture, logits, embedding and start_s.
+        KIND/ITEM_ID, of the kinds log_mel, picture, logits, embedding, start_s and fold.
     """
 
     made_of: str
@@ -136,7 +137,7 @@ def read_arrays(path: Path, features: FeatureConfig | None = None) -> dict[str, 
 
 
 def write_index(folder: Path, kind: str, rows: Iterable[IndexRow]) -> None:
-    """Set the index lines of one kind of shard ('free' or 'groove'); lines of the other kind stay."""
+    """Set the index lines of one kind of shard ('free', 'groove' or 'blend'); lines of other kinds stay."""
     kept = [row for row in read_index(folder, must_exist=False) if not row.shard.startswith(f"{kind}-")]
     ordered = sorted([*kept, *rows], key=lambda row: (row.shard, row.item_id))
     with whole_file(folder / INDEX) as partial, open(partial, "w", newline="", encoding="utf-8") as handle:
