@@ -26,6 +26,7 @@ from fluxbeat.training.corpus.teach import teach_corpus
 from fluxbeat.training.corpus.teacher import TAGS, load_teacher
 from fluxbeat.training.corpus.tempo_map import read_tempo_map
 from fluxbeat.training.corpus.validate import outline, same_music, validate_corpus
+from fluxbeat.training.loudness import LOUDNESS_RMS
 from fluxbeat.training.picture_simulation import simulate_picture
 from fluxbeat.training.pictures import picture_to_log_mel
 from fluxbeat.training.recordings import Recording
@@ -596,7 +597,7 @@ def test_a_blend_is_as_loud_as_any_and_holds_what_it_names():
     octaves = []
     for seed in range(30):
         samples, chosen = blends.draw_blend(pieces, RATE_HZ, np.random.default_rng(seed))
-        assert np.sqrt(np.mean(samples**2)) == pytest.approx(blends.LOUDNESS_RMS, rel=0.01)
+        assert np.sqrt(np.mean(samples**2)) == pytest.approx(LOUDNESS_RMS, rel=0.01)
         strength = np.abs(np.fft.rfft(samples))
         loudest_hz = strength.argmax() / len(samples) * RATE_HZ
         octaves.append(min(abs(np.log2(loudest_hz / float(piece.name))) for piece in chosen))

@@ -38,9 +38,24 @@ def test_a_tag_given_more_often_than_usual_is_a_present_label():
     assert "disco" not in soft
 
 
-def test_what_is_usual_is_measured_on_recordings_of_all_kinds_where_there_are_any():
-    free, recording = item(teacher=answers(metal=3.0)), item("recording", teacher=answers(metal=-4.0))
+def labelled(label: str, present: bool, source: str, **said: float) -> Item:
+    return replace(
+        item(source, teacher=answers(**said)), labels=(label,) if present else ("jazz",), known=(label, "jazz")
+    )
+
+
+def test_what_is_usual_is_measured_on_recordings_of_all_kinds_that_hold_the_genre():
+    free, recording = labelled("metal", True, "free", metal=3.0), labelled("metal", True, "recording", metal=-4.0)
     assert usual_probabilities([free, recording])["metal"] == tag_probabilities(answers(metal=-4.0))["metal"]
+
+
+def test_recordings_without_a_single_ambient_piece_do_not_make_all_free_music_ambient():
+    recordings = [labelled("metal", True, "recording", ambient=-6.0) for _ in range(30)]
+    free = [labelled("ambient", present, "free", ambient=1.0 if present else -3.0) for present in [True, False] * 25]
+    usual = usual_probabilities([*recordings, *free])
+    assert usual["ambient"] == pytest.approx(1 / (1 + np.exp(1.0)))  # half-way from -3 to 1, in log odds
+    assert soft_labels(answers(ambient=-2.0), usual)["ambient"] < 0.1
+    assert soft_labels(answers(ambient=2.0), usual)["ambient"] > 0.9
 
 
 def test_a_person_s_word_goes_before_the_teacher_s():

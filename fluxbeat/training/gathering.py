@@ -15,7 +15,7 @@ from fluxbeat.features import FeatureConfig
 from fluxbeat.training.corpus import read_corpus
 from fluxbeat.training.corpus.label_map import read_label_map
 from fluxbeat.training.corpus.teacher import Teacher, load_teacher
-from fluxbeat.training.items import Item
+from fluxbeat.training.items import RECORDING, Item
 from fluxbeat.training.picture_simulation import RATE_HZ
 from fluxbeat.training.pictures import alignment, archive_recordings, read_archive
 from fluxbeat.training.recipe import DataConfig, Recipe
@@ -54,7 +54,7 @@ def _gtzan_items(data: DataConfig, features: FeatureConfig, root: Path, teacher:
         said = read_label_map().genres(word.replace("hiphop", "hip hop") for word in item.labels or ())
         known = tuple(sorted(genres | set(said.known))) if said else None
         answers = None
-        if teacher and item.source == "recording":
+        if teacher and item.source == RECORDING:
             answers = hear(teacher, load_audio(paths[item.item_id], sample_rate_hz=RATE_HZ).samples)
         yield replace(item, known=known, teacher=answers)
 

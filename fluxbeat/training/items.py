@@ -7,6 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+PICTURE, RECORDING, FREE, BLEND, GROOVE, SYNTHETIC = "picture", "recording", "free", "blend", "groove", "synthetic"
+"""Kinds of sources: pictures of spectrograms, recordings, the free-music corpus, blends that only the teacher answers,
+rendered accompaniments, drawn rhythms."""
+TEMPO_ONLY = (GROOVE, SYNTHETIC)
+
 SOFT_WEIGHT, BLEND_WEIGHT = 2.0, 0.5
 """Of a label that only the teacher hears, in music and in blends, beside 1 of a label that a person gave."""
 SOFT_SHARE = 0.3
@@ -34,7 +39,7 @@ class Item:
     fold : int
         1 or 2 where the source has folds, else 0.
     source : str
-        Kind of source: 'picture', 'recording', 'free', 'groove', 'blend' or 'synthetic'.
+        Kind of source: 'picture', 'recording', 'free', 'blend', 'groove' or 'synthetic'.
     known : tuple of str or None
         Labels that the source speaks about; None where it speaks about all.
     picture : float32 array, shape (mels, frames), or None
@@ -53,7 +58,7 @@ class Item:
     tempo_bpm: float | None
     artist: str = ""
     fold: int = 0
-    source: str = "recording"
+    source: str = RECORDING
     has_beat: bool = True
     known: tuple[str, ...] | None = None
     picture: np.ndarray | None = None
@@ -87,8 +92,8 @@ def label_targets(items: Sequence[Item], labels: Sequence[str]) -> tuple[np.ndar
             if item.soft is None or label not in item.soft:
                 continue
             if not mask[row, column]:
-                weight = BLEND_WEIGHT if item.source == "blend" else SOFT_WEIGHT
+                weight = BLEND_WEIGHT if item.source == BLEND else SOFT_WEIGHT
                 targets[row, column], mask[row, column] = item.soft[label], weight
-            elif item.source == "free":
+            elif item.source == FREE:
                 targets[row, column] += SOFT_SHARE * (item.soft[label] - targets[row, column])
     return targets * (mask > 0), mask

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fluxbeat.models.texture import STRETCH_FRAMES, Texture
-from fluxbeat.training.items import Item
+from fluxbeat.training.items import BLEND, PICTURE, RECORDING, Item
 
 KINDS = 2
 """Pictures of an archive, and those that are simulated from recordings of the corpus."""
@@ -36,17 +36,17 @@ def picture_steps(items: Sequence[Item], texture: Texture) -> Tensor:
 def step_of(item: Item, is_picture: bool, share: float) -> np.ndarray:
     """How much of each step, float32 (KINDS,), takes a window by `share` of the way to the other side."""
     steps = np.zeros(KINDS, np.float32)
-    if item.source in ("picture", "recording"):
-        steps[0] = share if item.source == "picture" else -share
-    elif item.picture is not None or item.source == "blend":
+    if item.source in (PICTURE, RECORDING):
+        steps[0] = share if item.source == PICTURE else -share
+    elif item.picture is not None or item.source == BLEND:
         steps[1] = share if is_picture else -share
     return steps
 
 
 def _archived(items: Sequence[Item]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    pictures = {item.item_id: item.log_mel for item in items if item.source == "picture"}
+    pictures = {item.item_id: item.log_mel for item in items if item.source == PICTURE}
     for item in items:
-        if item.source == "recording" and item.item_id in pictures:
+        if item.source == RECORDING and item.item_id in pictures:
             yield item.log_mel, pictures[item.item_id]
 
 

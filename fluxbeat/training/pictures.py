@@ -19,7 +19,7 @@ import numpy as np
 
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.features import FeatureConfig, LogMel
-from fluxbeat.training.items import Item
+from fluxbeat.training.items import PICTURE, RECORDING, Item
 from fluxbeat.training.recordings import Recording, recording_items
 
 BINS = 129
@@ -91,10 +91,10 @@ def measure_alignment(stem: str | Path, recordings: str | Path, config: FeatureC
     ALIGNMENT.write_text(json.dumps(known), encoding="utf-8")
     alignment.cache_clear()
     items = list(read_archive(stem, config, recordings))
-    pictures = {item.item_id: item.log_mel for item in items if item.source == "picture"}
+    pictures = {item.item_id: item.log_mel for item in items if item.source == PICTURE}
     offsets, scales = [], []
     for item in items:
-        if item.source == "recording":
+        if item.source == RECORDING:
             frames = min(item.log_mel.shape[1], pictures[item.item_id].shape[1])
             heard, seen = item.log_mel[:, :frames], pictures[item.item_id][:, :frames]
             offsets.append(heard.mean(axis=1) - seen.mean(axis=1))
@@ -138,7 +138,7 @@ def read_archive(stem: str | Path, config: FeatureConfig, recordings: str | Path
             tempo_bpm=float(row["bpm"]) if row.get("bpm") else None,
             artist=_artist(row),
             fold=int(row.get("fold") or 0),
-            source="picture",
+            source=PICTURE,
         )
     if recordings is not None:
         for item in recording_items(archive_recordings(stem, recordings), config):

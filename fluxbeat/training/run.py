@@ -18,7 +18,7 @@ from fluxbeat.models import GenreTempoModel, load_checkpoint, save_checkpoint
 from fluxbeat.models.checkpoint import CONFIG_FILE, WEIGHTS_FILE
 from fluxbeat.training.augment import AugmentConfig
 from fluxbeat.training.gathering import cached_items
-from fluxbeat.training.items import Item
+from fluxbeat.training.items import BLEND, FREE, TEMPO_ONLY, Item
 from fluxbeat.training.machine import ONE_PROCESS, Machine, latest_state, trainer_for
 from fluxbeat.training.picture_step import picture_steps
 from fluxbeat.training.recipe import DataConfig, Recipe
@@ -31,9 +31,7 @@ from fluxbeat.training.whole_file import whole_file
 RUN_FILE = "run.json"
 VALIDATION_WINDOWS = 3
 """Windows of each item that an epoch is judged by."""
-LOADERS = ("music", "free", "drawn", "validation", "blend")
-DRAWN = ("synthetic", "groove")
-"""Sources that teach tempo only."""
+LOADERS = ("music", FREE, "drawn", "validation", BLEND)
 
 
 def _kinds(items: Sequence[Item]) -> dict[str, list[Item]]:
@@ -41,12 +39,12 @@ def _kinds(items: Sequence[Item]) -> dict[str, list[Item]]:
 
     Where there is no other music, the corpus is the music.
     """
-    drawn = [item for item in items if item.source in DRAWN]
-    free = [item for item in items if item.source == "free"]
-    blends = [item for item in items if item.source == "blend"]
-    music = [item for item in items if item.source not in (*DRAWN, "free", "blend")]
-    beside = {"drawn": drawn, "blend": blends}
-    return {"music": music, "free": free, **beside} if music else {"music": free, "free": [], **beside}
+    drawn = [item for item in items if item.source in TEMPO_ONLY]
+    free = [item for item in items if item.source == FREE]
+    blends = [item for item in items if item.source == BLEND]
+    music = [item for item in items if item.source not in (*TEMPO_ONLY, FREE, BLEND)]
+    beside = {"drawn": drawn, BLEND: blends}
+    return {"music": music, FREE: free, **beside} if music else {"music": free, FREE: [], **beside}
 
 
 def _batches(kinds: dict[str, list[Item]], recipe: Recipe, processes: int) -> dict[str, EpochBatches]:
@@ -56,7 +54,7 @@ def _batches(kinds: dict[str, list[Item]], recipe: Recipe, processes: int) -> di
     if not len(music):
         raise FluxBeatError("there is no music to learn from: the data holds none, or none outside the held-out fold")
     batches = {"music": music}
-    shares = {"free": recipe.data.corpus_share, "drawn": 0.5, "blend": recipe.data.blend_share}
+    shares = {FREE: recipe.data.corpus_share, "drawn": 0.5, BLEND: recipe.data.blend_share}
     for name, wanted in ((name, round(size * share)) for name, share in shares.items()):
         count = min(wanted, len(kinds[name]))
         if count:
@@ -110,16 +108,14 @@ def train(
     """
     cache = cache or output
     items = cached_items(recipe, data_root, cache)
-    corpus = [item for item in items if item.source == "free"]
+    corpus = [item for item in items if item.source == FREE]
     model = None
     if recipe.pretrain_epochs and corpus:
-        apart = [item for item in items if item.source in (*DRAWN, "free", "blend") and not item.fold]
+        apart = [item for item in items if item.source in (*TEMPO_ONLY, FREE, BLEND) and not item.fold]
         model = pretrained(recipe, apart, cache, progress, machine)
     items = [item for item in items if not held_out_fold or item.fold != held_out_fold]
     lightning.seed_everything(recipe.seed, verbose=False)
-    model = model or new_model(recipe)
-    task = SupervisedTask(recipe, model, TeacherScale.of(items).size, picture_steps(items, model.texture))
-    return fit(task, items, output, progress, machine)
+    return fit(_task(recipe, items, model or new_model(recipe)), items, output, progress, machine)
 
 
 def pretrained(
@@ -140,10 +136,13 @@ def pretrained(
     folder = cache / f"pretrained-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     if not is_finished(folder):
         lightning.seed_everything(recipe.seed, verbose=False)
-        model = new_model(first)
-        task = SupervisedTask(first, model, TeacherScale.of(items).size, picture_steps(items, model.texture))
-        fit(task, items, folder, progress, machine)
+        fit(_task(first, items, new_model(first)), items, folder, progress, machine)
     return load_checkpoint(folder)[0]
+
+
+def _task(recipe: Recipe, items: list[Item], model: GenreTempoModel) -> SupervisedTask:
+    """The task with all that the items say of it."""
+    return SupervisedTask(recipe, model, TeacherScale.of(items).size, picture_steps(items, model.texture))
 
 
 def is_finished(output: Path) -> bool:

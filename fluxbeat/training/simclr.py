@@ -25,11 +25,11 @@ from fluxbeat.models.base import TEXTURE_SIZE
 from fluxbeat.training.augment import mask_stripes
 from fluxbeat.training.corpus import read_corpus
 from fluxbeat.training.gathering import read_items
-from fluxbeat.training.items import Item
+from fluxbeat.training.items import BLEND, TEMPO_ONLY, Item
 from fluxbeat.training.machine import ONE_PROCESS, Machine, latest_state, trainer_for
 from fluxbeat.training.optimizer import adamw_one_cycle
 from fluxbeat.training.recipe import Recipe
-from fluxbeat.training.run import DRAWN, claim_folder, is_finished, write_checkpoint
+from fluxbeat.training.run import claim_folder, is_finished, write_checkpoint
 from fluxbeat.training.sampling import EpochBatches, EpochSeeds, rank_and_processes
 from fluxbeat.training.supervised import new_model
 from fluxbeat.training.views import ViewDataset
@@ -162,7 +162,8 @@ def projection(size: int, projection_size: int) -> nn.Sequential:
 
 
 def unlabelled_items(recipe: Recipe, data_root: Path, corpus: Path | None = None) -> list[Item]:
-    """The music that a pretraining recipe names, and the train split of a corpus; drawn rhythms are no music.
+    """The music that a pretraining recipe names, and the train split of a corpus; drawn rhythms are no music, and
+    blends are none that anybody made.
 
     Parameters
     ----------
@@ -181,7 +182,10 @@ def unlabelled_items(recipe: Recipe, data_root: Path, corpus: Path | None = None
     folder = corpus or (data_root / data.corpus if data.corpus else None)
     items = [*read_items(replace(data, corpus=""), recipe.features, data_root, recipe.seed)]
     if folder is not None:
-        items += [item for item in read_corpus(folder, recipe.features, "train") if item.source not in DRAWN]
+        # a blend repeats what other items hold, and may hold music that a probe is tested on
+        items += [
+            item for item in read_corpus(folder, recipe.features, "train") if item.source not in (*TEMPO_ONLY, BLEND)
+        ]
     if not items:
         raise FluxBeatError("there is no music to pretrain on: give --corpus FOLDER, or name data in the recipe")
     # hours of music are held at once, and half precision is finer than a view's noise

@@ -26,7 +26,7 @@ from fluxbeat.training.augment import (
     mix,
     shift_pitch,
 )
-from fluxbeat.training.items import Item, label_targets
+from fluxbeat.training.items import BLEND, FREE, Item, label_targets
 from fluxbeat.training.losses import genre_loss, ranking_loss, teacher_loss, tempo_loss, tempo_targets
 from fluxbeat.training.optimizer import adamw_one_cycle
 from fluxbeat.training.picture_step import KINDS, step_of
@@ -198,7 +198,7 @@ class SupervisedTask(lightning.LightningModule):
 
     def training_step(self, batch: Batches, batch_idx: int) -> Tensor:
         """Genre from music, by timbre and by texture, each alone; tempo from music and drawn rhythms."""
-        music = [batch[name] for name in ("music", "free", "blend") if name in batch]
+        music = [batch[name] for name in ("music", FREE, BLEND) if name in batch]
         log_mel, coloured, targets, known, tempo, teacher, taught, step = (
             torch.cat(parts) for parts in zip(*music, strict=True)
         )

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from fluxbeat.features import FeatureConfig, LogMel
-from fluxbeat.training.items import Item
+from fluxbeat.training.items import SYNTHETIC, Item
 
 # steps of a bar of four beats, sixteenths: kick, snare, hat strengths 0..9, and the tempi at which it is played
 PATTERNS: dict[str, tuple[str, str, str, float, float]] = {
@@ -136,10 +136,10 @@ def synthetic_items(count: int, duration_s: float, config: FeatureConfig, seed: 
     for number in range(count):
         if number % 5 == 4:
             samples = beatless(duration_s, rng, config.sample_rate_hz)
-            yield Item(f"beatless.{number}", front_end(samples), None, None, source="synthetic", has_beat=False)
+            yield Item(f"beatless.{number}", front_end(samples), None, None, source=SYNTHETIC, has_beat=False)
             continue
         pattern = names[rng.integers(len(names))] if rng.random() > 0.15 else "clicks"
         *_, slowest, fastest = PATTERNS[pattern]
         tempo_bpm = float(slowest * (fastest / slowest) ** rng.random())
         samples = rhythm(tempo_bpm, pattern, duration_s, rng, config.sample_rate_hz)
-        yield Item(f"{pattern}.{number}", front_end(samples), None, tempo_bpm, source="synthetic")
+        yield Item(f"{pattern}.{number}", front_end(samples), None, tempo_bpm, source=SYNTHETIC)

@@ -13,7 +13,7 @@ from fluxbeat.features import FeatureConfig, LogMel
 from fluxbeat.training.corpus.excerpts import cut_excerpts
 from fluxbeat.training.corpus.teach import SEGMENTS
 from fluxbeat.training.corpus.teacher import Teacher
-from fluxbeat.training.items import Item
+from fluxbeat.training.items import FREE, Item
 from fluxbeat.training.picture_simulation import RATE_HZ, simulate_picture
 from fluxbeat.training.pictures import picture_to_log_mel
 
@@ -41,7 +41,7 @@ def unlabelled_items(folder: str | Path, features: FeatureConfig, teacher: Teach
                 labels=None,
                 tempo_bpm=None,
                 artist=path.stem,
-                source="free",
+                source=FREE,
                 picture=picture_to_log_mel(simulate_picture(excerpt.samples), features),
                 teacher=hear(teacher, excerpt.samples) if teacher else None,
             )

@@ -7,12 +7,11 @@ distillation: a good teacher is patient and consistent", CVPR 2022).
 
 from __future__ import annotations
 
-import hashlib
-import json
-import tempfile
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soxr
@@ -20,29 +19,13 @@ import soxr
 from fluxbeat.audio import load_audio
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.features import FeatureConfig, LogMel
-from fluxbeat.training.corpus.accompaniment import (
-    check_programs,
-    draw_groove,
-    find_soundfonts,
-    read_styles,
-    render_groove,
-)
-from fluxbeat.training.corpus.catalogue import Track
-from fluxbeat.training.corpus.grooves import style_split
-from fluxbeat.training.corpus.shards import (
-    BLEND,
-    FREE,
-    SHARD_EXCERPTS,
-    IndexRow,
-    Report,
-    Shard,
-    describe_shard,
-    read_index,
-    write_index,
-    write_shard,
-)
+from fluxbeat.training.corpus.accompaniment import check_programs, find_soundfonts, read_styles
+from fluxbeat.training.corpus.grooves import sounding, style_split
+from fluxbeat.training.corpus.shards import IndexRow, Made, Report, build_numbered, read_index
 from fluxbeat.training.corpus.teacher import SEGMENT_S, Teacher
-from fluxbeat.training.corpus.track_audio import read_track
+from fluxbeat.training.corpus.track_audio import read_path
+from fluxbeat.training.items import BLEND, FREE
+from fluxbeat.training.loudness import equally_loud
 from fluxbeat.training.recordings import Recording
 
 SEGMENTS = 3
@@ -56,7 +39,6 @@ EQ_HZ, EQ_DB = (30.0, 80.0, 200.0, 500.0, 1200.0, 3000.0, 7000.0, 16000.0), 4.0
 """Corners of the random filter, and the standard deviation of its gain at each."""
 QUIETEST_DB = 15.0
 """By how much the second piece may be softer."""
-LOUDNESS_RMS = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,26 +97,13 @@ def build_blends(
     free = [row for row in read_index(corpus) if row.split == "train" and row.shard.startswith(f"{FREE}-")]
     if not free:
         raise FluxBeatError(f"{corpus}: no music to blend; run `fluxbeat corpus read` first")
-    rows: list[IndexRow] = []
-    starts = range(0, count, SHARD_EXCERPTS)
     heard = [free[0].item_id, len(free), [recording.path.name for recording in recordings]]
-    for number, start in enumerate(starts):
-        path = corpus / f"{BLEND}-{number:04d}.npz"
-        numbers = range(start, min(start + SHARD_EXCERPTS, count))
-        parts = [features.hash, seed, list(numbers), heard, BLEND_S]
-        made_of = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
-        shard = describe_shard(path)
-        if shard is None or shard.made_of != made_of:
-            rng = np.random.default_rng([seed, number])
-            pieces = _pieces(free, corpus, recordings, features.sample_rate_hz, rng)
-            shard = _make_shard(numbers, pieces, teacher, features, seed, made_of)
-            write_shard(path, shard)
-            report(f"{path.name}: {len(numbers)} blends, {number + 1} of {len(starts)} shards")
-        rows += [_row(fact, path.stem) for fact in shard.facts["blends"]]
-    for left in sorted(corpus.glob(f"{BLEND}-*.npz"))[len(starts) :]:
-        left.unlink()
-    write_index(corpus, BLEND, rows)
-    return rows
+
+    def make(shard: int, numbers: Sequence[int]) -> Made:
+        pieces = _pieces(free, corpus, recordings, features.sample_rate_hz, np.random.default_rng([seed, shard]))
+        return _make(numbers, pieces, teacher, features, seed)
+
+    return build_numbered(BLEND, count, corpus, [features.hash, seed, heard, BLEND_S], make, _row, report)
 
 
 def draw_blend(pieces: Sequence[Piece], rate_hz: int, rng: np.random.Generator) -> tuple[np.ndarray, tuple[Piece, ...]]:
@@ -149,7 +118,7 @@ def draw_blend(pieces: Sequence[Piece], rate_hz: int, rng: np.random.Generator) 
         together = together + _changed(chosen[1].samples, rate_hz, rng) * np.float32(10 ** (gain_db / 20))
     if rng.random() < 0.7:
         together = _filtered(together, rate_hz, rng)
-    return _equally_loud(together), tuple(chosen)
+    return equally_loud(together), tuple(chosen)
 
 
 def _changed(samples: np.ndarray, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
@@ -161,7 +130,7 @@ def _changed(samples: np.ndarray, rate_hz: int, rng: np.random.Generator) -> np.
     part = samples[start : start + length]
     if rng.random() < 0.2:
         part = np.tanh(part * np.float32(2 ** rng.uniform(3, 7)))
-    return _equally_loud(part if len(part) == length else np.resize(part, length))
+    return equally_loud(part if len(part) == length else np.resize(part, length))
 
 
 def _filtered(samples: np.ndarray, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
@@ -170,25 +139,19 @@ def _filtered(samples: np.ndarray, rate_hz: int, rng: np.random.Generator) -> np
     return np.fft.irfft(np.fft.rfft(samples) * 10 ** (gain_db / 20), len(samples)).astype(np.float32)
 
 
-def _equally_loud(samples: np.ndarray) -> np.ndarray:
-    rms = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
-    return (samples * (LOUDNESS_RMS / max(rms, 1e-6))).astype(np.float32)
-
-
 def _pieces(
     free: Sequence[IndexRow], corpus: Path, recordings: Sequence[Recording], rate_hz: int, rng: np.random.Generator
 ) -> list[Piece]:
     """What a shard is made of. Packages are drawn by the root of their number of excerpts: large ones repeat."""
-    packages = sorted({row.package for row in free})
-    counts = np.array([sum(row.package == package for row in free) for package in packages], float)
+    of_package: dict[str, list[IndexRow]] = defaultdict(list)
+    for row in free:
+        of_package[row.package].append(row)
+    packages = sorted(of_package)
+    weight = np.sqrt([len(of_package[package]) for package in packages])
     pieces = []
-    for package in rng.choice(packages, EXCERPTS, p=np.sqrt(counts) / np.sqrt(counts).sum()):
-        of_package = [row for row in free if row.package == package]
-        row = of_package[rng.integers(len(of_package))]
-        ending = Path(row.path).suffix.lower().lstrip(".")
-        track = Track(row.package, row.path, ending, "", "", "", (), "", None)
-        begin, length = round(row.start_s * rate_hz), round(row.duration_s * rate_hz)
-        excerpt = read_track(track, corpus, rate_hz)[begin : begin + length]
+    for package in rng.choice(packages, EXCERPTS, p=weight / weight.sum()):
+        row = of_package[package][rng.integers(len(of_package[package]))]
+        excerpt = row.cut(read_path(row.package, row.path, corpus, rate_hz), rate_hz)
         pieces.append(_piece(row.item_id, excerpt, rate_hz, rng))
     for number in rng.permutation(len(recordings))[:RECORDINGS]:
         recording = recordings[number]
@@ -197,12 +160,10 @@ def _pieces(
     styles = tuple(style for style in read_styles() if style_split(style.name) == "train")
     soundfonts = find_soundfonts()
     for _ in range(GROOVES):
-        groove = draw_groove(styles, soundfonts, rng)
-        with tempfile.TemporaryDirectory() as place:
-            try:
-                samples, _ = render_groove(groove, PIECE_S, Path(place), rate_hz)
-            except FluxBeatError:
-                continue  # a few of MMA's cannot be rendered
+        try:
+            groove, samples, _bpm = sounding(styles, soundfonts, PIECE_S, rate_hz, rng)
+        except FluxBeatError:
+            continue  # a few of MMA's cannot be rendered
         pieces.append(_piece(f"mma/{groove.style.name}:{groove.name}", samples, rate_hz, rng))
     return [piece for piece in pieces if np.isfinite(piece.samples).all() and piece.samples.any()]
 
@@ -210,12 +171,10 @@ def _pieces(
 def _piece(name: str, heard: np.ndarray, rate_hz: int, rng: np.random.Generator, fold: int = 0) -> Piece:
     length = round(PIECE_S * rate_hz)
     begin = int(rng.integers(max(len(heard) - length, 0) + 1))
-    return Piece(name, _equally_loud(np.resize(heard[begin : begin + length], length)), fold)
+    return Piece(name, equally_loud(np.resize(heard[begin : begin + length], length)), fold)
 
 
-def _make_shard(
-    numbers: Sequence[int], pieces: list[Piece], teacher: Teacher, features: FeatureConfig, seed: int, made_of: str
-) -> Shard:
+def _make(numbers: Sequence[int], pieces: list[Piece], teacher: Teacher, features: FeatureConfig, seed: int) -> Made:
     front_end, rate_hz = LogMel(features), features.sample_rate_hz
     facts, arrays = [], {}
     for number in numbers:
@@ -228,10 +187,10 @@ def _make_shard(
         arrays[f"start_s/{item_id}"] = start_s
         arrays[f"fold/{item_id}"] = np.array(max(piece.fold for piece in chosen))
         facts.append({"item_id": item_id, "of": [piece.name for piece in chosen]})
-    return Shard(made_of, features.hash, {"blends": facts}, arrays)
+    return facts, arrays
 
 
-def _row(fact: dict[str, str | list[str]], shard: str) -> IndexRow:
+def _row(fact: Mapping[str, Any], shard: str) -> IndexRow:
     return IndexRow(
         item_id=str(fact["item_id"]),
         package="",

@@ -17,7 +17,6 @@ from fluxbeat.features import FeatureConfig, LogMel
 from fluxbeat.training.corpus.catalogue import Track
 from fluxbeat.training.corpus.label_map import LabelMap, read_label_map
 from fluxbeat.training.corpus.shards import (
-    FREE,
     SHARD_EXCERPTS,
     IndexRow,
     Report,
@@ -29,6 +28,7 @@ from fluxbeat.training.corpus.shards import (
 )
 from fluxbeat.training.corpus.splits import split_of
 from fluxbeat.training.corpus.track_audio import RENDERER, read_track, song_tempo_bpm, source_of
+from fluxbeat.training.items import FREE
 from fluxbeat.training.picture_simulation import RATE_HZ, simulate_picture
 from fluxbeat.training.pictures import picture_to_log_mel
 

@@ -6,10 +6,10 @@ They teach tempo only. A soundfont's timbre is not that of the genre, so that th
 from __future__ import annotations
 
 import hashlib
-import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,16 +24,8 @@ from fluxbeat.training.corpus.accompaniment import (
     read_styles,
     render_groove,
 )
-from fluxbeat.training.corpus.shards import (
-    GROOVE,
-    SHARD_EXCERPTS,
-    IndexRow,
-    Report,
-    Shard,
-    describe_shard,
-    write_index,
-    write_shard,
-)
+from fluxbeat.training.corpus.shards import IndexRow, Made, Report, build_numbered
+from fluxbeat.training.items import GROOVE
 
 GROOVE_S = 24.0
 QUIETEST_RMS = 1e-3
@@ -66,23 +58,12 @@ def build_grooves(
     """
     check_programs()
     styles, soundfonts = read_styles(), find_soundfonts()
-    rows: list[IndexRow] = []
-    starts = range(0, count, SHARD_EXCERPTS)
-    for number, start in enumerate(starts):
-        path = corpus / f"{GROOVE}-{number:04d}.npz"
-        numbers = range(start, min(start + SHARD_EXCERPTS, count))
-        parts = [features.hash, seed, list(numbers), len(styles), [font.name for font in soundfonts], GROOVE_S]
-        made_of = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
-        shard = describe_shard(path)
-        if shard is None or shard.made_of != made_of:
-            shard = _make_shard(numbers, styles, soundfonts, features, seed, made_of)
-            write_shard(path, shard)
-            report(f"{path.name}: {len(numbers)} grooves, {number + 1} of {len(starts)} shards")
-        rows += [_row(fact, path.stem) for fact in shard.facts["grooves"]]
-    for left in sorted(corpus.glob(f"{GROOVE}-*.npz"))[len(starts) :]:
-        left.unlink()
-    write_index(corpus, GROOVE, rows)
-    return rows
+    decided_by = [features.hash, seed, len(styles), [font.name for font in soundfonts], GROOVE_S]
+
+    def make(_: int, numbers: Sequence[int]) -> Made:
+        return _make(numbers, styles, soundfonts, features, seed)
+
+    return build_numbered(GROOVE, count, corpus, decided_by, make, _row, report)
 
 
 def style_split(style: str) -> str:
@@ -91,18 +72,36 @@ def style_split(style: str) -> str:
     return "test" if share < TEST_SHARE else "train"
 
 
-def _make_shard(
+def sounding(
+    styles: tuple[Style, ...], soundfonts: tuple[Path, ...], duration_s: float, rate_hz: int, rng: np.random.Generator
+) -> tuple[Groove, np.ndarray, float]:
+    """One drawn groove, its samples and its tempo in BPM.
+
+    Raises
+    ------
+    FluxBeatError
+        If it cannot be rendered, as a few of MMA's, or nothing is heard.
+    """
+    groove = draw_groove(styles, soundfonts, rng)
+    with tempfile.TemporaryDirectory() as place:
+        samples, tempo_bpm = render_groove(groove, duration_s, Path(place), rate_hz)
+    if np.sqrt(np.mean(np.square(samples))) <= QUIETEST_RMS:
+        raise FluxBeatError(f"{groove.style.name}:{groove.name} is silent")
+    return groove, samples, tempo_bpm
+
+
+def _make(
     numbers: Sequence[int],
     styles: tuple[Style, ...],
     soundfonts: tuple[Path, ...],
     features: FeatureConfig,
     seed: int,
-    made_of: str,
-) -> Shard:
-    front_end = LogMel(features)
+) -> Made:
+    front_end, rate_hz = LogMel(features), features.sample_rate_hz
     facts, arrays = [], {}
     for number in numbers:
-        groove, samples, tempo_bpm = _sounding(styles, soundfonts, features, np.random.default_rng([seed, number]))
+        rng = np.random.default_rng([seed, number])
+        groove, samples, tempo_bpm = _one_that_sounds(styles, soundfonts, rate_hz, rng)
         item_id = f"groove.{seed}.{number}"
         arrays[f"log_mel/{item_id}"] = front_end(samples).astype(np.float16)
         facts.append(
@@ -111,32 +110,25 @@ def _make_shard(
                 "style": groove.style.name,
                 "groove": groove.name,
                 "tempo_bpm": round(tempo_bpm, 3),
-                "duration_s": round(len(samples) / features.sample_rate_hz, 3),
+                "duration_s": round(len(samples) / rate_hz, 3),
                 "soundfont": groove.soundfont.name,
             }
         )
-    return Shard(made_of, features.hash, {"grooves": facts}, arrays)
+    return facts, arrays
 
 
-def _sounding(
-    styles: tuple[Style, ...], soundfonts: tuple[Path, ...], features: FeatureConfig, rng: np.random.Generator
+def _one_that_sounds(
+    styles: tuple[Style, ...], soundfonts: tuple[Path, ...], rate_hz: int, rng: np.random.Generator
 ) -> tuple[Groove, np.ndarray, float]:
-    """A groove that can be rendered and heard; a few of MMA's cannot."""
     for _ in range(DRAWS):
-        groove = draw_groove(styles, soundfonts, rng)
-        with tempfile.TemporaryDirectory() as place:
-            try:
-                samples, tempo_bpm = render_groove(groove, GROOVE_S, Path(place), features.sample_rate_hz)
-            except FluxBeatError as error:
-                failed = error
-                continue
-        if np.sqrt(np.mean(np.square(samples))) > QUIETEST_RMS:
-            return groove, samples, tempo_bpm
-        failed = FluxBeatError(f"{groove.style.name}:{groove.name} is silent")
+        try:
+            return sounding(styles, soundfonts, GROOVE_S, rate_hz, rng)
+        except FluxBeatError as error:
+            failed = error
     raise FluxBeatError(f"none of {DRAWS} grooves could be rendered; the last: {failed}")
 
 
-def _row(fact: dict[str, str | float], shard: str) -> IndexRow:
+def _row(fact: Mapping[str, Any], shard: str) -> IndexRow:
     style = f"mma/{fact['style']}"
     return IndexRow(
         item_id=str(fact["item_id"]),

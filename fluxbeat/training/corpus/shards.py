@@ -13,6 +13,7 @@ A shard comes into being whole or not at all, so that a build can be killed and 
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -29,10 +30,11 @@ from fluxbeat.training.whole_file import whole_file
 SHARD_EXCERPTS = 64
 INDEX = "index.csv"
 UNREAD = "unread.csv"
-FREE, GROOVE, BLEND = "free", "groove", "blend"
 
 Report = Callable[[str], None]
 """Takes one line of progress."""
+Made = tuple[list[dict[str, Any]], dict[str, np.ndarray]]
+"""A fact for each item of a shard, and their arrays as in `Shard`."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,11 @@ class IndexRow:
     duration_s: float
     split: str
     shard: str
+
+    def cut(self, samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+        """The excerpt out of its whole track, both mono (samples,)."""
+        first = round(self.start_s * sample_rate_hz)
+        return samples[first : first + round(self.duration_s * sample_rate_hz)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +141,56 @@ def read_arrays(path: Path, features: FeatureConfig | None = None) -> dict[str, 
             return {name: arrays[name] for name in arrays.files if name != "described"}
     except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
         raise FluxBeatError(f"{path}: shard missing or damaged ({error}); build it again") from error
+
+
+def build_numbered(
+    kind: str,
+    count: int,
+    corpus: Path,
+    decided_by: Sequence[Any],
+    make: Callable[[int, Sequence[int]], Made],
+    row: Callable[[Mapping[str, Any], str], IndexRow],
+    report: Report,
+) -> list[IndexRow]:
+    """Make `count` numbered items in shards and their index lines; what is done already is not done again.
+
+    Shards beyond are removed.
+
+    Parameters
+    ----------
+    kind : str
+        Their source, 'groove' or 'blend'.
+    count : int
+    corpus : Path
+        Folder of the corpus.
+    decided_by : sequence
+        Hash of the features, seed, and whatever else the items depend on beside their numbers; JSON.
+    make : callable
+        Takes the number of a shard and those of its items.
+    row : callable
+        Makes a fact and the name of its shard into an index line.
+    report : callable
+        Takes a line for each shard that is made.
+    """
+    rows: list[IndexRow] = []
+    starts = range(0, count, SHARD_EXCERPTS)
+    features, seed, *rest = decided_by
+    for number, start in enumerate(starts):
+        path = corpus / f"{kind}-{number:04d}.npz"
+        numbers = range(start, min(start + SHARD_EXCERPTS, count))
+        parts = [features, seed, list(numbers), *rest]
+        made_of = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+        shard = describe_shard(path)
+        if shard is None or shard.made_of != made_of:
+            facts, arrays = make(number, numbers)
+            shard = Shard(made_of, features, {f"{kind}s": facts}, arrays)
+            write_shard(path, shard)
+            report(f"{path.name}: {len(numbers)} {kind}s, {number + 1} of {len(starts)} shards")
+        rows += [row(fact, path.stem) for fact in shard.facts[f"{kind}s"]]
+    for left in sorted(corpus.glob(f"{kind}-*.npz"))[len(starts) :]:
+        left.unlink()
+    write_index(corpus, kind, rows)
+    return rows
 
 
 def write_index(folder: Path, kind: str, rows: Iterable[IndexRow]) -> None:

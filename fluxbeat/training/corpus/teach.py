@@ -12,9 +12,10 @@ import numpy as np
 
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.training.corpus.catalogue import Track
-from fluxbeat.training.corpus.shards import FREE, IndexRow, Report, Shard, describe_shard, read_index, write_shard
+from fluxbeat.training.corpus.shards import IndexRow, Report, Shard, describe_shard, read_index, write_shard
 from fluxbeat.training.corpus.teacher import RATE_HZ, Teacher
 from fluxbeat.training.corpus.track_audio import read_track, source_of
+from fluxbeat.training.items import FREE
 
 SEGMENTS = 5
 
@@ -70,9 +71,7 @@ def _answers(
     for path, of_track in groupby(rows, key=lambda row: row.path):
         samples = read_track(by_path[path], corpus, RATE_HZ)
         for row in of_track:
-            first = round(row.start_s * RATE_HZ)
-            excerpt = samples[first : first + round(row.duration_s * RATE_HZ)]
-            logits, embedding, start_s = teacher.listen_here_and_there(excerpt, RATE_HZ, SEGMENTS)
+            logits, embedding, start_s = teacher.listen_here_and_there(row.cut(samples, RATE_HZ), RATE_HZ, SEGMENTS)
             arrays[f"logits/{row.item_id}"] = logits.astype(np.float16)
             arrays[f"embedding/{row.item_id}"] = embedding.astype(np.float16)
             arrays[f"start_s/{row.item_id}"] = start_s

@@ -61,6 +61,12 @@ def read_track(track: Track, corpus: Path, sample_rate_hz: int) -> np.ndarray:
         return load_audio(heard, name=track.path, sample_rate_hz=sample_rate_hz).samples
 
 
+def read_path(package: str, path: str, corpus: Path, sample_rate_hz: int) -> np.ndarray:
+    """The same of a track of which only its place is known, as an index line has it."""
+    ending = Path(path).suffix.lower().lstrip(".")
+    return read_track(Track(package, path, ending, "", "", "", (), "", None), corpus, sample_rate_hz)
+
+
 def song_tempo_bpm(track: Track, corpus: Path, start_s: float, end_s: float) -> float | None:
     """The tempo of a stretch of a Frets on Fire song, by the notes.mid beside it; None for every other track."""
     notes = corpus / PACKAGES / Path(track.path).with_name("notes.mid")

@@ -11,8 +11,9 @@ import numpy as np
 
 from fluxbeat.features import FeatureConfig
 from fluxbeat.training.corpus.excerpts import SHORTEST_S
-from fluxbeat.training.corpus.shards import FREE, IndexRow, read_arrays, read_index, read_unread
+from fluxbeat.training.corpus.shards import IndexRow, read_arrays, read_index, read_unread
 from fluxbeat.training.corpus.splits import check_splits
+from fluxbeat.training.items import FREE
 
 KINDS = ("missing", "silent", "short", "not a number", "duplicate", "leak")
 BANDS, STEP_S, STEPS, SMOOTH_S = 40, 0.25, 120, 1.0

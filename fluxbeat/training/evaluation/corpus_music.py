@@ -10,11 +10,10 @@ import numpy as np
 
 from fluxbeat.features import FeatureConfig
 from fluxbeat.training.corpus import read_corpus
-from fluxbeat.training.corpus.catalogue import Track
 from fluxbeat.training.corpus.shards import IndexRow, read_index
-from fluxbeat.training.corpus.track_audio import read_track
+from fluxbeat.training.corpus.track_audio import read_path
 from fluxbeat.training.evaluation.cases import Sound
-from fluxbeat.training.items import Item
+from fluxbeat.training.items import FREE, Item
 
 
 def corpus_items(folder: str | Path, features: FeatureConfig) -> list[Item]:
@@ -30,7 +29,7 @@ def corpus_items(folder: str | Path, features: FeatureConfig) -> list[Item]:
     return [
         replace(item, log_mel=item.log_mel.astype(np.float32))
         for item in read_corpus(folder, features, split="test")
-        if item.source == "free"
+        if item.source == FREE
     ]
 
 
@@ -43,13 +42,8 @@ def corpus_sounds(folder: str | Path) -> dict[str, Sound]:
 
 
 def _excerpt(folder: Path, row: IndexRow, sample_rate_hz: int) -> np.ndarray:
-    samples = _whole(folder, row.package, row.path, sample_rate_hz)
-    first = round(row.start_s * sample_rate_hz)
-    return samples[first : first + round(row.duration_s * sample_rate_hz)]
+    return row.cut(_whole(row.package, row.path, folder, sample_rate_hz), sample_rate_hz)
 
 
 # excerpts of one track follow each other
-@lru_cache(maxsize=3)
-def _whole(folder: Path, package: str, path: str, sample_rate_hz: int) -> np.ndarray:
-    ending = Path(path).suffix.lower().lstrip(".")
-    return read_track(Track(package, path, ending, "", "", "", (), "", None), folder, sample_rate_hz)
+_whole = lru_cache(maxsize=3)(read_path)

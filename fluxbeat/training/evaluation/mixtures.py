@@ -15,6 +15,7 @@ from fluxbeat.features import FeatureConfig
 from fluxbeat.training.augment import mix
 from fluxbeat.training.evaluation.cases import Case, track_of
 from fluxbeat.training.items import Item
+from fluxbeat.training.loudness import equally_loud
 from fluxbeat.training.recordings import Recording
 
 Music = TypeVar("Music", Recording, Item)
@@ -109,13 +110,6 @@ def known_to_all(items: Sequence[Item]) -> tuple[str, ...] | None:
     """Labels that the sources of all items speak about; None where that is all labels."""
     spoken = [set(item.known) for item in items if item.known is not None]
     return tuple(sorted(set.intersection(*spoken))) if spoken else None
-
-
-def equally_loud(samples: np.ndarray, rms: float = 0.1) -> np.ndarray:
-    """Audio at the given RMS; silence stays silence."""
-    return (samples * (rms / max(float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))), 1e-9))).astype(
-        np.float32
-    )
 
 
 def _union(*music: Music) -> tuple[str, ...]:

@@ -13,8 +13,9 @@ from fluxbeat.audio import load_audio
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.features import FeatureConfig
 from fluxbeat.training.evaluation.cases import Case, track_of
-from fluxbeat.training.evaluation.mixtures import Music, apart, equally_loud
+from fluxbeat.training.evaluation.mixtures import Music, apart
 from fluxbeat.training.items import Item
+from fluxbeat.training.loudness import equally_loud
 from fluxbeat.training.recordings import Recording
 
 PIECES = (2, 3, 4)
