@@ -159,6 +159,7 @@ def _with_interval(entry: dict[str, Any] | None) -> str:
 
 MEASURES = {
     "accuracy": "genre accuracy",
+    "accuracy_all_labels": "of all labels",
     "top3": "in first three",
     "macro_average_precision": "average precision, mean of labels",
     "macro_roc_auc": "ROC-AUC, mean of labels",

@@ -277,6 +277,8 @@ def test_a_genre_that_the_source_leaves_open_is_no_wrong_answer():
         "value": 1.0, "n": 1, "positives": 1, "interval_95": None,
     }  # fmt: skip
     assert summarise([answer(replace(rock, known=None), 0.1, 0.9, 0.6)])["accuracy"]["value"] == 0
+    assert report["accuracy_all_labels"]["value"] == 0.5, "metal is more probable than rock, whoever knows about metal"
+    assert "accuracy_all_labels" not in summarise([answer(replace(rock, known=None), 0.1, 0.9, 0.6)])
 
 
 def test_a_genre_that_the_model_lacks_is_named_and_not_counted():

@@ -6,9 +6,13 @@ import json
 import numpy as np
 import pytest
 import soundfile
+import torch
 
+from fluxbeat.analysis.windows import slide
 from fluxbeat.cli import main
-from fluxbeat.training.calibration import Heard, calibrated, calibration_of, fit_thresholds
+from fluxbeat.models import ModelConfig, build_model
+from fluxbeat.training.calibration import Heard, calibrated, calibration_of, excess, fit_thresholds, lower
+from fluxbeat.training.teacher_labels import USUAL_SHARE
 from fluxbeat.zoo import load
 
 RATE_HZ = 22_050
@@ -90,3 +94,20 @@ def test_calibration_and_thresholds_rest_on_known_labels_only():
     for threshold, column in zip(fit_thresholds(probability, truth, known), range(2), strict=True):
         rows = known[:, column]
         assert ((probability[rows, column] >= threshold) == truth[rows, column]).all()
+
+
+def test_a_label_that_is_expected_everywhere_is_lowered_to_how_usual_it_is():
+    labels = ("jazz", "metal", "electronic", "ambient")
+    model = build_model(ModelConfig("cnn", labels, (0.5,) * 4)).eval()
+    with torch.no_grad():
+        model.genre_head.bias.copy_(torch.tensor([2.0, -2.0, 2.0, -6.0]))
+    music = [np.random.default_rng(seed).normal(0, 1, (80, 400)).astype(np.float32) for seed in range(3)]
+    too_likely = excess(model, music, collected_for=("jazz", "metal"))
+    assert too_likely[2] > 1
+    assert np.delete(too_likely, 2).tolist() == [0, 0, 0], "jazz was collected, ambient is rare enough"
+    before = slide(model, music[0]).genre_logits
+    lower(model, too_likely)
+    assert slide(model, music[0]).genre_logits == pytest.approx(before - too_likely, abs=1e-5)
+    logits = np.concatenate([slide(model, log_mel, 4.0).genre_logits for log_mel in music])
+    assert (1 / (1 + np.exp(-logits[:, 2]))).mean() == pytest.approx(USUAL_SHARE, abs=1e-4)
+    assert excess(model, music, ("jazz", "metal")).max() < 1e-4, "what has been lowered is no more too likely"

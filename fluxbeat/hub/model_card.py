@@ -24,6 +24,7 @@ LIBRARY = "fluxbeat"
 TAGS = ("music", "genre", "tempo")
 MEASURES = {
     "accuracy": "Right genre first",
+    "accuracy_all_labels": "Right genre first of all labels",
     "top3": "Right genre among the first three",
     "tempo_accuracy1": "Right tempo",
     "tempo_accuracy2": "Right tempo, or a half, third, double or triple of it",

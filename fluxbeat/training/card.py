@@ -147,6 +147,14 @@ def _further(report: dict[str, Any]) -> list[str]:
             f"- Accuracy on pictures over {seeds['seeds']} seeds: {100 * seeds['value']:.1f} %, standard deviation "
             f"{100 * seeds['sd']:.1f} ({values})."
         )
+    of_all = {
+        split: values["accuracy_all_labels"]
+        for split, values in report.items()
+        if "accuracy_all_labels" in values and "->" not in split
+    }
+    if of_all:
+        named = "; ".join(f"{split} {_percent(value)}" for split, value in of_all.items())
+        lines.append(f"- Right genre first of all labels, also those of which the source says nothing: {named}.")
     if "gap" in report:
         lines.append(
             f"- Pictures minus recordings of the same clips, in points of accuracy: {_number(report['gap'], 100)}."

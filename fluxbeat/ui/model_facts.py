@@ -22,7 +22,7 @@ HEADLINES = {
     "tempo_accuracy1": "finds the tempo",
     "tempo_accuracy2": "finds it, or a half, third, double or triple of it",
 }
-SHARES = frozenset({*HEADLINES, "both_in_top3", "precision", "recall"})
+SHARES = frozenset({*HEADLINES, "accuracy_all_labels", "both_in_top3", "precision", "recall"})
 
 
 def model_facts(model: ZooModel) -> dict[str, Any]:

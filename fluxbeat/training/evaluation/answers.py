@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +69,11 @@ class GenreScores:
         chosen = np.zeros_like(self.known)
         np.put_along_axis(chosen, best, True, axis=1)
         return chosen & self.known
+
+    @property
+    def first_of_all(self) -> np.ndarray:
+        """Which label is the most probable, whether or not its truth is known: bool (tracks, labels)."""
+        return replace(self, known=np.ones_like(self.known)).first(1)
 
 
 def ask(model: ZooModel, cases: Iterable[Case], librosa_too: bool = False) -> list[Answer]:

@@ -34,7 +34,8 @@ def summarise(answers: list[Answer]) -> dict[str, Any]:
     -------
     dict
         `accuracy`, `top3`: share of tracks whose most probable label, or one of the first three, is right (among the
-        labels that the track's source speaks about); `average_precision`, `macro_average_precision`, `roc_auc`,
+        labels that the track's source speaks about); `accuracy_all_labels`: of all labels of the model, where its
+        source does not speak about some; `average_precision`, `macro_average_precision`, `roc_auc`,
         `macro_roc_auc`: see `ranking`; `calibration`: see `calibration`; `tempo`, and `NAME_tempo` of each peer:
         Accuracy1 and Accuracy2; `musicnn`: see `beside_musicnn`. What nothing is known of is left out.
     """
@@ -45,6 +46,8 @@ def summarise(answers: list[Answer]) -> dict[str, Any]:
         # a genre that the model does not have can be no answer of it
         rows = scores.truth.any(axis=1)
         report["accuracy"] = share((scores.truth & scores.first(1)).any(axis=1)[rows].tolist())
+        if not scores.known[rows].all():
+            report["accuracy_all_labels"] = share((scores.truth & scores.first_of_all)[rows].any(axis=1).tolist())
         report["top3"] = share((scores.truth & scores.first(3)).any(axis=1)[rows].tolist())
         report.update(ranking(scores))
         report["calibration"] = calibration(scores)
