@@ -68,10 +68,8 @@ class Texture(nn.Module):
         band, order = torch.arange(n_mels) + 0.5, torch.arange(CEPSTRA)[:, None]
         cosine = torch.cos(math.pi / n_mels * order * band) * math.sqrt(2 / n_mels)
         hz = np.fft.rfftfreq(STRETCH_FRAMES, 1 / frame_rate_hz)
-        edges = MODULATION_EDGES_HZ
-        within = np.stack([(hz >= low) & (hz < high) for low, high in itertools.pairwise(edges)], 1)
-        averaging = within / within.sum(axis=0).clip(min=1)
-        heard = np.flatnonzero((hz > 0) & (hz < edges[-1])).tolist()
+        heard = np.flatnonzero((hz > 0) & (hz < MODULATION_EDGES_HZ[-1])).tolist()
+        modulations = _averaging(hz[heard], MODULATION_EDGES_HZ)
         both = torch.triu_indices(CEPSTRA, CEPSTRA)
         above = torch.triu_indices(CEPSTRA, CEPSTRA, 1)
         ripples, scales, tilted = _ripples(n_mels)
@@ -79,7 +77,7 @@ class Texture(nn.Module):
         for name, value in (
             ("cepstrum", cosine),
             ("filters", _slow_and_spectrum(heard)),
-            ("modulations", torch.tensor(averaging[heard], dtype=torch.float32)),
+            ("modulations", torch.tensor(modulations, dtype=torch.float32).T.contiguous()),
             ("upper", both[0] * CEPSTRA + both[1]),
             ("above", above[0] * CEPSTRA + above[1]),
             ("ripples", ripples),
@@ -88,7 +86,7 @@ class Texture(nn.Module):
             ("rates", torch.tensor(rates, dtype=torch.float32).T.contiguous()),
         ):
             self.register_buffer(name, value, persistent=False)
-        self.size = n_mels * (4 + within.shape[1]) + len(self.upper) + len(self.above) + 2 * CEPSTRA
+        self.size = n_mels * (4 + len(modulations)) + len(self.upper) + len(self.above) + 2 * CEPSTRA
         self.size += (len(scales) + len(tilted)) * len(rates)
         self.standardise = nn.BatchNorm1d(self.size, affine=False)
 
@@ -203,7 +201,7 @@ def _ripples(n_mels: int) -> tuple[Tensor, ...]:
     return tuple(torch.tensor(values, dtype=torch.float32) for values in found)
 
 
-def _averaging(values: np.ndarray, edges: tuple[int, ...]) -> np.ndarray:
+def _averaging(values: np.ndarray, edges: tuple[float, ...]) -> np.ndarray:
     """Means over the values within each pair of edges, float (ranges, values); ranges without any are left out."""
     within = np.stack([(values >= low) & (values < high) for low, high in itertools.pairwise(edges)])
     within = within[within.any(axis=1)]
