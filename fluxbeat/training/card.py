@@ -9,6 +9,7 @@ from typing import Any
 from fluxbeat.models import GenreTempoModel
 from fluxbeat.training.explanation_card import explanation_section
 from fluxbeat.training.recipe import Recipe
+from fluxbeat.training.teacher_labels import USUAL_SHARE
 
 NAMES = {"cnn": "BaselineCNN", "crnn": "CRNN", "vit": "AudioTransformer (ViT)"}
 REASONS = Path(__file__).with_name("feature_reasons.md")
@@ -49,7 +50,7 @@ Average precision per label (ROC-AUC; positives of tracks of which it is known):
 {precision}
 
 {calibrated}
-
+{lowered}
 {explained}## Features, and why these
 
 {features}
@@ -71,6 +72,10 @@ shows rest on
 the same music as their average precision, which no threshold changes. A tempo is given where at least
 {tempo_threshold:.2f} of its distribution lies at one tempo and its octaves: more than in any of 60 drawn sounds without
 a beat."""
+
+_LOWERED = """The logits of labels that only the free music shows are lowered ({lowered}): there they are far more
+common than elsewhere. Now GTZAN's pictures, collected for other genres, have each of them with a mean probability of
+{share:g} before calibration."""
 
 _CORPUS = """- Real, freely licensed music of games from Debian packages, in excerpts of 30 s, split by package
   (`fluxbeat/training/splits/free_music.txt`), with genres from its tags or guessed by ear, and a few Creative Commons
@@ -111,11 +116,19 @@ def write_card(model: GenreTempoModel, report: dict[str, Any], recipe: Recipe, f
                 tempo_threshold=config.tempo_threshold,
             )
         ),
+        lowered=_lowered(report.get("lowered", {})),
         explained=explanation_section(report["explanations"]) if "explanations" in report else "",
         features=_wrapped(", ".join(f"{name} {value}" for name, value in config.features.to_dict().items())),
         reasons=REASONS.read_text(encoding="utf-8").strip(),
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def _lowered(by_label: dict[str, float]) -> str:
+    if not by_label:
+        return ""
+    values = ", ".join(f"{label} by {by:.2f}" for label, by in by_label.items())
+    return "\n" + _wrapped(_LOWERED.format(lowered=values, share=USUAL_SHARE)) + "\n"
 
 
 def _wrapped(text: str, indent: str = "") -> str:

@@ -125,7 +125,9 @@ def release(plan: Release) -> dict[str, Any]:
         report["splices"] = summarise_borders(answers.splices)
     shipped = _model(plan, recipe, 0)
     model = shipped.network
-    lower(model, np.mean(answers.too_likely, axis=0))
+    too_likely = np.mean(answers.too_likely, axis=0)
+    lower(model, too_likely)
+    report["lowered"] = {label: float(by) for label, by in zip(recipe.labels, too_likely, strict=True) if by > 0}
     free = _free_music(plan, shipped)
     if free:
         report["free music"] = summarise(free)

@@ -73,6 +73,15 @@ class Window(NamedTuple):
 Batches = dict[str, Window]
 
 
+class _View(NamedTuple):
+    """What is heard of an item this time: `still` as it is, `moved` faster or slower and higher or lower."""
+
+    still: np.ndarray
+    moved: np.ndarray
+    rate: float
+    is_picture: bool
+
+
 class WindowDataset(Dataset[Window]):
     """One random, augmented window of each item, now as a recording and now as its picture where an item has both.
 
@@ -92,16 +101,16 @@ class WindowDataset(Dataset[Window]):
         augment = self.recipe.augment
         index, rng = (draw.item, draw.generator()) if isinstance(draw, Draw) else (draw, generator_from_torch())
         item = self.items[index]
-        (window, moved), rate, is_picture = self._views(item, rng)
+        window, moved, rate, is_picture = self._view(item, rng)
         step = step_of(item, is_picture, augment.picture_step * rng.random())
         targets, known, taught = self.targets[index], self.known[index], self.taught[index]
         tempo_bpm = item.tempo_bpm * rate if item.tempo_bpm else np.nan
         if known.any() and rng.random() < augment.mix_probability:
             other = self.labelled[rng.integers(len(self.labelled))]
             gain_db = rng.uniform(-augment.mix_range_db, augment.mix_range_db)
-            views, _, _ = self._views(self.items[other], rng)
+            view = self._view(self.items[other], rng)
             step = 0.0 * step
-            (window, share), (moved, _) = (mix(a, b, gain_db) for a, b in zip((window, moved), views, strict=True))
+            (window, share), (moved, _) = mix(window, view.still, gain_db), mix(moved, view.moved, gain_db)
             targets = np.maximum(targets * min(2 * share, 1.0), self.targets[other] * min(2 * (1 - share), 1.0))
             known, taught = known * self.known[other], 0.0 * taught
             tempo_bpm = tempo_bpm if gain_db > MIX_KEEPS_TEMPO_DB else np.nan
@@ -113,21 +122,17 @@ class WindowDataset(Dataset[Window]):
             *(torch.from_numpy(part) for part in (targets, known, tempo, self.teacher[index], taught, step)),
         )
 
-    def _views(self, item: Item, rng: np.random.Generator) -> tuple[tuple[np.ndarray, np.ndarray], float, bool]:
-        """A stretch of the music as it is, another one faster or slower and higher or lower, and how much faster.
-
-        Last, whether the item was heard as its picture.
-
-        Frames between frames are smoother than frames: what the texture hears must not be resampled.
-        """
+    def _view(self, item: Item, rng: np.random.Generator) -> _View:
+        """Frames between frames are smoother than frames: what the texture hears must not be resampled."""
         augment = self.recipe.augment
         is_picture = item.picture is not None and rng.random() < PICTURE_VIEW
         seen = item.picture if is_picture and item.picture is not None else item.log_mel
         window, _ = crop_and_stretch(seen, self.window_frames, 0.0, rng)
         if rng.random() < AS_IT_IS:
-            return (window, window), 1.0, is_picture
+            return _View(window, window, 1.0, is_picture)
         moved, rate = crop_and_stretch(seen, self.window_frames, augment.stretch_octaves, rng)
-        return (window, shift_pitch(moved, rng.uniform(-augment.shift_bands, augment.shift_bands))), rate, is_picture
+        moved = shift_pitch(moved, rng.uniform(-augment.shift_bands, augment.shift_bands))
+        return _View(window, moved, rate, is_picture)
 
 
 class SupervisedTask(lightning.LightningModule):
