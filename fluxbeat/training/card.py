@@ -73,9 +73,9 @@ the same music as their average precision, which no threshold changes. A tempo i
 {tempo_threshold:.2f} of its distribution lies at one tempo and its octaves: more than in any of 60 drawn sounds without
 a beat."""
 
-_LOWERED = """The logits of labels that only the free music shows are lowered ({lowered}): there they are far more
-common than elsewhere. Now GTZAN's pictures, collected for other genres, have each of them with a mean probability of
-{share:g} before calibration."""
+_LOWERED = """The logits of labels that only the free music shows are lowered ({lowered}), for there they are far more
+common than elsewhere: by half of what would bring their mean probability over GTZAN's pictures, which were collected
+for other genres, down to {share:g}."""
 
 _CORPUS = """- Real, freely licensed music of games from Debian packages, in excerpts of 30 s, split by package
   (`fluxbeat/training/splits/free_music.txt`), with genres from its tags or guessed by ear, and a few Creative Commons

@@ -43,6 +43,8 @@ FOLDS = (1, 2)
 MIXES, SPLICES = 60, 30
 """Made of the unseen recordings of each fold."""
 GTZAN = "GTZAN {}, artists apart"
+LOWERED_SHARE = 0.5
+"""Of what `excess` finds: what people play is neither the free music nor a collection without a label."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,7 @@ class FoldAnswers:
     judged: list[tuple[GenreTempoModel, list[Answer]]] = field(default_factory=list)
     pictures: list[Answer] = field(default_factory=list)
     recordings: list[Answer] = field(default_factory=list)
-    too_likely: list[np.ndarray] = field(default_factory=list)
-    """By how much each fold's model was lowered, as `excess` says."""
+    lowered: list[np.ndarray] = field(default_factory=list)
     mixes: list[Answer] = field(default_factory=list)
     splices: list[Answer] = field(default_factory=list)
 
@@ -125,9 +126,9 @@ def release(plan: Release) -> dict[str, Any]:
         report["splices"] = summarise_borders(answers.splices)
     shipped = _model(plan, recipe, 0)
     model = shipped.network
-    too_likely = np.mean(answers.too_likely, axis=0)
-    lower(model, too_likely)
-    report["lowered"] = {label: float(by) for label, by in zip(recipe.labels, too_likely, strict=True) if by > 0}
+    lowered = np.mean(answers.lowered, axis=0)
+    lower(model, lowered)
+    report["lowered"] = {label: float(by) for label, by in zip(recipe.labels, lowered, strict=True) if by > 0}
     free = _free_music(plan, shipped)
     if free:
         report["free music"] = summarise(free)
@@ -148,8 +149,8 @@ def _cross_validate(plan: Release) -> FoldAnswers:
         judge = _model(plan, recipe, fold)
         shown = list(picture_cases(stem, features, fold))
         too_likely = excess(judge.network, (case.track.log_mel for case in shown), archive_genres(stem))
-        lower(judge.network, too_likely)
-        answers.too_likely.append(too_likely)
+        answers.lowered.append(LOWERED_SHARE * too_likely)
+        lower(judge.network, answers.lowered[-1])
         pictures = ask(judge, shown)
         recordings: list[Answer] = []
         if recipe.data.gtzan_recordings:
