@@ -176,7 +176,7 @@ def test_random_weights_give_another_map(model):
         for part, broken in randomised(model.network)
     ]
     assert parts[0][0] == "genre_head"
-    assert abs(parts[-1][1]) < 0.25, "of one window; below 0.2 is asked of the mean over many"
+    assert abs(parts[-1][1]) < 0.2
     again = attribute(model.network, log_mel[None], label).evidence[0]
     assert torch.equal(true, again)
 
