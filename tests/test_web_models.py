@@ -79,6 +79,7 @@ def test_cards_say_what_each_model_is_before_any_track_is_given(visit: Visit) ->
         low, high = (f"{100 * end:.0f}" for end in accuracy["interval_95"])
         assert f"{100 * accuracy['value']:.0f}" in shown
         assert f"names the right genre first ({low} to {high})" in shown
+        assert "names it first when all its genres compete" in shown
     fold = card(visit, "cnn").locator("summary", has_text="Model card")
     fold.press("Enter")
     assert "What it must not be used for" in card(visit, "cnn").inner_text()
