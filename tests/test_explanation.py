@@ -352,10 +352,19 @@ def test_the_report_measures_a_folder_and_names_what_it_could_not_read(tmp_path)
 
 
 def test_a_report_on_nothing_readable_is_said(tmp_path):
-    broken = tmp_path / "broken.mp3"
+    broken, silent = tmp_path / "broken.mp3", tmp_path / "silent.wav"
     broken.write_bytes(b"no music")
-    with pytest.raises(FluxBeatError, match="none of the 1 files can be explained"):
-        explanation_report(load("cnn"), [broken])
+    soundfile.write(silent, np.zeros(20 * RATE_HZ), RATE_HZ)
+    with pytest.raises(FluxBeatError, match="none of the 2 files can be explained .*silent"):
+        explanation_report(load("cnn"), [broken, silent])
+
+
+def test_a_report_leaves_out_windows_in_which_nothing_sounds(tmp_path):
+    music = fluxbeat.audio.load_audio(METAL, sample_rate_hz=RATE_HZ).samples[: 20 * RATE_HZ]
+    half = tmp_path / "half.wav"
+    soundfile.write(half, np.concatenate([music, np.zeros_like(music)]), RATE_HZ)
+    report = explanation_report(load("cnn"), [half, CLASSICAL], layers=["stretches"], windows=2)
+    assert report["windows"] == 3
 
 
 def test_the_command_writes_picture_arrays_sound_and_json(tmp_path, capsys):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fluxbeat.analysis import read_track
+from fluxbeat.analysis.engine import audible_windows
 from fluxbeat.errors import ExplanationError, FluxBeatError
 from fluxbeat.explanation.attribution import LAYERS, attribute
 from fluxbeat.explanation.faithfulness import Curves, curves, energy_map, random_map
@@ -80,7 +81,7 @@ def explanation_report(
     layers : sequence of str
         Of `LAYERS`.
     windows : int
-        Windows of each file, evenly apart.
+        Windows of each file, evenly apart; silent ones are left out.
     seed : int
         Of the random maps, weights and splices.
     progress : callable, optional
@@ -89,7 +90,7 @@ def explanation_report(
     Raises
     ------
     ExplanationError
-        If no file can be read, or none is as long as a window.
+        If no file can be read, or none has a window of music.
     """
     report = pooled_report([(model, files)], layers=layers, windows=windows, seed=seed, progress=progress)
     named = {"name": model.info.name, "source": model.info.source, "revision": model.info.revision}
@@ -142,8 +143,12 @@ def _samples(
         if last_s < 0:
             unread.append({"file": path.name, "error": f"shorter than one window of {window_s:g} s"})
             continue
-        for share in (np.arange(windows) + 0.5) / windows:
-            log_mel = cut_window(track, network, share * last_s).log_mel
+        starts_s = (np.arange(windows) + 0.5) / windows * last_s
+        starts_s = starts_s[audible_windows(track, starts_s, window_s)]
+        if not len(starts_s):
+            unread.append({"file": path.name, "error": "silent where it was asked"})
+        for start_s in starts_s.tolist():
+            log_mel = cut_window(track, network, start_s).log_mel
             with torch.inference_mode():
                 said = int(network(log_mel[None]).genre_logits[0].argmax())
             named = path.parent.name in labels
