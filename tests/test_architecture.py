@@ -3,9 +3,11 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
 
@@ -28,6 +30,16 @@ def test_ruff_is_content(arguments):
 def test_types_hold():
     result = run(sys.executable, "-m", "mypy")
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_extras_bound_what_the_program_bounds():
+    """Else an installer that meets a conflict tries every older release of the package, for an hour."""
+    lines = [line.partition("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines()]
+    bounds = {needed.name: needed.specifier for needed in map(Requirement, filter(None, lines))}
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    again = [needed for extra in extras.values() for needed in map(Requirement, extra) if needed.name in bounds]
+    assert "gradio" in {needed.name for needed in again}
+    assert {needed.name: needed.specifier for needed in again} == {needed.name: bounds[needed.name] for needed in again}
 
 
 def test_importing_fluxbeat_is_light():
