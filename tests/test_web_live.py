@@ -47,7 +47,7 @@ WATCH = """() => {
     const column = canvas.getContext('2d').getImageData(canvas.width - 4, 0, 1, canvas.height - 30).data;
     let inked = 0;
     for (let at = 3; at < column.length; at += 4) inked += column[at] > 128;
-    const now = inked > 40;      // of some 250 in music
+    const now = inked > 16;      // of some 250 in sure music, 26 where the model is least sure, 2 in silence
     if (now !== full) (now ? watched.filled : watched.emptied).push(performance.now());
     full = now;
   }, 40);
