@@ -40,17 +40,22 @@ class FeatureConfig:
     window_samples : int
         Length of the Hann window in samples, at most `n_fft`; zeros fill the rest.
     hop_samples : int
-        Samples from one frame to the next.
+        Samples from one frame to the next, at most `window_samples`: no sound lies between two frames.
     n_mels : int
         Number of Slaney mel bands.
     f_min_hz, f_max_hz : float
-        Edges of the lowest and the highest band.
+        Edges of the lowest and the highest band, at most half of `sample_rate_hz`.
     floor_db : float
         Mel power below this level (dB, full scale = about 0) counts as this level.
     dynamic_range_db : float
         Whatever lies further than this below the loudest band of the track is raised to that level.
     norm_window_s : float
         Each frame is centred and scaled by mean and standard deviation of the music around it, this long.
+
+    Raises
+    ------
+    ConfigMismatchError
+        If two of the settings contradict each other.
     """
 
     sample_rate_hz: int = 22_050
@@ -63,6 +68,18 @@ class FeatureConfig:
     floor_db: float = -100.0
     dynamic_range_db: float = 80.0
     norm_window_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.hop_samples <= self.window_samples <= self.n_fft:
+            raise ConfigMismatchError(
+                f"features: window_samples must be from hop_samples to n_fft, got {self.window_samples} with "
+                f"hop_samples {self.hop_samples} and n_fft {self.n_fft}"
+            )
+        if not 0 <= self.f_min_hz < self.f_max_hz <= self.sample_rate_hz / 2:
+            raise ConfigMismatchError(
+                f"features: f_min_hz must be below f_max_hz and that at most half of sample_rate_hz, got "
+                f"{self.f_min_hz:g} to {self.f_max_hz:g} Hz at {self.sample_rate_hz} Hz"
+            )
 
     @property
     def frame_rate_hz(self) -> float:
@@ -126,10 +143,6 @@ class LogMel(torch.nn.Module):
             mel_scale="slaney",
         )
         self.register_buffer("bands", bands, persistent=False)
-
-    def n_frames(self, n_samples: int) -> int:
-        """Frames that `n_samples` samples give: one at 0 s, then one every hop."""
-        return 1 + n_samples // self.config.hop_samples
 
     def from_blocks(self, blocks: Iterable[np.ndarray], expected_s: float | None = None) -> np.ndarray:
         """Log-mel power of audio that comes in pieces; equal to that of the audio in one piece.

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from fluxbeat.zoo import ModelInfo, ZooModel, bundled_names, checkpoints_folder
+from fluxbeat.errors import FluxBeatError
+from fluxbeat.hub.model_card import read_card
+from fluxbeat.models.metrics import measured
+from fluxbeat.zoo import ZooModel, checkpoint_folder
 
-CARD_FILE = "README.md"
+_SAID = ("measure", "value", "n", "interval_95", "split", "seed", "date")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -25,9 +29,10 @@ class ModelFacts:
     source, revision : str
         As in `ModelInfo`.
     licence : str or None
-        What the card says of the weights; None if there is no card.
+        What the card says of the weights; None where there is no card, or none that can be read or names one.
     accuracy, tempo_accuracy : dict or None
-        The first measurement of each in the checkpoint: measure, value, n, interval_95, split, seed, date.
+        The first measurement of each in the checkpoint: measure, value, n, split, and where they are known
+        interval_95, seed and date.
     """
 
     name: str
@@ -51,7 +56,7 @@ def facts_of(model: ZooModel) -> ModelFacts:
     config = model.network.config
 
     def first(measure: str) -> dict[str, Any] | None:
-        return next((dict(metric) for metric in config.metrics if metric["measure"] == measure), None)
+        return next((measured(metric, *_SAID) for metric in config.metrics if metric["measure"] == measure), None)
 
     return ModelFacts(
         name=model.info.name,
@@ -61,18 +66,16 @@ def facts_of(model: ZooModel) -> ModelFacts:
         labels=config.labels,
         source=model.info.source,
         revision=model.info.revision,
-        licence=_licence(model.info),
+        licence=_licence(model),
         accuracy=first("accuracy"),
         tempo_accuracy=first("tempo_accuracy1"),
     )
 
 
-def _licence(info: ModelInfo) -> str | None:
-    from huggingface_hub import ModelCard
-
-    bundled = info.source == f"checkpoints/{info.name}" and info.name in bundled_names()
-    card = (checkpoints_folder() / info.name if bundled else Path(info.source)) / CARD_FILE
-    if not card.is_file():
+def _licence(model: ZooModel) -> str | None:
+    try:
+        card = read_card(checkpoint_folder(model))
+    except FluxBeatError as error:
+        _log.debug("the card of %s cannot be read: %s", model.info.source, error)
         return None
-    licence = ModelCard.load(card).data.license
-    return licence if isinstance(licence, str) else None
+    return (card.licence or None) if card else None

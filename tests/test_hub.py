@@ -25,6 +25,8 @@ from fluxbeat.errors import ConfigMismatchError, FluxBeatError, ModelLoadError
 from fluxbeat.hub import HubAddress, fetch, fetching, models_in
 from fluxbeat.hub.model_card import card_blocks
 from fluxbeat.hub.publishing import Publication, push
+from fluxbeat.model_facts import facts_of
+from fluxbeat.ui.model_facts import model_facts
 
 ROOT = Path(__file__).resolve().parent.parent
 CNN = zoo.checkpoints_folder() / "cnn"
@@ -90,6 +92,26 @@ def test_a_model_comes_from_the_hub_and_then_from_the_cache_without_asking(hub, 
     assert model.info.revision == zoo.load("cnn").info.revision
     speak_to(monkeypatch, NOBODY)
     assert zoo.load(name) is model
+
+
+def test_the_licence_on_the_card_is_told_as_long_as_the_card_is_there(hub, tmp_path, monkeypatch, capsys):
+    name = f"hf://ann/zoo@{hub.publish('ann/zoo', CNN)}"
+    assert main(["models", name, "cnn", "--json"]) == 0
+    assert [entry["licence"] for entry in json.loads(capsys.readouterr().out)] == ["mit", "mit"]
+    assert dict(model_facts(zoo.load(name))["facts"])["Licence"] == "MIT"
+    model = zoo.load(name)
+    shutil.rmtree(tmp_path / "cache")
+    speak_to(monkeypatch, NOBODY)
+    assert facts_of(model).licence is None
+
+
+@pytest.mark.parametrize("card", [b"---\nlicense: [\n---\n", b"\xff\xfe", b"no metadata", None])
+def test_a_card_that_names_no_licence_leaves_it_open(tmp_path, card):
+    shutil.copytree(CNN, tmp_path / "own")
+    (tmp_path / "own" / "README.md").unlink()
+    if card:
+        (tmp_path / "own" / "README.md").write_bytes(card)
+    assert facts_of(zoo.load(tmp_path / "own")).licence is None
 
 
 def test_a_branch_is_pinned_to_its_commit_and_remembered_offline(hub, monkeypatch):
@@ -223,7 +245,8 @@ def test_a_damaged_cache_is_noticed_offline_and_mended_online(hub, tmp_path, mon
     [
         (lambda c: (c["labels"].pop(), c["thresholds"].pop()), "config.json names 12, the weights answer for 13"),
         (lambda c: c["labels"].pop(), "12 labels need as many thresholds"),
-        (lambda c: c.update(family="vit"), "does not fit its config.json"),
+        (lambda c: c.update(family="vit"), "architecture of vit does not fit this program"),
+        (lambda c: c.update(family="vit", architecture={}), "does not fit its config.json"),
         (lambda c: c.update(family="oracle"), "model family must be one of"),
         (lambda c: c.update(architecture={"channels": 10**9}), "architecture of 1e.09"),
         (lambda c: c.update(window_s=1e12), "window_s of 1e.12"),

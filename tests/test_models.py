@@ -1,6 +1,9 @@
 """Three families of the promised size on one base; checkpoints load strictly or not at all."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +11,17 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fluxbeat.errors import ConfigMismatchError, ModelLoadError
-from fluxbeat.models import FAMILIES, ModelConfig, TempoGrid, build_model, load_checkpoint, save_checkpoint
+from fluxbeat.features import FeatureConfig
+from fluxbeat.models import (
+    FAMILIES,
+    BaselineCNN,
+    Calibration,
+    ModelConfig,
+    TempoGrid,
+    build_model,
+    load_checkpoint,
+    save_checkpoint,
+)
 
 LABELS = ("ambient", "jazz", "metal")
 SIZES = {"cnn": 391_000, "crnn": 2_600_000, "vit": 3_200_000}
@@ -65,6 +78,80 @@ def test_stored_model_answers_the_same(family, tmp_path):
     assert len(revision) == 12
 
 
+def test_a_save_that_is_cut_off_leaves_the_checkpoint_that_was_there(tmp_path, monkeypatch):
+    save_checkpoint(fresh("cnn"), tmp_path)
+    before = load_checkpoint(tmp_path)[1]
+
+    def cut_off(weights: dict[str, torch.Tensor], path: Path) -> None:
+        path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    other = fresh("crnn")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("fluxbeat.models.checkpoint.save_file", cut_off)
+        save_checkpoint(other, tmp_path)
+    model, revision = load_checkpoint(tmp_path)
+    assert (revision, model.config.family) == (before, "cnn")
+    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "model.safetensors"}
+    save_checkpoint(other, tmp_path)
+    assert load_checkpoint(tmp_path)[0].config.family == "crnn"
+
+
+def test_the_weights_come_last_so_that_a_folder_with_weights_is_finished(tmp_path, monkeypatch):
+    def refused(source: Path, target: Path) -> None:
+        assert target.name == "config.json"
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("fluxbeat.models.checkpoint.os.replace", refused)
+    with pytest.raises(OSError, match="No space"):
+        save_checkpoint(fresh("cnn"), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_stored_model_stays_what_it_is_when_the_family_has_other_defaults(tmp_path, monkeypatch):
+    class WiderCNN(BaselineCNN):
+        def __init__(self, config: ModelConfig, frame_size: int = 16, **settings: Any):
+            super().__init__(config, frame_size=frame_size, **settings)
+
+    model = fresh("cnn")
+    save_checkpoint(model, tmp_path)
+    monkeypatch.setitem(FAMILIES, "cnn", WiderCNN)
+    assert fresh("cnn").n_parameters != model.n_parameters
+    assert load_checkpoint(tmp_path)[0].n_parameters == model.n_parameters
+
+
+@pytest.mark.parametrize(("family", "least"), [("cnn", 32), ("crnn", 40), ("vit", 40)])
+def test_shortest_window_that_is_accepted_is_answered(family, least):
+    features = FeatureConfig()
+
+    def window_of(frames: int) -> ModelConfig:
+        return ModelConfig(family, LABELS, (0.5,) * 3, window_s=frames / features.frame_rate_hz)
+
+    output = build_model(window_of(least)).eval()(torch.randn(1, features.n_mels, least))
+    assert torch.isfinite(output.genre_logits).all()
+    with pytest.raises(ConfigMismatchError, match=f"it gives {least - 1} frames, .* {least}"):
+        build_model(window_of(least - 1))
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda: FeatureConfig(n_fft=1024), "got 2048 with hop_samples 1050 and n_fft 1024"),
+        (lambda: FeatureConfig(f_max_hz=12_000), "at most half of sample_rate_hz"),
+        (lambda: TempoGrid(min_bpm=60, max_bpm=60), "got 60 to 60 BPM"),
+        (lambda: TempoGrid(bins=1), "bins at least 2"),
+        (lambda: Calibration(scale=0), "scale must be above 0, got 0"),
+        (lambda: Calibration(scale=float("nan")), "scale must be above 0, got nan"),
+        (lambda: ModelConfig("cnn", LABELS, (0.5, 1, 0.5)), "above 0 and below 1, got 1 for jazz"),
+        (lambda: ModelConfig("cnn", LABELS, (0.5, 0.5, 0)), "above 0 and below 1, got 0 for metal"),
+        (lambda: ModelConfig("cnn", LABELS, (0.5,) * 3, window_s=1), "it gives 21 frames"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused_where_they_meet(made, message):
+    with pytest.raises(ConfigMismatchError, match=message):
+        made()
+
+
 def test_tempo_grid_is_log_spaced_and_finds_its_own_classes():
     grid = TempoGrid()
     np.testing.assert_allclose(np.diff(np.log2(grid.bpm)), 1 / grid.bins_per_octave)
@@ -74,10 +161,6 @@ def test_tempo_grid_is_log_spaced_and_finds_its_own_classes():
 
 
 def test_calibration_moves_probabilities_but_not_their_order():
-    from dataclasses import replace
-
-    from fluxbeat.models import Calibration
-
     model = fresh("cnn")
     logits = torch.tensor([[-2.0, 0.5, 3.0]])
     torch.testing.assert_close(model.probabilities(logits), torch.sigmoid(logits))

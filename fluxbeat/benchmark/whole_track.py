@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 
 from fluxbeat.analysis import analyze, analyze_track, read_track
 from fluxbeat.audio import AudioSource, load_audio, open_audio
 from fluxbeat.benchmark.timing import timed
 from fluxbeat.decoding_in_turns import decoding_threads
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.features import FeatureConfig, LogMel
+from fluxbeat.features import LogMel
 from fluxbeat.zoo import ZooModel
 
 RUNS = 3
@@ -100,12 +98,9 @@ def _drained(source: AudioSource, rate_hz: int, threads: int | None = None) -> N
 
 
 def _native_rate_hz(source: AudioSource) -> int:
-    """Rate of the file itself, where libsndfile knows it; else the rate of the models."""
-    content = io.BytesIO(source) if isinstance(source, bytes) else source
-    try:
-        return int(soundfile.info(content).samplerate)
-    except (soundfile.LibsndfileError, TypeError):
-        return FeatureConfig().sample_rate_hz
+    """Rate of the file itself."""
+    with open_audio(source) as stream:
+        return stream.source_rate_hz
 
 
 def source_of(path: str | Path) -> AudioSource:

@@ -18,6 +18,7 @@ from markdown_it.token import Token
 from fluxbeat.errors import ModelLoadError
 from fluxbeat.hub.fetching import CARD_FILE
 from fluxbeat.models import ModelConfig
+from fluxbeat.models.metrics import measured
 
 TASK = "audio-classification"
 LIBRARY = "fluxbeat"
@@ -152,7 +153,7 @@ def model_index(title: str, metrics: Sequence[Mapping[str, Any]]) -> list[dict[s
             metric_type=measure,
             metric_name=MEASURES[measure],
             metric_value=row["value"],
-            metric_args={key: row[key] for key in ("n", "interval_95", "seed", "date") if key in row},
+            metric_args=measured(row, "n", "interval_95", "seed", "date"),
         )
         for (measure, _), row in reversed(kept.items())
     ]

@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from fluxbeat.errors import ConfigMismatchError
 from fluxbeat.features import FeatureConfig
 from fluxbeat.models.tempo import TempoGrid, TempoHead
-from fluxbeat.models.texture import Texture, TextureEmbedding
+from fluxbeat.models.texture import STRETCH_FRAMES, Texture, TextureEmbedding
 
 TEXTURE_SIZE = 192
 TEXTURE_SHARE = 0.9
-"""Weight of the texture beside the network's own hearing, which on 630 clips overfits: unseen artists' accuracy (CNN,
+"""Usual weight of the texture: the network's own hearing overfits on 630 clips; unseen artists' accuracy (CNN,
 pictures, fold 1 -> 2) was 0.39 by the network alone, 0.55 at a share of 0.7, 0.57 at 0.85 and 0.58 by texture alone."""
 
 
@@ -66,10 +66,20 @@ class FrameFeatures(NamedTuple):
 
 @dataclass(frozen=True)
 class Calibration:
-    """Logits to probabilities: sigmoid(scale * logit + bias), fitted on music the model did not see (Platt 1999)."""
+    """Logits to probabilities: sigmoid(scale * logit + bias), fitted on music the model did not see (Platt 1999).
+
+    Raises
+    ------
+    ConfigMismatchError
+        If the scale is not above 0: a higher logit must mean a higher probability.
+    """
 
     scale: float = 1.0
     bias: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.scale > 0:
+            raise ConfigMismatchError(f"calibration: scale must be above 0, got {self.scale:g}")
 
 
 @dataclass(frozen=True)
@@ -83,7 +93,7 @@ class ModelConfig:
     labels : tuple of str
         Names of the genre logits, in order.
     thresholds : tuple of float
-        Probability from which a label counts as present; one per label.
+        Probability from which a label counts as present, above 0 and below 1; one per label.
     tempo_grid : TempoGrid
         The tempo classes.
     tempo_threshold : float
@@ -93,13 +103,18 @@ class ModelConfig:
     features : FeatureConfig
         The spectrogram the model was trained on.
     window_s : float
-        Length of one window in seconds.
+        Length of one window in seconds: at least one stretch of the texture.
     calibration : Calibration
         How logits become probabilities.
     architecture : dict
         Keyword arguments of the family's class, all numbers.
     metrics : tuple of dict
-        Each with measure, value, n, split and date: what was measured, on what.
+        What was measured, on what: each with the keys that `fluxbeat.models.metrics` names.
+
+    Raises
+    ------
+    ConfigMismatchError
+        If the settings contradict each other or leave nothing to be heard.
     """
 
     family: str
@@ -119,6 +134,23 @@ class ModelConfig:
             raise ConfigMismatchError(f"{len(self.labels)} labels need as many thresholds, got {len(self.thresholds)}")
         if len(set(self.labels)) != len(self.labels) or not self.labels:
             raise ConfigMismatchError(f"labels must be different from each other and at least one: {self.labels}")
+        for label, threshold in zip(self.labels, self.thresholds, strict=True):
+            if not 0 < threshold < 1:
+                raise ConfigMismatchError(f"thresholds must be above 0 and below 1, got {threshold:g} for {label}")
+        self.require_frames(STRETCH_FRAMES, "a stretch of the texture has")
+
+    def require_frames(self, least: int, why: str) -> None:
+        """Refuse windows of fewer frames than `least`; `why` are the words before that number.
+
+        Raises
+        ------
+        ConfigMismatchError
+        """
+        if self.window_frames < least:
+            raise ConfigMismatchError(
+                f"window_s must be at least {least / self.features.frame_rate_hz:.2f}, got {self.window_s:g}: "
+                f"it gives {self.window_frames} frames, {why} {least}"
+            )
 
     @property
     def window_frames(self) -> int:
@@ -137,6 +169,13 @@ class GenreTempoModel(nn.Module):
     config : ModelConfig
     timbre_size : int
         Size of what `embed` returns.
+    texture_share : float
+        Weight of the texture beside the network's own hearing, 0..1.
+
+    Raises
+    ------
+    ValueError
+        If `texture_share` is no share.
     """
 
     time_stride: int
@@ -144,9 +183,11 @@ class GenreTempoModel(nn.Module):
     time_context: int
     """Frames that one step of `timbre_frames` sees."""
 
-    def __init__(self, config: ModelConfig, timbre_size: int):
+    def __init__(self, config: ModelConfig, timbre_size: int, texture_share: float):
         super().__init__()
-        self.config = config
+        if not 0 <= texture_share <= 1:
+            raise ValueError(f"texture_share must be 0 to 1, got {texture_share}")
+        self.config, self.texture_share = config, texture_share
         features = config.features
         self.texture = Texture(features.n_mels, features.frame_rate_hz)
         self.texture_embedding = TextureEmbedding(self.texture.size, TEXTURE_SIZE)
@@ -161,6 +202,16 @@ class GenreTempoModel(nn.Module):
     def embed(self, timbre: Tensor) -> Tensor:
         """The steps of one window, (batch, c, steps) -> (batch, timbre_size)."""
         raise NotImplementedError
+
+    def require_steps(self, least: int) -> None:
+        """Refuse a window that gives `embed` fewer steps than it needs.
+
+        Raises
+        ------
+        ConfigMismatchError
+        """
+        frames = self.time_context + (least - 1) * self.time_stride
+        self.config.require_frames(frames, f"the network of {self.config.family} hears at least")
 
     @property
     def window_steps(self) -> int:
@@ -195,12 +246,12 @@ class GenreTempoModel(nn.Module):
 
     def embedding(self, timbre: Tensor, texture: Tensor) -> Tensor:
         """What the genre head sees: (..., timbre_size), (..., TEXTURE_SIZE) -> (..., embedding_size)."""
-        return torch.cat([(1 - TEXTURE_SHARE) * timbre, TEXTURE_SHARE * texture], -1)
+        return torch.cat([(1 - self.texture_share) * timbre, self.texture_share * texture], -1)
 
     def halves(self, timbre: Tensor, texture: Tensor) -> tuple[Tensor, Tensor]:
         """What timbre (batch, timbre_size) and texture (batch, TEXTURE_SIZE) would say alone: (batch, labels) each.
 
-        `genre_logits` is their mean, weighted by TEXTURE_SHARE.
+        `genre_logits` is their mean, weighted by `texture_share`.
         """
         return (
             self.genre_head(torch.cat([timbre, torch.zeros_like(texture)], 1)),

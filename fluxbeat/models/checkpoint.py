@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
-from dataclasses import asdict
+import os
+import tempfile
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,9 @@ FAMILIES: dict[str, type[GenreTempoModel]] = {"cnn": BaselineCNN, "crnn": CRNN, 
 def build_model(config: ModelConfig) -> GenreTempoModel:
     """A model with fresh weights, as its configuration describes it.
 
+    The model's own configuration names every setting of the architecture, also those that the given one leaves to this
+    program: a checkpoint stays what it is when a later version's defaults are others.
+
     Raises
     ------
     ModelLoadError
@@ -39,8 +45,13 @@ def build_model(config: ModelConfig) -> GenreTempoModel:
     """
     if config.family not in FAMILIES:
         raise ModelLoadError(f"model family must be one of {', '.join(FAMILIES)}, got {config.family!r}")
+    family = FAMILIES[config.family]
+    settings = inspect.signature(family).parameters.values()
+    defaults = {one.name: one.default for one in settings if one.default is not one.empty}
     try:
-        return FAMILIES[config.family](config, **config.architecture)
+        # lists in place of tuples, as config.json gives them back
+        architecture = json.loads(json.dumps(defaults | config.architecture))
+        return family(replace(config, architecture=architecture), **architecture)
     except (TypeError, ValueError, ArithmeticError, AssertionError, LookupError, RuntimeError) as error:
         raise ModelLoadError(f"architecture of {config.family} does not fit this program: {error}") from error
 
@@ -94,12 +105,23 @@ def config_from_dict(values: dict[str, Any]) -> ModelConfig:
 
 
 def save_checkpoint(model: GenreTempoModel, folder: str | Path) -> None:
-    """Write config.json and model.safetensors into `folder`, which is made where it is missing."""
+    """Write config.json and model.safetensors into `folder`, which is made where it is missing.
+
+    Both are written beside their places and moved there when they are whole, the weights last: whoever is cut off
+    leaves the checkpoint that was there before, and a folder with weights is a finished one.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG_FILE).write_text(json.dumps(config_to_dict(model.config), indent=2) + "\n", encoding="utf-8")
     weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    save_file(weights, folder / WEIGHTS_FILE)
+    with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as beside:
+        config = json.dumps(config_to_dict(model.config), indent=2) + "\n"
+        Path(beside, CONFIG_FILE).write_text(config, encoding="utf-8")
+        save_file(weights, Path(beside, WEIGHTS_FILE))
+        for name in (CONFIG_FILE, WEIGHTS_FILE):
+            with open(Path(beside, name), "rb") as written:
+                os.fsync(written.fileno())
+        for name in (CONFIG_FILE, WEIGHTS_FILE):
+            os.replace(Path(beside, name), folder / name)
 
 
 def check_checkpoint(folder: str | Path) -> ModelConfig:
@@ -120,7 +142,9 @@ def check_checkpoint(folder: str | Path) -> ModelConfig:
             expected = tensors_of(build_model(config))
         check_tensors(expected, tensors_in(folder / WEIGHTS_FILE), len(config.labels))
     except (ModelLoadError, ConfigMismatchError) as error:
-        raise type(error)(_one_line(str(error))) from error
+        text = _one_line(str(error))
+        named = text.startswith((CONFIG_FILE, WEIGHTS_FILE))
+        raise type(error)(text if named else f"{CONFIG_FILE}: {text}") from error
     return config
 
 
@@ -150,7 +174,7 @@ def load_checkpoint(folder: str | Path) -> tuple[GenreTempoModel, str]:
     ModelLoadError
         If a file is missing or damaged, or the weights do not fit the configuration exactly.
     ConfigMismatchError
-        If features, labels or schema differ from what this program computes.
+        If features, labels or schema differ from what this program computes, or settings contradict each other.
     """
     folder = Path(folder)
     for name in (CONFIG_FILE, WEIGHTS_FILE):
@@ -159,8 +183,7 @@ def load_checkpoint(folder: str | Path) -> tuple[GenreTempoModel, str]:
     try:
         config = check_checkpoint(folder)
     except (ModelLoadError, ConfigMismatchError) as error:
-        text = str(error)
-        raise type(error)(f"{folder / text}" if text.startswith((CONFIG_FILE, WEIGHTS_FILE)) else text) from error
+        raise type(error)(str(folder / str(error))) from error
     model = build_model(config)
     content = (folder / WEIGHTS_FILE).read_bytes()
     try:

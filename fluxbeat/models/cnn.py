@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fluxbeat.models.base import GenreTempoModel, ModelConfig
+from fluxbeat.models.base import TEXTURE_SHARE, GenreTempoModel, ModelConfig
 from fluxbeat.models.convolutions import ConvolutionStack
 
 
 class BaselineCNN(GenreTempoModel):
     """Convolutions over the spectrogram, then mean, deviation and maximum over the window.
 
-    Keyword arguments come from the checkpoint's `architecture`; the defaults have 391k parameters.
+    Keyword arguments come from the checkpoint's `architecture`; the defaults have 0.4M parameters.
     """
 
     def __init__(
@@ -24,10 +24,12 @@ class BaselineCNN(GenreTempoModel):
         timbre_size: int = 96,
         dropout: float = 0.05,
         head_dropout: float = 0.3,
+        texture_share: float = TEXTURE_SHARE,
     ):
-        super().__init__(config, timbre_size)
+        super().__init__(config, timbre_size, texture_share)
         self.stack = ConvolutionStack(channels, pools, config.features.n_mels, dropout)
         self.time_stride, self.time_context = self.stack.time_stride, self.stack.time_context
+        self.require_steps(1)
         self.across_bands = nn.Sequential(
             nn.Conv2d(self.stack.channels, frame_size, (self.stack.bands, 1), bias=False),
             nn.BatchNorm2d(frame_size),

@@ -34,12 +34,19 @@ class ConvolutionStack(nn.Module):
         Frames between steps, and frames that one step sees.
     bands : int
         Bands that come out.
+
+    Raises
+    ------
+    ValueError
+        If a pool or a stride is below 1, or the pools leave no band.
     """
 
     smoothing: Tensor
 
     def __init__(self, channels: Sequence[int], pools: Sequence[Sequence[int]], n_mels: int, dropout: float = 0.05):
         super().__init__()
+        if any(min(pool) < 1 for pool in pools):
+            raise ValueError(f"pools and strides must be at least 1, got {pools}")
         layers: list[nn.Module] = []
         self.register_buffer("smoothing", torch.tensor(SMOOTHING)[None, None, None], persistent=False)
         width, self.bands, self.time_stride, self.time_context = 1, n_mels, 1, len(SMOOTHING)
@@ -55,6 +62,8 @@ class ConvolutionStack(nn.Module):
             width, self.bands = channel, self.bands // pool_bands
             self.time_context += 2 * self.time_stride
             self.time_stride *= stride
+        if self.bands < 1:
+            raise ValueError(f"pools {pools} leave nothing of {n_mels} bands")
         self.layers = nn.Sequential(*layers)
         self.channels = width
 

@@ -6,17 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fluxbeat.models.base import GenreTempoModel, ModelConfig
+from fluxbeat.models.base import TEXTURE_SHARE, GenreTempoModel, ModelConfig
 from fluxbeat.models.convolutions import ConvolutionStack
-
-POOLED_STEPS = 4
-"""Steps of the convolutions that make one moment of the LSTM: more than half a second, about a beat."""
 
 
 class CRNN(GenreTempoModel):
     """Convolutions, a two-layer bidirectional LSTM over the window, attention over its steps.
 
-    Keyword arguments come from the checkpoint's `architecture`; the defaults have 2.6M parameters.
+    Keyword arguments come from the checkpoint's `architecture`; the defaults have 2.6M parameters. Of every
+    `pooled_steps` steps of the convolutions the LSTM gets one moment: more than half a second, about a beat.
     """
 
     def __init__(
@@ -27,13 +25,19 @@ class CRNN(GenreTempoModel):
         frame_size: int = 256,
         lstm_size: int = 200,
         lstm_layers: int = 2,
+        pooled_steps: int = 4,
         timbre_size: int = 192,
         dropout: float = 0.05,
         head_dropout: float = 0.3,
+        texture_share: float = TEXTURE_SHARE,
     ):
-        super().__init__(config, timbre_size)
+        super().__init__(config, timbre_size, texture_share)
         self.stack = ConvolutionStack(channels, pools, config.features.n_mels, dropout)
         self.time_stride, self.time_context = self.stack.time_stride, self.stack.time_context
+        if not isinstance(pooled_steps, int) or pooled_steps < 1:
+            raise ValueError(f"pooled_steps must be a whole number from 1, got {pooled_steps}")
+        self.require_steps(pooled_steps)
+        self.pooled_steps = pooled_steps
         self.across_bands = nn.Sequential(
             nn.Conv2d(self.stack.channels, frame_size, (self.stack.bands, 1), bias=False),
             nn.BatchNorm2d(frame_size),
@@ -57,7 +61,7 @@ class CRNN(GenreTempoModel):
 
     def embed(self, timbre: Tensor) -> Tensor:
         """timbre (batch, frame_size, steps) -> (batch, timbre_size)."""
-        moments = F.avg_pool1d(timbre, POOLED_STEPS).transpose(1, 2)  # (batch, moments, frame_size)
+        moments = F.avg_pool1d(timbre, self.pooled_steps).transpose(1, 2)  # (batch, moments, frame_size)
         states, _ = self.lstm(self.input_dropout(moments))  # (batch, moments, 2 * lstm_size)
         weights = torch.softmax(self.attention(states), dim=1)  # (batch, moments, 1)
         attended = (weights * states).sum(1)

@@ -16,8 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fluxbeat.errors import ConfigMismatchError
+
 HARMONICS = (0.5, 1.0, 2.0, 3.0, 4.0)
 LAG_MULTIPLES = (0.5, 1.0, 2.0, 3.0, 4.0)
+LEAST_SPAN = 1.1
+"""From a grid's slowest tempo to its fastest: within 4 % either way tempi count as the same."""
 SILENT_ENERGY = 0.5
 """Novelty curves weaker than this are not blown up to full strength: a drone's ripple is no beat. Music has 1 to 50."""
 
@@ -30,11 +34,24 @@ def fast_length(least: int) -> int:
 
 @dataclass(frozen=True)
 class TempoGrid:
-    """Log-spaced tempo classes: `bins` of them from `min_bpm` to `max_bpm`, both included."""
+    """Log-spaced tempo classes: `bins` of them from `min_bpm` to `max_bpm`, both included.
+
+    Raises
+    ------
+    ConfigMismatchError
+        If the grid tells no tempi apart: `max_bpm` must be at least LEAST_SPAN times `min_bpm`, with two classes.
+    """
 
     min_bpm: float = 30.0
     max_bpm: float = 300.0
     bins: int = 160
+
+    def __post_init__(self) -> None:
+        if not 0 < LEAST_SPAN * self.min_bpm <= self.max_bpm or self.bins < 2:
+            raise ConfigMismatchError(
+                f"tempo_grid: max_bpm must be at least {LEAST_SPAN} times min_bpm and bins at least 2, "
+                f"got {self.min_bpm:g} to {self.max_bpm:g} BPM in {self.bins} bins"
+            )
 
     @property
     def bpm(self) -> np.ndarray:

@@ -18,6 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from fluxbeat.errors import ModelLoadError
+from fluxbeat.models.metrics import fault_of
 
 if TYPE_CHECKING:
     from fluxbeat.models.base import ModelConfig
@@ -37,7 +38,7 @@ HEAD = "genre_head.bias"
 Range = tuple[float, float]
 RANGES: dict[str, dict[str, Range]] = {
     "": {"window_s": (0.5, 120), "tempo_threshold": (-1e3, 1e3)},
-    "calibration": {"scale": (-1e3, 1e3), "bias": (-1e3, 1e3)},
+    "calibration": {"scale": (1e-3, 1e3), "bias": (-1e3, 1e3)},
     "tempo_grid": {"min_bpm": (1, 1000), "max_bpm": (1, 1000), "bins": (2, 512)},
     "features": {
         "sample_rate_hz": (4000, 192_000), "n_fft": (64, 65_536), "window_samples": (16, 65_536),
@@ -91,8 +92,10 @@ def check_length(config: ModelConfig) -> None:
     ------
     ModelLoadError
     """
-    if not 1 <= config.window_frames <= MOST_WINDOW_FRAMES:
-        raise _refused(f"asks for windows of {config.window_frames:,} frames: 1 to {MOST_WINDOW_FRAMES:,} make sense")
+    if config.window_frames > MOST_WINDOW_FRAMES:
+        raise _refused(
+            f"asks for windows of {config.window_frames:,} frames: at most {MOST_WINDOW_FRAMES:,} make sense"
+        )
 
 
 def tensors_of(network: torch.nn.Module) -> Tensors:
@@ -200,17 +203,14 @@ def _refuse_wrong_lists(values: Mapping[str, Any]) -> None:
                 f"got {str(label)[:40]!r}"
             )
     for threshold in thresholds:
-        if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
-            raise _refused(f"is incomplete or damaged: a threshold must be 0 to 1, got {str(threshold)[:40]!r}")
-    if not all(_is_measured(metric) for metric in metrics):
-        raise _refused("is incomplete or damaged: each of its metrics needs a measure and a value")
-
-
-def _is_measured(metric: Any) -> bool:
-    if not isinstance(metric, dict) or not isinstance(metric.get("measure"), str):
-        return False
-    value = metric.get("value")
-    return isinstance(value, int | float) and -LARGEST_NUMBER <= value <= LARGEST_NUMBER
+        if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 < threshold < 1:
+            raise _refused(
+                f"is incomplete or damaged: a threshold must be above 0 and below 1, got {str(threshold)[:40]!r}"
+            )
+    for metric in metrics:
+        fault = fault_of(metric)
+        if fault:
+            raise _refused(f"is incomplete or damaged: {fault}")
 
 
 def _number(value: float) -> str:

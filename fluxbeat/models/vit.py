@@ -9,38 +9,42 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fluxbeat.models.base import GenreTempoModel, ModelConfig
+from fluxbeat.models.base import TEXTURE_SHARE, GenreTempoModel, ModelConfig
 from fluxbeat.models.convolutions import ConvolutionStack
 
 
 class AudioTransformer(GenreTempoModel):
     """A vision transformer over the spectrogram's patches.
 
-    Keyword arguments come from the checkpoint's `architecture`; the defaults have 3.2M parameters.
+    Keyword arguments come from the checkpoint's `architecture`; the defaults have 3.3M parameters.
 
     Attributes
     ----------
     token_grid : (int, int)
-        Tokens of one window in (bands, steps); the patches overlap in time.
+        Tokens of one window in (bands, steps).
     """
 
     def __init__(
         self,
         config: ModelConfig,
-        stem_channels: tuple[int, ...] = (16, 32, 48),
+        stem_channels: tuple[int, ...] = (16, 32, 40),
         stem_pools: tuple[tuple[int, int], ...] = ((2, 3), (2, 1), (2, 1)),
-        patch: tuple[int, int] = (5, 7),
-        patch_stride: tuple[int, int] = (5, 4),
+        patch: tuple[int, int] = (5, 8),
+        patch_stride: tuple[int, int] = (5, 8),
         width: int = 192,
         depth: int = 6,
         heads: int = 6,
         timbre_size: int = 128,
         dropout: float = 0.1,
         head_dropout: float = 0.4,
+        texture_share: float = TEXTURE_SHARE,
     ):
-        super().__init__(config, timbre_size)
+        super().__init__(config, timbre_size, texture_share)
         self.stem = ConvolutionStack(stem_channels, stem_pools, config.features.n_mels, dropout)
         self.time_stride, self.time_context = self.stem.time_stride, self.stem.time_context
+        if patch[0] > self.stem.bands or min(*patch, *patch_stride) < 1:
+            raise ValueError(f"no patch of {patch}, {patch_stride} apart, fits into {self.stem.bands} bands")
+        self.require_steps(patch[1])
         self.cut = nn.Conv2d(self.stem.channels, width, patch, stride=patch_stride)
         self.token_grid = (
             (self.stem.bands - patch[0]) // patch_stride[0] + 1,
