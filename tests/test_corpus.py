@@ -20,6 +20,7 @@ from fluxbeat.training.corpus.catalogue import read_catalogue
 from fluxbeat.training.corpus.excerpts import build_shards, cut_excerpts
 from fluxbeat.training.corpus.label_map import read_label_map
 from fluxbeat.training.corpus.packages import fetch_packages
+from fluxbeat.training.corpus.programs import run_program
 from fluxbeat.training.corpus.shards import IndexRow, read_arrays, read_index, read_unread
 from fluxbeat.training.corpus.splits import check_splits, read_splits, split_of
 from fluxbeat.training.corpus.teach import teach_corpus
@@ -612,3 +613,14 @@ def test_blends_need_music_and_the_archive_of_their_recordings(tmp_path, capsys)
     assert "--gtzan-archive" in capsys.readouterr().err
     assert main(["corpus", "blend", *options]) == 2
     assert "corpus read" in capsys.readouterr().err
+
+
+def test_a_program_that_fails_or_takes_too_long_is_one_sentence(tmp_path):
+    run_program(["sh", "-c", "touch here"], 5, tmp_path)
+    assert (tmp_path / "here").is_file()
+    with pytest.raises(FluxBeatError, match="sh failed: no such song"):
+        run_program(["sh", "-c", "echo begun; echo no such song >&2; exit 3"], 5)
+    with pytest.raises(FluxBeatError, match="sh failed: status 3"):
+        run_program(["sh", "-c", "exit 3"], 5)
+    with pytest.raises(FluxBeatError, match="sleep took longer than 0.1 s"):
+        run_program(["sleep", "9"], 0.1)

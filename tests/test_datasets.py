@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from fluxbeat.features import FeatureConfig
 from fluxbeat.models import load_checkpoint, save_checkpoint
 from fluxbeat.training.artist_split import apply_split, read_split, split_by_artist, write_split
 from fluxbeat.training.datasets import kind_of, read_dataset
-from fluxbeat.training.fingerprint import SAME, fingerprint, likeness
+from fluxbeat.training.fingerprint import SAME, Fingerprint, fingerprint, likeness, same_recordings
 from fluxbeat.training.own_data import train_own_data, with_labels
 from fluxbeat.training.recordings import Recording, readable_items
 from fluxbeat.training.split_check import check_split, without_repeats
@@ -328,6 +329,39 @@ def test_a_copy_in_another_format_is_the_same_recording_and_silence_is_nobodys(c
     assert alike[at["copy"], at["song"]] == pytest.approx(alike[at["song"], at["copy"]])
     assert alike[at["song"], at["other"]] < SAME - 0.1
     assert alike[at["silence"], at["hush"]] == 0
+
+
+def moving(count: int, seed: int) -> list[Fingerprint]:
+    """Fingerprints of as many recordings; every seventh has the sound of the first, and two are of silence."""
+    rng = np.random.default_rng(seed)
+    curves = rng.standard_normal((count, 2, 25)).astype(np.float32)
+    curves[::7] = curves[0]
+    found = [Fingerprint(f"{seed} {place}", curve) for place, curve in enumerate(curves)]
+    silent = Fingerprint("", np.zeros_like(curves[0]))
+    return [*found, silent, silent, Fingerprint("still", silent.curve), Fingerprint("still", silent.curve)]
+
+
+def test_repeats_are_found_block_by_block_as_they_are_all_at_once(monkeypatch):
+    monkeypatch.setattr("fluxbeat.training.fingerprint.BLOCK", 16)
+    first, second = moving(40, 0), [*moving(30, 1), *moving(40, 0)[14:]]
+    places = np.argwhere(likeness(first, second) >= SAME).tolist()
+    assert same_recordings(first, second) == [tuple(pair) for pair in places]
+    places = np.argwhere(np.triu(likeness(first, first) >= SAME, k=1)).tolist()
+    assert same_recordings(first, first) == [tuple(pair) for pair in places]
+    assert (0, 35) in same_recordings(first, first)
+    assert (42, 43) in same_recordings(first, first), "equal samples, though nothing moves in them"
+    assert (40, 41) not in same_recordings(first, first), "silence is nobody's"
+    assert same_recordings([], []) == same_recordings(first, []) == []
+
+
+def test_two_thousand_recordings_are_compared_in_little_memory():
+    prints = [one for one in moving(2000, 0) if one.digest]
+    prints = [one for place, one in enumerate(prints) if place % 7]
+    tracemalloc.start()
+    same_recordings(prints, prints)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 8e6, "a table of all pairs takes 12 MB, and as lists 24"
 
 
 def test_the_same_recording_in_two_splits_is_refused_by_name(copies):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from fluxbeat.analysis.windows import slide
 from fluxbeat.cli import main
 from fluxbeat.models import ModelConfig, build_model
 from fluxbeat.training.calibration import Heard, calibrated, calibration_of, excess, fit_thresholds, lower
+from fluxbeat.training.explanation_card import explanation_section
 from fluxbeat.training.teacher_labels import USUAL_SHARE
 from fluxbeat.zoo import load
 
@@ -57,6 +59,7 @@ def data(tmp_path):
 def test_a_release_is_measured_on_what_its_models_did_not_see_and_says_so(data, capsys, monkeypatch):
     from fluxbeat.training import release
 
+    monkeypatch.setattr("fluxbeat.training.calibration.BEATLESS_CASES", 2)
     monkeypatch.setattr(release, "MIXES", 2)
     monkeypatch.setattr(release, "SPLICES", 2)
     command = ["train", data / "small.yaml", "--data-root", data, "--output", data / "work", "--release", data / "made"]
@@ -111,3 +114,28 @@ def test_a_label_that_is_expected_everywhere_is_lowered_to_how_usual_it_is():
     logits = np.concatenate([slide(model, log_mel, 4.0).genre_logits for log_mel in music])
     assert (1 / (1 + np.exp(-logits[:, 2]))).mean() == pytest.approx(USUAL_SHARE, abs=1e-4)
     assert excess(model, music, ("jazz", "metal")).max() < 1e-4, "what has been lowered is no more too likely"
+
+
+def test_what_the_card_says_of_the_layers_follows_from_their_numbers():
+    def layer(faithful: float, inside: float | None) -> dict[str, Any]:
+        def entry(value: float | None) -> dict[str, Any]:
+            return {"value": value, "n": 9, "interval_95": (None if value is None else [value - 0.02, value + 0.02])}
+
+        return {
+            "insertion_minus_deletion": dict.fromkeys(("map", "random", "energy"), entry(faithful)),
+            **{"splice_mass": entry(inside), "splice_mass_where_noticed": entry(inside), "class_contrast": entry(0.0)},
+            **{"beats_random": entry(0.1), "beats_energy": entry(0.1)},
+            "randomisation": {"passes": True, "likeness": {}},
+        }
+
+    def said(other: dict[str, Any]) -> str:
+        layers = {"stretches": layer(0.3, 0.7), "spectrogram": other}
+        return " ".join(explanation_section({"windows": 9, "files": 9, "layers": layers}).split())
+
+    assert "`spectrogram` is more faithful (0.40 beside 0.30), with less of its map inside a splice (0.20" in said(
+        layer(0.4, 0.2)
+    )
+    assert "less faithful (0.10 beside 0.30), with about as much of its map inside" in said(layer(0.1, 0.71))
+    assert "about as faithful (0.31 beside 0.30), with about as much of its map inside a splice (not measured" in said(
+        layer(0.31, None)
+    )

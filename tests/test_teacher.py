@@ -112,7 +112,7 @@ def test_items_come_back_from_the_cache_as_they_were_and_hear_the_teacher(tmp_pa
         "k", np.ones((80, 10), np.float32), ("jazz",), 90.0, "someone", 1, "free", known=("jazz", "metal"),
         picture=np.zeros((80, 10), np.float32), teacher=answers(jazz=2.0),
     )  # fmt: skip
-    _keep([kept, item("synthetic", has_beat=False)], items_file(recipe, tmp_path))
+    _keep([kept, item("synthetic", has_beat=False)], items_file(recipe, tmp_path, tmp_path))
     back, beatless = cached_items(recipe, tmp_path, tmp_path)
     assert (back.labels, back.known, back.tempo_bpm, back.fold) == (("jazz",), ("jazz", "metal"), 90.0, 1)
     assert np.array_equal(back.picture, kept.picture) and np.array_equal(back.log_mel, kept.log_mel)

@@ -216,6 +216,52 @@ def test_recipe_changes_and_mistakes(small_archive):
         read_recipe(small_archive / "other.yaml")
 
 
+@pytest.mark.parametrize(
+    ("text", "changes", "wanted"),
+    [
+        ("", [], "damaged.yaml.*mapping"),
+        ("- cnn\n- crnn", [], "damaged.yaml.*mapping"),
+        ("family: [cnn", [], "damaged.yaml: not YAML"),
+        (b"family: \xff\xfe", [], "damaged.yaml: not YAML"),
+        ("family: cnn", [], "damaged.yaml: the setting 'labels' is missing"),
+        ("labels: [a, b]", [], "damaged.yaml: the setting 'family' is missing"),
+        ("{family: cnn, labels: [a, b], 7: 8}", [], "damaged.yaml: unknown setting '7'"),
+        ("{family: cnn, labels: a}", [], "damaged.yaml: labels must be a list, got 'a'"),
+        ("{family: cnn, labels: [a, b], epochs: many}", [], "damaged.yaml: epochs must be a whole number, got 'many'"),
+        ("{family: cnn, labels: [a, b], epochs: 1.5}", [], "damaged.yaml: epochs must be a whole number, got 1.5"),
+        ("{family: cnn, labels: [a, b], data: music}", [], "damaged.yaml: data must be a mapping.*'music'"),
+        ("{family: cnn, labels: [a, b], simclr: {wings: 2}}", [], "unknown setting 'simclr.wings'.*temperature"),
+        (
+            "{family: cnn, labels: [a, b], simclr: {overlay_db: [1, 2, 3]}}",
+            [],
+            "simclr.overlay_db must be a shorter list",
+        ),
+        ("{family: cnn, labels: [a, b]}", ["epochs=["], r"--set epochs=\[: not YAML"),
+        ("{family: cnn, labels: [a, b]}", ["epochs.x=1"], "epochs must be a whole number"),
+        ("{family: cnn, labels: [a, b], epochs: 3}", ["epochs.x=1"], "--set epochs.x=1: epochs is one value"),
+        ("{family: cnn, labels: [a, b]}", ["learning_rate=fast"], "learning_rate must be a number, got 'fast'"),
+    ],
+)
+def test_a_damaged_recipe_is_one_sentence_that_names_the_setting(tmp_path, text, changes, wanted):
+    path = tmp_path / "damaged.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(FluxBeatError, match=wanted) as found:
+        read_recipe(path, changes)
+    assert "\n" not in str(found.value)
+
+
+def test_values_of_a_recipe_have_the_types_of_its_settings(tmp_path):
+    path = tmp_path / "terse.yaml"
+    path.write_text(
+        "{family: cnn, labels: [a, b], data: , learning_rate: 1e-3, window_s: 6, architecture: {widths: [8]}}"
+    )
+    recipe = read_recipe(path, ["simclr.overlay_db=[3, 9]", "data.synthetic=5"])
+    assert recipe.labels == ("a", "b")
+    assert (recipe.learning_rate, recipe.data.synthetic, recipe.architecture) == (1e-3, 5, {"widths": [8]})
+    assert repr(recipe.window_s) == "6.0", "a whole number and its decimal are one run"
+    assert repr(recipe.simclr.overlay_db) == "(3.0, 9.0)"
+
+
 def test_tempo_accuracy_one_and_two():
     assert tempo_hit(123, 120)
     assert not tempo_hit(125, 120)

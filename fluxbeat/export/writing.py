@@ -5,9 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
-import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,6 +14,7 @@ from fluxbeat.audio import safe_name
 from fluxbeat.errors import ExportError
 from fluxbeat.export.formats import Picture, the_format
 from fluxbeat.export.tagged_copy import copy_with_tags, found_in, media_type_of, unreadable, write_tags
+from fluxbeat.replacing import replacing
 
 Source: TypeAlias = str | os.PathLike[str] | bytes
 """The music file itself: its path, or its content."""
@@ -91,7 +90,7 @@ def export(
         target /= file_name(analysis.file, kind, source)
     refuse_output(target, kind, source, overwrite)
     try:
-        with _whole(target) as partial:
+        with replacing(target) as partial:
             if wanted.needs_source:
                 copy_with_tags(_needed(source), partial, analysis)
             else:
@@ -179,17 +178,6 @@ def _content(source: Source | None) -> bytes:
         return Path(_needed(source)).read_bytes()
     except OSError as error:
         raise unreadable(error) from error
-
-
-@contextmanager
-def _whole(target: Path) -> Iterator[Path]:
-    """A path beside `target` to write to, which takes its place when all went well."""
-    partial = target.with_name(f".{uuid.uuid4().hex}.partial")
-    try:
-        yield partial
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _split(file: str) -> tuple[str, str]:

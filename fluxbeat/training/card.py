@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fluxbeat.models import GenreTempoModel
+from fluxbeat.training.calibration import BEATLESS_CASES, BEATLESS_QUANTILE
 from fluxbeat.training.explanation_card import explanation_section
 from fluxbeat.training.recipe import Recipe
 from fluxbeat.training.teacher_labels import USUAL_SHARE
@@ -67,11 +68,10 @@ Average precision per label (ROC-AUC; positives of tracks of which it is known):
 
 
 _CALIBRATED = """Probabilities are calibrated on unseen music (scale {scale:g}, bias {bias:g}; measured across the
-folds, ECE {ece}). A label counts as present from: {thresholds}. Thresholds of labels that only the free music
-shows rest on
-the same music as their average precision, which no threshold changes. A tempo is given where at least
-{tempo_threshold:.2f} of its distribution lies at one tempo and its octaves: more than in any of 60 drawn sounds without
-a beat."""
+folds, ECE {ece}). A label counts as present from: {thresholds}. Thresholds of labels that only the free music shows
+rest on the same music as their average precision, which no threshold changes. A tempo is given where at least
+{tempo_threshold:.2f} of its distribution lies at one tempo and its octaves: more than in {share:g} % of {cases} drawn
+sounds without a beat."""
 
 _LOWERED = """The logits of labels that only the free music shows are lowered ({lowered}), for there they are far more
 common than elsewhere: by half of what would bring their mean probability over GTZAN's pictures, which were collected
@@ -114,6 +114,8 @@ def write_card(model: GenreTempoModel, report: dict[str, Any], recipe: Recipe, f
                     for label, threshold in zip(config.labels, config.thresholds, strict=True)
                 ),
                 tempo_threshold=config.tempo_threshold,
+                share=100 * BEATLESS_QUANTILE,
+                cases=BEATLESS_CASES,
             )
         ),
         lowered=_lowered(report.get("lowered", {})),

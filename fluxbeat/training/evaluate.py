@@ -13,10 +13,9 @@ from fluxbeat.training.evaluation.cases import (
     picture_cases,
     picture_items,
     recording_cases,
-    table_cases,
     track_of,
 )
-from fluxbeat.training.evaluation.measures import TEMPO_FACTORS, TEMPO_TOLERANCE, interval, share, tempo_hit
+from fluxbeat.training.evaluation.measures import TEMPO_FACTORS, interval, share, tempo_hit
 from fluxbeat.training.evaluation.mixtures import mix_cases, mix_items
 from fluxbeat.training.evaluation.peers import TEMPO_PEERS, ask_peers
 from fluxbeat.training.evaluation.protocol import Protocol, judge
@@ -32,7 +31,6 @@ from fluxbeat.training.evaluation.summary import (
 __all__ = [
     "TEMPO_FACTORS",
     "TEMPO_PEERS",
-    "TEMPO_TOLERANCE",
     "Answer",
     "Case",
     "GenreScores",
@@ -57,7 +55,6 @@ __all__ = [
     "summarise",
     "summarise_borders",
     "summarise_mixes",
-    "table_cases",
     "tempo_hit",
     "track_of",
     "write_answers",

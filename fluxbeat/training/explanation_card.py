@@ -23,9 +23,10 @@ away, strongest first, insertion puts them back, with the usual music's mean spe
 
 """
 
-_WHY = """the layer whose map finds a splice and is faithful at once. `spectrogram` is a little more
-faithful but cannot tell when in a window something sounds; `convolutions` is plain Grad-CAM of the network, which
-carries a tenth of the answer, and its maps are shown as what they are: a look inside, no explanation."""
+_WHY = """the network's layer whose maps are meant to be faithful and to say when in a window something sounds.
+{others}.
+`convolutions` is plain Grad-CAM of the network, and its maps are shown as what they are: a look inside, no
+explanation."""
 
 _ROWS = (
     ("insertion minus deletion", ("insertion_minus_deletion", "map")),
@@ -50,9 +51,33 @@ def explanation_section(report: dict[str, Any]) -> str:
         windows=report["windows"],
         files=report["files"],
         table="\n".join(lines),
-        chosen=_wrapped(f"The model is explained at `{DEFAULT_LAYER}`, {_WHY}"),
+        chosen=_wrapped(f"The model is explained at `{DEFAULT_LAYER}`, {_WHY.format(others=_beside(layers))}"),
         failures=_wrapped(_failures(layers)),
     )
+
+
+def _beside(layers: dict[str, Any]) -> str:
+    """How faithful each other layer is, and how much of its map lies in a splice, beside those of the default one."""
+    chosen, said = layers[DEFAULT_LAYER], []
+    for layer, found in layers.items():
+        if layer != DEFAULT_LAYER:
+            faithful = _compared(found["insertion_minus_deletion"]["map"], chosen["insertion_minus_deletion"]["map"])
+            inside = _compared(found["splice_mass"], chosen["splice_mass"])
+            amount = inside[0].replace("about as", "about as much")
+            said.append(
+                f"`{layer}` is {faithful[0]} faithful ({faithful[1]}), with {amount} of its map inside a splice "
+                f"({inside[1]})"
+            )
+    return "; ".join(said)
+
+
+def _compared(entry: dict[str, Any], other: dict[str, Any]) -> tuple[str, str]:
+    """In a word and in numbers; 'about as' where one of the two is not known or their intervals overlap."""
+    if entry["value"] is None or other["value"] is None:
+        return "about as", "not measured for both"
+    (low, high), (other_low, other_high) = entry["interval_95"], other["interval_95"]
+    word = "more" if low > other_high else "less" if high < other_low else "about as"
+    return word, f"{entry['value']:.2f} beside {other['value']:.2f}"
 
 
 def _failures(layers: dict[str, Any]) -> str:

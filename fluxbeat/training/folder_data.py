@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.training.recordings import AUDIO_ENDINGS, Recording
+from fluxbeat.sound_files import sound_files_below
+from fluxbeat.training.recordings import Recording
+
+_log = logging.getLogger(__name__)
 
 
 def audio_files(folder: Path) -> Iterator[Path]:
-    """Audio files below a folder, in the order of their names; hidden files and folders are passed over."""
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in AUDIO_ENDINGS and not hidden and path.is_file():
-            yield path
+    """Audio files below a folder, in the order of their paths; hidden files and folders are passed over.
+
+    A folder that may not be opened is passed over with a warning.
+    """
+    for file in sorted(sound_files_below(folder), key=lambda file: file.path):
+        if file.problem:
+            _log.warning("left out: %s: %s", file.shown, file.problem)
+        elif file.path.is_file():
+            yield file.path
 
 
 def read_genre_folders(folder: str | Path) -> list[Recording]:
@@ -42,7 +50,7 @@ def read_genre_folders(folder: str | Path) -> list[Recording]:
     if loose:
         raise FluxBeatError(f"{folder}: {len(loose)} audio files lie in no genre folder, {loose[0]} first; {cure}")
     if not recordings:
-        raise FluxBeatError(f"{folder}: no audio files ({', '.join(sorted(AUDIO_ENDINGS))}); {cure}")
+        raise FluxBeatError(f"{folder}: no audio files (MP3, FLAC, WAV, OGG, M4A ...); {cure}")
     genres = {label for recording in recordings for label in recording.labels or ()}
     if len(genres) == 1:
         raise FluxBeatError(

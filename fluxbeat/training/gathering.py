@@ -15,6 +15,7 @@ from fluxbeat.features import FeatureConfig
 from fluxbeat.training.corpus import read_corpus
 from fluxbeat.training.corpus.label_map import read_label_map
 from fluxbeat.training.corpus.teacher import Teacher, load_teacher
+from fluxbeat.training.data_state import data_state
 from fluxbeat.training.items import RECORDING, Item
 from fluxbeat.training.picture_simulation import RATE_HZ
 from fluxbeat.training.pictures import alignment, archive_recordings, read_archive
@@ -22,7 +23,7 @@ from fluxbeat.training.recipe import DataConfig, Recipe
 from fluxbeat.training.recordings import read_table, recording_items
 from fluxbeat.training.synthetic import synthetic_items
 from fluxbeat.training.teacher_labels import soft_labels, usual_probabilities
-from fluxbeat.training.unlabelled import hear, unlabelled_items
+from fluxbeat.training.unlabelled import hear, unlabelled_excerpts
 from fluxbeat.training.whole_file import whole_file
 
 SYNTHETIC_S = 20.0
@@ -39,7 +40,7 @@ def read_items(data: DataConfig, features: FeatureConfig, root: Path, seed: int)
     if data.corpus:
         yield from read_corpus(root / data.corpus, features)
     if data.unlabelled:
-        yield from unlabelled_items(root / data.unlabelled, features, teacher)
+        yield from unlabelled_excerpts(root / data.unlabelled, features, teacher)
     yield from synthetic_items(data.synthetic, SYNTHETIC_S, features, seed)
 
 
@@ -65,16 +66,17 @@ def with_soft_labels(items: Sequence[Item]) -> list[Item]:
     return [item if item.teacher is None else replace(item, soft=soft_labels(item.teacher, usual)) for item in items]
 
 
-def items_file(recipe: Recipe, cache: Path) -> Path:
-    """Where a recipe's items are kept: another name for other data, features or alignment."""
+def items_file(recipe: Recipe, root: Path, cache: Path) -> Path:
+    """Where a recipe's items are kept: another name for other or changed data, other features or alignment."""
     aligned = [values.tolist() for values in alignment(recipe.features)]
-    key = json.dumps([asdict(recipe.data), recipe.features.to_dict(), SYNTHETIC_S, aligned], sort_keys=True)
+    decided_by = [asdict(recipe.data), data_state(recipe.data, root), recipe.features.to_dict(), SYNTHETIC_S, aligned]
+    key = json.dumps(decided_by, sort_keys=True)
     return cache / f"items-{hashlib.sha256(key.encode()).hexdigest()[:12]}.npz"
 
 
 def cached_items(recipe: Recipe, root: Path, cache: Path) -> list[Item]:
     """The recipe's items, with their spectrograms kept in `cache` as float16."""
-    path = items_file(recipe, cache)
+    path = items_file(recipe, root, cache)
     if not path.is_file():
         _keep(list(read_items(recipe.data, recipe.features, root, seed=0)), path)
     with np.load(path) as arrays:

@@ -17,8 +17,9 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from fluxbeat.errors import FluxBeatError
+from fluxbeat.replacing import PARTIAL
 from fluxbeat.training.progress import RunProgress
-from fluxbeat.training.whole_file import PARTIAL, whole_file
+from fluxbeat.training.whole_file import whole_file
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 LEARNING_RATES = 10

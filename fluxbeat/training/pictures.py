@@ -8,6 +8,7 @@ A picture archive is STEM.npz (arrays `clip_id` and `spectrogram`, uint8 (clips,
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 from collections.abc import Iterator
@@ -83,8 +84,9 @@ def alignment(config: FeatureConfig) -> tuple[np.ndarray, np.ndarray]:
 def measure_alignment(stem: str | Path, recordings: str | Path, config: FeatureConfig) -> None:
     """Measure `alignment` on clips of which picture and recording are at hand, and keep it. Labels play no part.
 
-    The pictures' bins are wider than the models' low bands and their columns are snapshots, so that a band of a
-    recording moves more than its picture shows.
+    `python -m fluxbeat.training.pictures STEM RECORDINGS` does it for the features of the shipped models. The
+    pictures' bins are wider than the models' low bands and their columns are snapshots, so that a band of a recording
+    moves more than its picture shows.
     """
     known = json.loads(ALIGNMENT.read_text(encoding="utf-8")) if ALIGNMENT.is_file() else {}
     known.pop(config.hash, None)
@@ -175,3 +177,11 @@ def _read_rows(stem: str | Path) -> list[dict[str, str]]:
 
 def _artist(row: dict[str, str]) -> str:
     return f"{row['genre']}/{row['artist_group']}"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Measure how recordings differ from their pictures, and keep it.")
+    parser.add_argument("stem", help="a picture archive without its endings .npz and .csv")
+    parser.add_argument("recordings", help="folder with the audio of some of its clips")
+    given = parser.parse_args()
+    measure_alignment(given.stem, given.recordings, FeatureConfig())

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, get_type_hints
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.features import FeatureConfig
@@ -15,7 +18,16 @@ from fluxbeat.models import TempoGrid
 from fluxbeat.training.augment import AugmentConfig
 from fluxbeat.training.views import SimclrConfig
 
-T = TypeVar("T")
+WANTED = {
+    **dict.fromkeys(("int_parsing", "int_type", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("float_parsing", "float_type"), "a number"),
+    **dict.fromkeys(("bool_parsing", "bool_type"), "true or false"),
+    **dict.fromkeys(("dataclass_type", "dict_type"), "a mapping of settings to values"),
+    "tuple_type": "a list",
+    "too_long": "a shorter list",
+    "string_type": "text",
+}
+"""What a setting wants, by the kind of pydantic's complaint."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +77,18 @@ class Recipe:
         'cnn', 'crnn' or 'vit'.
     labels : tuple of str
         Genres, in order.
+    data : DataConfig
+        Where the music comes from.
+    features : FeatureConfig
+        What the model hears of it.
+    tempo_grid : TempoGrid
+        The tempi that it can tell apart.
+    augment : AugmentConfig
+        How strongly windows are changed before they are learned from.
     simclr : SimclrConfig
         Only for pretraining without labels.
+    architecture : dict
+        Settings of the family's network that differ from its defaults, by their names in its class.
     window_s : float
         Length of one window.
     epochs, batch_size : int
@@ -125,12 +147,14 @@ def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
     Raises
     ------
     FluxBeatError
-        If the file is missing or a name is not known.
+        If the file is missing or is no YAML mapping, or a setting is unknown, missing or of the wrong type.
     """
     path = Path(path)
     if not path.is_file():
         raise FluxBeatError(f"{path}: no such recipe")
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    values = _yaml(path.read_bytes(), str(path))
+    if not isinstance(values, dict):
+        raise FluxBeatError(f"{path}: a recipe is a YAML mapping of settings to values, got {reprlib.repr(values)}")
     for change in changes:
         name, equals, text = change.partition("=")
         if not equals:
@@ -138,24 +162,43 @@ def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
         *parts, last = name.split(".")
         target = values
         for part in parts:
-            target = target.setdefault(part, {})
-        target[last] = yaml.safe_load(text)
-    return _build(Recipe, values, str(path))
+            if target.get(part) is None:
+                target[part] = {}
+            target = target[part]
+            if not isinstance(target, dict):
+                raise FluxBeatError(f"--set {change}: {part} is one value and has no settings of its own")
+        target[last] = _yaml(text, f"--set {change}")
+    return _build(values, str(path))
 
 
-def _build(kind: type[T], values: dict[str, Any], where: str) -> T:
-    known = {item.name for item in fields(kind)}  # type: ignore[arg-type]
-    unknown = set(values) - known
-    if unknown:
-        raise FluxBeatError(f"{where}: unknown setting {sorted(unknown)[0]!r}; known are {', '.join(sorted(known))}")
-    hints = get_type_hints(kind)
-    built = {}
-    for name, value in values.items():
-        if is_dataclass(hints[name]):
-            value = _build(hints[name], value or {}, f"{where}: {name}")
-        elif isinstance(value, list):
-            value = tuple(value)
-        elif hints[name] is float:
-            value = float(value)
-        built[name] = value
-    return kind(**built)
+def _yaml(text: str | bytes, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        raise FluxBeatError(f"{where}: not YAML ({' '.join(str(error).split())})") from error
+
+
+def _build(values: dict[Any, Any], where: str) -> Recipe:
+    hints = get_type_hints(Recipe)
+    # a part of which every setting is commented out is None in YAML
+    given = {
+        str(name): {} if value is None and is_dataclass(hints.get(name)) else value for name, value in values.items()
+    }
+    try:
+        return TypeAdapter(Recipe).validate_python(given, extra="forbid")
+    except ValidationError as error:
+        raise FluxBeatError(f"{where}: {_fault(error.errors()[0])}") from error
+
+
+def _fault(error: ErrorDetails) -> str:
+    """What is wrong with one setting, in one sentence."""
+    name = ".".join(map(str, error["loc"]))
+    if error["type"] == "missing":
+        return f"the setting {name!r} is missing"
+    if error["type"] == "unexpected_keyword_argument":
+        kind: Any = Recipe
+        for part in error["loc"][:-1]:
+            kind = get_type_hints(kind)[str(part)]
+        return f"unknown setting {name!r}; known are {', '.join(sorted(item.name for item in fields(kind)))}"
+    wanted = WANTED.get(error["type"], error["msg"])
+    return f"{name} must be {wanted}, got {reprlib.repr(error['input'])}"

@@ -13,9 +13,6 @@ from fluxbeat.errors import AudioDecodeError, FluxBeatError
 from fluxbeat.features import FeatureConfig, LogMel
 from fluxbeat.training.items import Item
 
-AUDIO_ENDINGS = frozenset(
-    f".{name}" for name in ("aac", "aif", "aiff", "au", "flac", "m4a", "mp3", "mp4", "oga", "ogg", "opus", "wav", "wma")
-)
 SPLITS = ("train", "validation", "test")
 
 _log = logging.getLogger(__name__)

@@ -13,6 +13,7 @@ import torch
 
 from fluxbeat.explanation.report import pooled_report
 from fluxbeat.models import GenreTempoModel, load_checkpoint, save_checkpoint
+from fluxbeat.models.metrics import measured
 from fluxbeat.training.calibration import calibrate, crossed_calibration, excess, lower
 from fluxbeat.training.card import write_card
 from fluxbeat.training.evaluation.answers import Answer, ask
@@ -233,12 +234,16 @@ def _trained(plan: Release, recipe: Recipe, held_out_fold: int) -> Path:
 
 
 def flat_metrics(report: Mapping[str, Any], seed: int) -> tuple[dict[str, Any], ...]:
-    """The report as the flat list that config.json holds: measure, value, n, interval, split, seed, date."""
+    """The report as the flat list that config.json holds: measure, value, n, interval, split, seed, date.
+
+    What could not be measured is left out.
+    """
     today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
     rows = []
     for name, split, entry in _entries(report):
-        kept = {key: entry[key] for key in ("value", "n", "interval_95", "sd", "seeds") if key in entry}
-        rows.append({"measure": name, **kept, "split": split, "seed": seed, "date": today})
+        kept = measured(entry, "value", "n", "interval_95", "sd", "seeds")
+        if "value" in kept and kept["n"]:
+            rows.append({"measure": name, **kept, "split": split, "seed": seed, "date": today})
     return tuple(rows)
 
 

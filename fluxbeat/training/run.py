@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.models import GenreTempoModel, load_checkpoint, save_checkpoint
-from fluxbeat.models.checkpoint import CONFIG_FILE, WEIGHTS_FILE
+from fluxbeat.models.checkpoint import WEIGHTS_FILE
 from fluxbeat.training.augment import AugmentConfig
 from fluxbeat.training.gathering import cached_items
 from fluxbeat.training.items import BLEND, FREE, TEMPO_ONLY, Item
@@ -134,6 +133,7 @@ def pretrained(
     )
     key = json.dumps([asdict(first), len(items)], sort_keys=True, default=list)
     folder = cache / f"pretrained-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+    claim_folder(folder, first, items)
     if not is_finished(folder):
         lightning.seed_everything(recipe.seed, verbose=False)
         fit(_task(first, items, new_model(first)), items, folder, progress, machine)
@@ -210,15 +210,19 @@ def fit(
     latest = latest_state(output)
     trainer.fit(task, CombinedLoader(loaders, "max_size_cycle"), validation, ckpt_path=str(latest) if latest else None)
     if trainer.is_global_zero:
-        write_checkpoint(task.averaged.cpu(), output)
+        save_checkpoint(task.averaged.cpu(), output)
     trainer.strategy.barrier()
     return task
 
 
 def claim_folder(output: Path, recipe: Recipe, items: Sequence[Item]) -> None:
     """Note in the run's folder what is trained there; raises where it is something else already."""
-    ids = "\n".join(sorted(f"{item.source} {item.item_id}" for item in items))
-    run = {**asdict(recipe), "items": len(items), "items_sha256": hashlib.sha256(ids.encode()).hexdigest()}
+    run = {
+        **asdict(recipe),
+        "items": len(items),
+        "items_sha256": _sha256(f"{item.source} {item.item_id}" for item in items),
+        "labels_sha256": _sha256(f"{item.source} {item.item_id} {sorted(item.labels or ())}" for item in items),
+    }
     run = json.loads(json.dumps(run))
     path = output / RUN_FILE
     if path.is_file():
@@ -235,10 +239,5 @@ def claim_folder(output: Path, recipe: Recipe, items: Sequence[Item]) -> None:
             partial.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
 
 
-def write_checkpoint(model: GenreTempoModel, output: Path) -> None:
-    """Both files whole, the weights last: a folder with weights is a finished run."""
-    aside = output / "state" / "checkpoint"
-    save_checkpoint(model, aside)
-    for name in (CONFIG_FILE, WEIGHTS_FILE):
-        os.replace(aside / name, output / name)
-    aside.rmdir()
+def _sha256(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()

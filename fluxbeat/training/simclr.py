@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.models import GenreTempoModel
+from fluxbeat.models import GenreTempoModel, save_checkpoint
 from fluxbeat.models.base import TEXTURE_SIZE
 from fluxbeat.training.augment import mask_stripes
 from fluxbeat.training.corpus import read_corpus
@@ -29,7 +29,7 @@ from fluxbeat.training.items import BLEND, TEMPO_ONLY, Item
 from fluxbeat.training.machine import ONE_PROCESS, Machine, latest_state, trainer_for
 from fluxbeat.training.optimizer import adamw_one_cycle
 from fluxbeat.training.recipe import Recipe
-from fluxbeat.training.run import claim_folder, is_finished, write_checkpoint
+from fluxbeat.training.run import claim_folder, is_finished
 from fluxbeat.training.sampling import EpochBatches, EpochSeeds, rank_and_processes
 from fluxbeat.training.supervised import new_model
 from fluxbeat.training.views import ViewDataset
@@ -239,7 +239,7 @@ def pretrain(
             f"{machine.processes} processes cannot share batches of {batch_size} evenly: "
             f"set batch_size to a multiple of {machine.processes}, at most the {len(items)} items"
         )
-    claim_folder(output, recipe, items)
+    claim_folder(output, recipe, [replace(item, labels=None) for item in items])
     if is_finished(output):
         return output
     lightning.seed_everything(recipe.seed, verbose=False)
@@ -263,6 +263,6 @@ def pretrain(
         said = {"measure": "epochs of SimCLR", "value": recipe.epochs, "n": len(items), "split": NOT_FOR_USE}
         date = datetime.datetime.now(datetime.UTC).date().isoformat()
         model.config = replace(config, tempo_taught=False, metrics=({**said, "seed": recipe.seed, "date": date},))
-        write_checkpoint(model, output)
+        save_checkpoint(model, output)
     trainer.strategy.barrier()
     return output

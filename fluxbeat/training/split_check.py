@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from fluxbeat.errors import AudioDecodeError, FluxBeatError
 from fluxbeat.training.artist_split import artist_of
-from fluxbeat.training.fingerprint import SAME, Fingerprint, fingerprint, likeness
+from fluxbeat.training.fingerprint import Fingerprint, fingerprint, same_recordings
 from fluxbeat.training.recordings import Recording
 
 _log = logging.getLogger(__name__)
@@ -95,11 +95,6 @@ def _same(
     first: list[tuple[Recording, Fingerprint]], second: list[tuple[Recording, Fingerprint]]
 ) -> list[tuple[Recording, Recording]]:
     """Pairs that hold the same recording; of a list with itself, each pair once, the earlier first."""
-    if not first or not second:
-        return []
-    alike = likeness([one for _, one in first], [one for _, one in second]) >= SAME
-    return [
-        (first[row][0], second[column][0])
-        for row, column in zip(*alike.nonzero(), strict=True)
-        if first is not second or row < column
-    ]
+    heard = [one for _, one in first]
+    pairs = same_recordings(heard, heard if first is second else [one for _, one in second])
+    return [(first[row][0], second[column][0]) for row, column in pairs]

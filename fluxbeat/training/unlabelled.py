@@ -13,14 +13,13 @@ from fluxbeat.features import FeatureConfig, LogMel
 from fluxbeat.training.corpus.excerpts import cut_excerpts
 from fluxbeat.training.corpus.teach import SEGMENTS
 from fluxbeat.training.corpus.teacher import Teacher
+from fluxbeat.training.folder_data import audio_files
 from fluxbeat.training.items import FREE, Item
 from fluxbeat.training.picture_simulation import RATE_HZ, simulate_picture
 from fluxbeat.training.pictures import picture_to_log_mel
 
-ENDINGS = {".flac", ".mp3", ".ogg", ".opus", ".wav", ".m4a"}
 
-
-def unlabelled_items(folder: str | Path, features: FeatureConfig, teacher: Teacher | None = None) -> Iterator[Item]:
+def unlabelled_excerpts(folder: str | Path, features: FeatureConfig, teacher: Teacher | None = None) -> Iterator[Item]:
     """Excerpts of every recording in a folder, each also as its picture would show it, source 'free'.
 
     Raises
@@ -28,7 +27,7 @@ def unlabelled_items(folder: str | Path, features: FeatureConfig, teacher: Teach
     FluxBeatError
         If the folder holds no audio.
     """
-    paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in ENDINGS)
+    paths = list(audio_files(Path(folder)))
     if not paths:
         raise FluxBeatError(f"{folder}: no audio in this folder")
     front_end = LogMel(features)

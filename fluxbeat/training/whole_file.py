@@ -7,21 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PARTIAL = ".partial"
+from fluxbeat.replacing import replacing
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; what was written takes the place of `path` when the block ends without error.
-
-    Several processes may write the same file at once: the last one stays.
-    """
+    """As `replacing`, but for a folder that need not be there yet, and on the disk before it takes its place."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
-    try:
+    with replacing(path) as partial:
         yield partial
         with open(partial, "rb") as written:
             os.fsync(written.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

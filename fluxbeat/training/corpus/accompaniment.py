@@ -10,7 +10,6 @@ import math
 import re
 import shutil
 import struct
-import subprocess
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 
 from fluxbeat.audio import load_audio
 from fluxbeat.errors import FluxBeatError
+from fluxbeat.training.corpus.programs import run_program
 from fluxbeat.training.corpus.tempo_map import read_tempo_map
 
 LIBRARY = Path("/usr/share/mma/lib")
@@ -196,14 +196,14 @@ def render_groove(groove: Groove, duration_s: float, place: Path, sample_rate_hz
     lines = [f"RndSeed {groove.seed}", f"Tempo {groove.tempo_bpm}", f"Groove {groove.style.name}:{groove.name}"]
     lines += [f"{bar + 1} {groove.chords[bar % len(groove.chords)]}" for bar in range(bars)]
     script.write_text("\n".join(lines) + "\n", encoding="ascii")
-    _run(["mma", "-w", "-f", str(midi), str(script)])
+    run_program(["mma", "-w", "-f", str(midi), str(script)], LIMIT_S)
     tempo_bpm = read_tempo_map(midi).constant_bpm(0.0, duration_s)
     if tempo_bpm is None or abs(tempo_bpm / groove.tempo_bpm - 1) > 0.01:
         raise FluxBeatError(f"{groove.style.name}:{groove.name} plays at {tempo_bpm} BPM, not at {groove.tempo_bpm}")
     midi.write_bytes(with_volumes(midi.read_bytes(), groove.volumes))
     # only what is played is loaded: a large soundfont takes seconds otherwise
     command = ["fluidsynth", "-ni", "-q", "-o", "synth.dynamic-sample-loading=1", "-g", "0.4"]
-    _run([*command, "-r", str(sample_rate_hz), "-F", str(sound), str(groove.soundfont), str(midi)])
+    run_program([*command, "-r", str(sample_rate_hz), "-F", str(sound), str(groove.soundfont), str(midi)], LIMIT_S)
     samples = load_audio(sound, sample_rate_hz=sample_rate_hz).samples
     return samples[: round(duration_s * sample_rate_hz)], tempo_bpm
 
@@ -225,13 +225,3 @@ def _chord(step: str, key: int, minor: bool) -> str:
     if minor and numeral == "ii":
         return f"{note}m7b5"
     return note + ("m" if numeral.islower() else "") + kind
-
-
-def _run(command: list[str]) -> None:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=LIMIT_S, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise FluxBeatError(f"{command[0]} took longer than {LIMIT_S} s") from error
-    if done.returncode:
-        said = (done.stdout + done.stderr).strip().splitlines()
-        raise FluxBeatError(f"{command[0]} failed: {said[-1] if said else f'status {done.returncode}'}")

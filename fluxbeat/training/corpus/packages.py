@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from fluxbeat.errors import FluxBeatError
+from fluxbeat.training.corpus.programs import run_program
 from fluxbeat.training.corpus.shards import Report
 
 PACKAGES = "packages"
@@ -59,21 +59,9 @@ def _fetch(package: str, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as place:
         # apt gives up its rights to a user who must be able to write here
         os.chmod(place, 0o777)
-        _run(["apt-get", "download", package], DOWNLOAD_LIMIT_S, place)
+        run_program(["apt-get", "download", package], DOWNLOAD_LIMIT_S, place)
         found = sorted(Path(place).glob("*.deb"))
         if not found:
             raise FluxBeatError("apt-get downloaded no .deb")
-        _run(["dpkg-deb", "-x", found[0].name, "unpacked"], UNPACK_LIMIT_S, place)
+        run_program(["dpkg-deb", "-x", found[0].name, "unpacked"], UNPACK_LIMIT_S, place)
         os.replace(Path(place, "unpacked"), folder / package)
-
-
-def _run(command: list[str], limit_s: float, place: str) -> None:
-    try:
-        done = subprocess.run(
-            command, cwd=place, capture_output=True, text=True, errors="replace", timeout=limit_s, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise FluxBeatError(f"{command[0]} took longer than {limit_s:.0f} s") from error
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        raise FluxBeatError(f"{command[0]} failed: {said[-1] if said else f'status {done.returncode}'}")

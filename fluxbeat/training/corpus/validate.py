@@ -13,6 +13,7 @@ from fluxbeat.features import FeatureConfig
 from fluxbeat.training.corpus.excerpts import SHORTEST_S
 from fluxbeat.training.corpus.shards import IndexRow, read_arrays, read_index, read_unread
 from fluxbeat.training.corpus.splits import check_splits
+from fluxbeat.training.fingerprint import BLOCK, FLAT, unit_rows
 from fluxbeat.training.items import FREE
 
 KINDS = ("missing", "silent", "short", "not a number", "duplicate", "leak")
@@ -24,7 +25,6 @@ SAME = 0.75
 Of 1,835 excerpts of 104 packages, eight pairs of tracks reach 0.79 to 1.00, and all are two files of one piece; the
 next pair, which is not, reaches 0.72.
 """
-FLAT = 1e-3
 SILENT_SPREAD = 0.3
 
 
@@ -110,18 +110,11 @@ def same_music(outlines: Sequence[np.ndarray]) -> list[tuple[int, int]]:
     found: set[tuple[int, int]] = set()
     for shift in range(largest + 1):
         length = STEPS - shift
-        late, early = _unit(all_bands[:, :, shift:]), _unit(all_bands[:, :, :length])
-        for start in range(0, len(late), 512):
-            alike = np.argwhere(late[start : start + 512] @ early.T > SAME)
+        late, early = unit_rows(all_bands[:, :, shift:]), unit_rows(all_bands[:, :, :length])
+        for start in range(0, len(late), BLOCK):
+            alike = np.argwhere(late[start : start + BLOCK] @ early.T > SAME)
             found.update((min(a + start, b), max(a + start, b)) for a, b in alike.tolist() if a + start != b)
     return sorted(found)
-
-
-def _unit(outlines: np.ndarray) -> np.ndarray:
-    """(n, bands, steps) -> (n, bands * steps) of length 1, or 0 where nothing moves."""
-    flat = outlines.reshape(len(outlines), -1)
-    length = np.linalg.norm(flat, axis=1, keepdims=True)
-    return np.where(length > FLAT, flat / np.maximum(length, FLAT), 0.0).astype(np.float32)
 
 
 def _item_faults(row: IndexRow, arrays: dict[str, np.ndarray]) -> Iterator[Fault]:

@@ -11,7 +11,6 @@ import numpy as np
 
 from fluxbeat.analysis import TrackAnalysis, analyze_track
 from fluxbeat.training.evaluation.cases import Case
-from fluxbeat.training.evaluation.peers import ask_peers
 from fluxbeat.zoo import ZooModel
 
 
@@ -76,10 +75,8 @@ class GenreScores:
         return replace(self, known=np.ones_like(self.known)).first(1)
 
 
-def ask(model: ZooModel, cases: Iterable[Case], librosa_too: bool = False) -> list[Answer]:
-    """The model's answer to every case; with `librosa_too`, librosa's tempo for those with audio is asked as well."""
-    if librosa_too:
-        cases = ask_peers(cases, ["librosa"])
+def ask(model: ZooModel, cases: Iterable[Case]) -> list[Answer]:
+    """The model's answer to every case."""
     return [Answer(case, analyze_track(case.track, model)) for case in cases]
 
 

@@ -17,7 +17,7 @@ from fluxbeat.errors import FluxBeatError
 from fluxbeat.features import FeatureConfig
 from fluxbeat.training.items import Item
 from fluxbeat.training.pictures import archive_recordings, read_archive
-from fluxbeat.training.recordings import Recording, read_table
+from fluxbeat.training.recordings import Recording
 
 Sound: TypeAlias = Callable[[int], np.ndarray]
 """Gives the audio of a track at a sample rate in Hz: mono float32 (samples,)."""
@@ -102,11 +102,6 @@ def recording_cases(
 
 def _decoded(path: Path, sample_rate_hz: int) -> np.ndarray:
     return load_audio(path, sample_rate_hz=sample_rate_hz).samples
-
-
-def table_cases(path: str | Path, features: FeatureConfig) -> Iterator[Case]:
-    """The recordings of a CSV (path, labels, optional bpm)."""
-    return recording_cases(read_table(path), features)
 
 
 def archive_recording_cases(

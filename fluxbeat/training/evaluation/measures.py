@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from fluxbeat.analysis.tempo import TOLERANCE
+
 DRAWS = 1000
 BINS = 15
 BORDER_TOLERANCE_S = 3.0
-TEMPO_TOLERANCE = 0.04
 TEMPO_FACTORS = (1.0, 2.0, 3.0, 1 / 2, 1 / 3)
 
 
@@ -226,7 +227,7 @@ def tempo_hit(estimate_bpm: float | None, truth_bpm: float, factors: Iterable[fl
     """
     if estimate_bpm is None:
         return False
-    return any(abs(estimate_bpm / (truth_bpm * factor) - 1) <= TEMPO_TOLERANCE for factor in factors)
+    return any(abs(estimate_bpm / (truth_bpm * factor) - 1) <= TOLERANCE for factor in factors)
 
 
 def tempo_accuracy(pairs: Sequence[tuple[float | None, float]]) -> dict[str, Any]:
