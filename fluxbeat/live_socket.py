@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -29,7 +30,7 @@ from fluxbeat.analysis import DEFAULT_MODEL
 from fluxbeat.analysis.live import HOPS_S, LIVE_HOP_S, MOST_CHANNELS, RATES_HZ, LiveAnalysis, LivePrediction
 from fluxbeat.audio import MAX_DURATION_S
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.zoo import bundled_names
+from fluxbeat.zoo import ZooModel
 
 MOST_SESSIONS = 8
 ANSWERS_AT_ONCE = 2
@@ -53,7 +54,7 @@ class LiveSettings(BaseModel):
     sample_rate_hz : int, 8,000 to 192,000
     channels : int, 1 to 8
     format : 'f32le' or 's16le', samples of 4 or 2 bytes, least significant first
-    model : str, one of the bundled models
+    model : str, one of those that the address offers
     hop_s : float, least time between predictions, 0.25 to 10
     """
 
@@ -93,8 +94,15 @@ class LiveSessions:
         self._open = 0
         self._turns = anyio.CapacityLimiter(ANSWERS_AT_ONCE)
 
-    async def serve(self, socket: WebSocket) -> None:
-        """Hold one conversation, from its opening to its close."""
+    async def serve(self, socket: WebSocket, models: Mapping[str, ZooModel]) -> None:
+        """Hold one conversation, from its opening to its close.
+
+        Parameters
+        ----------
+        socket : WebSocket
+        models : mapping of str to ZooModel
+            By name. The client chooses among these only: no path and no address of its own is ever opened.
+        """
         if _is_foreign(socket):
             await socket.close(POLICY)
             return
@@ -104,7 +112,7 @@ class LiveSessions:
             return
         self._open += 1
         try:
-            ending = await self._converse(socket)
+            ending = await self._converse(socket, models)
         except WebSocketDisconnect:
             return
         except _Refused as refused:
@@ -113,10 +121,10 @@ class LiveSessions:
             self._open -= 1
         await _close(socket, ending)
 
-    async def _converse(self, socket: WebSocket) -> Ending:
-        settings = await _settings(socket)
+    async def _converse(self, socket: WebSocket, models: Mapping[str, ZooModel]) -> Ending:
+        settings = await _settings(socket, list(models))
         try:
-            analysis = await run_sync(_begin, settings, limiter=self._turns)
+            analysis = await run_sync(_begin, settings, models[settings.model], limiter=self._turns)
         except FluxBeatError as error:
             raise _Refused(FAILED, str(error)) from error
         await socket.send_json(_ready(analysis, settings))
@@ -205,7 +213,7 @@ class Waiting:
         return pcm, dropped
 
 
-async def _settings(socket: WebSocket) -> LiveSettings:
+async def _settings(socket: WebSocket, models: Sequence[str]) -> LiveSettings:
     text = ""
     with anyio.move_on_after(SETTINGS_WAIT_S) as patience:
         message = await _received(socket)
@@ -222,8 +230,8 @@ async def _settings(socket: WebSocket) -> LiveSettings:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "settings"
         raise _Refused(POLICY, f"{place}: {first['msg']}") from error
-    if settings.model not in bundled_names():
-        raise _Refused(POLICY, f"model: expected one of {', '.join(bundled_names())}")
+    if settings.model not in models:
+        raise _Refused(POLICY, f"model: expected one of {', '.join(models)}")
     return settings
 
 
@@ -272,9 +280,9 @@ def _says_stop(text: str) -> bool:
         return False
 
 
-def _begin(settings: LiveSettings) -> LiveAnalysis:
+def _begin(settings: LiveSettings, model: ZooModel) -> LiveAnalysis:
     return LiveAnalysis(
-        settings.model,
+        model,
         sample_rate_hz=settings.sample_rate_hz,
         channels=settings.channels,
         hop_s=settings.hop_s,

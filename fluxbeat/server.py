@@ -19,30 +19,40 @@ from fluxbeat.temporary_folder import leave_own_folder, use_own_folder
 DEFAULT_PORT = 7860
 
 
-def build_app(api_only: bool = False) -> FastAPI:
+def build_app(api_only: bool = False, told: str = "", bound: str = "") -> FastAPI:
     """The web page with the REST service beside it, or the service alone; temporary files get a folder of their own.
 
     Parameters
     ----------
     api_only : bool
         Without the page; Gradio is then not even imported.
+    told, bound : str
+        The address that the server was told to listen on, and the numeric one that it is; empty where they are not
+        known. A program that only this machine can reach answers to no other machine's name, see `names_to_know`.
 
     Raises
     ------
     FluxBeatError
         If the settings make no sense, or there is no working model.
     """
-    from fluxbeat.api import PageKey, build_api_alone, build_site, settings_from
+    from fluxbeat.api import KnownHosts, PageKey, build_api_alone, build_site, names_to_know, settings_from
 
     use_own_folder()
     settings = settings_from()
     if api_only:
-        return _leaving_nothing(build_api_alone(settings))
-    from fluxbeat.ui import app_shell
+        app = build_api_alone(settings)
+    else:
+        from fluxbeat.ui import app_shell
+        from fluxbeat.ui.limits import PageLimits
 
-    app = app_shell.build_app(onto=build_site(settings))
-    if settings.key and not settings.open_page:
-        app.add_middleware(PageKey, key=settings.key)
+        limits = PageLimits(
+            settings.max_body_bytes, settings.max_duration_s, settings.analyses_at_once, settings.waiting_at_most
+        )
+        app = app_shell.build_app(onto=build_site(settings), limits=limits)
+        if settings.key and not settings.open_page:
+            app.add_middleware(PageKey, key=settings.key)
+    if names := names_to_know(settings, told, bound):
+        app.add_middleware(KnownHosts, names=names, cors_origins=settings.cors_origins)
     return _leaving_nothing(app)
 
 
@@ -83,12 +93,15 @@ def serve(host: str | None = None, port: int | None = None, api_only: bool = Fal
         port = _port_of_environment()
     listener = _bound(host, port)
     with listener:
-        app = build_app(api_only)
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3)
         try:
+            config = uvicorn.Config(
+                build_app(api_only, host, listener.getsockname()[0]), log_level="warning", timeout_graceful_shutdown=3
+            )
             _AnnouncingServer(config).run(sockets=[listener])
         except KeyboardInterrupt:
             return
+        finally:
+            leave_own_folder()
 
 
 def _port_of_environment() -> int:

@@ -147,7 +147,7 @@ def test_too_much_is_refused_while_it_is_still_being_sent(alone):
             yield bytes(65_536)
 
     host, port = alone.removeprefix("http://").split(":")
-    head = "POST /api/v1/analyze HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+    head = "POST /api/v1/analyze HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
     with socket.create_connection((host, int(port)), timeout=30) as raw:
         raw.sendall(f"{head}Content-Length: 3000001\r\n\r\n".encode())
         assert b" 413 " in raw.recv(1000).splitlines()[0]

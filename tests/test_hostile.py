@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import http.client
 import http.server
 import io
@@ -41,7 +42,6 @@ from fluxbeat import analyze, zoo
 from fluxbeat.api import ApiSettings, build_api_alone
 from fluxbeat.errors import ConfigMismatchError, ModelLoadError
 from fluxbeat.export import export, file_name
-from fluxbeat.features import FeatureConfig
 from fluxbeat.library import AnalysisCache, LibraryJob, SoundFile, ThreadWorkers
 from fluxbeat.models import load_checkpoint
 
@@ -481,7 +481,8 @@ def with_features(**values: Any) -> Callable[[dict], None]:
     def change(config: dict) -> None:
         settings = {**config["features"], **values}
         settings.pop("hash")
-        config["features"] = FeatureConfig(**settings).to_dict()
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+        config["features"] = {**settings, "hash": digest[:12]}
 
     return change
 
@@ -493,11 +494,18 @@ def with_architecture(family: str, **values: Any) -> Callable[[dict], None]:
 CONFIGS: dict[str, tuple[Callable[[dict], Any], str]] = {
     "channels": (with_architecture("cnn", channels=[10**9] * 5), "asks for architecture of 1e.09"),
     "negative": (with_architecture("cnn", frame_size=-(10**9)), "architecture of -1e.09"),
+    "no stride of a pool": (with_architecture("cnn", channels=[8], pools=[[2, 0]]), "strides must be at least 1"),
+    "pools of all bands": (with_architecture("cnn", channels=[8], pools=[[81, 1]]), "leave nothing of 80 bands"),
+    "patch of more than all bands": (with_architecture("vit", patch=[11, 8]), "no patch of .* fits into 10 bands"),
     "many layers": (with_architecture("cnn", channels=[1] * 1000, pools=[[1, 1]] * 1000), "asks for 1000 values"),
     "4096 wide": (with_architecture("vit", width=4096, depth=64, heads=64), "does not fit"),
     "deep": (with_architecture("vit", depth=4096), "asks for depth of 4096: at most 64"),
     "lstm": (with_architecture("crnn", lstm_size=4096, lstm_layers=64), "does not fit"),
     "no stride": (with_architecture("vit", patch_stride=[0, 0]), "architecture of vit does not fit"),
+    "nothing pooled": (with_architecture("crnn", pooled_steps=0), "pooled_steps must be a whole number from 1, got 0"),
+    "half a step": (with_architecture("crnn", pooled_steps=2.5), "pooled_steps must be a whole number from 1, got 2.5"),
+    "all pooled": (with_architecture("crnn", pooled_steps=400), "hears at least"),
+    "no share": (with_architecture("cnn", texture_share=1.5), "texture_share must be 0 to 1, got 1.5"),
     "no heads": (with_architecture("vit", heads=0), "architecture of vit does not fit"),
     "odd heads": (with_architecture("vit", heads=7), "architecture of vit does not fit"),
     "no pools": (with_architecture("cnn", pools=[]), "architecture of cnn does not fit"),
@@ -505,26 +513,57 @@ CONFIGS: dict[str, tuple[Callable[[dict], Any], str]] = {
     "config": (with_architecture("cnn", config={}), "architecture of cnn does not fit"),
     "window": (lambda c: c.update(window_s=1e9), "window_s of 1e.09"),
     "window of frames": (with_features(hop_samples=16), "windows of .* frames"),
+    "window of half a second": (lambda c: c.update(window_s=0.5), "window_s must be at least 1.52, got 0.5: .* has 32"),
+    "window of a second": (lambda c: c.update(window_s=1.0), "it gives 21 frames, a stretch of the texture has 32"),
+    "window of no step": (
+        lambda c: (c.update(window_s=2), c["architecture"].update(pools=[[2, 3], [2, 2], [2, 1], [2, 1], [1, 1]])),
+        "it gives 42 frames, the network of cnn hears at least 49",
+    ),
+    "window of no moment": (
+        lambda c: (c.update(window_s=1.6), with_architecture("crnn")(c)),
+        "it gives 34 frames, the network of crnn hears at least 40",
+    ),
+    "window of no patch": (
+        lambda c: (c.update(window_s=1.6), with_architecture("vit")(c)),
+        "it gives 34 frames, the network of vit hears at least 40",
+    ),
     "no window": (lambda c: c.update(window_s=0), "asks for window_s of 0"),
     "bins": (lambda c: c["tempo_grid"].update(bins=10**9), "asks for tempo_grid of 1e.09"),
     "many bins": (lambda c: c["tempo_grid"].update(bins=100_000), "asks for bins of 100000: 2 to 512"),
     "bins as text": (lambda c: c["tempo_grid"].update(bins="160"), "bins must be a whole number"),
+    "grid of one tempo": (lambda c: c["tempo_grid"].update(max_bpm=30.0), "max_bpm must be .* got 30 to 30 BPM"),
+    "grid that falls": (lambda c: c["tempo_grid"].update(min_bpm=300.0, max_bpm=30.0), "got 300 to 30 BPM"),
+    "grid without width": (lambda c: c["tempo_grid"].update(max_bpm=30.000001), "at least 1.1 times min_bpm"),
     "mels": (with_features(n_mels=10**9), "asks for features of 1e.09"),
     "many mels": (with_features(n_mels=100_000), "asks for n_mels"),
     "rate": (with_features(sample_rate_hz=10**6), "asks for sample_rate_hz"),
     "fft": (with_features(n_fft=10**6), "asks for n_fft"),
+    "fft below the window": (with_features(n_fft=1024), "window_samples must be .* got 2048 with .* n_fft 1024"),
+    "sound between frames": (with_features(hop_samples=2049), "window_samples must be .* hop_samples 2049"),
+    "bands upside down": (with_features(f_min_hz=12_000.0), "f_min_hz must be below f_max_hz .* got 12000 to 10000 Hz"),
+    "bands beyond": (
+        with_features(f_max_hz=12_000.0),
+        "at most half of sample_rate_hz, got 40 to 12000 Hz at 22050 Hz",
+    ),
     "digits": (lambda c: c.update(window_s=10**400), "asks for window_s of about 1e.400"),
     "infinite": (lambda c: c["calibration"].update(scale=float("inf")), "asks for calibration of inf"),
+    "scale of nothing": (lambda c: c["calibration"].update(scale=0), "asks for scale of 0: 0.001 to 1000 make sense"),
+    "scale that turns": (lambda c: c["calibration"].update(scale=-1.7), "asks for scale of -1.7"),
     "not a number": (lambda c: c.update(tempo_threshold=float("nan")), "asks for tempo_threshold of nan"),
-    "threshold": (lambda c: c["thresholds"].__setitem__(0, "nan"), "a threshold must be 0 to 1, got 'nan'"),
+    "threshold": (
+        lambda c: c["thresholds"].__setitem__(0, "nan"),
+        "a threshold must be above 0 and below 1, got 'nan'",
+    ),
+    "threshold of everything": (lambda c: c["thresholds"].__setitem__(0, 0), "above 0 and below 1, got '0'"),
+    "threshold of nothing": (lambda c: c["thresholds"].__setitem__(0, 1.0), "above 0 and below 1, got '1.0'"),
     "true": (lambda c: c["features"].update(n_mels=True), "n_mels must be a whole number"),
     "label": (lambda c: c["labels"].__setitem__(0, "<b>" * 100), "a label must be 1 to 100 printable characters"),
     "label of lines": (lambda c: c["labels"].__setitem__(0, "a\nb"), "printable"),
     "label of a list": (lambda c: c["labels"].__setitem__(0, ["a"]), "printable"),
     "labels": (lambda c: c.update(labels=[str(n) for n in range(5000)]), "has 5,000 labels"),
     "labels as text": (lambda c: c.update(labels="rock"), "labels must be a list"),
-    "metrics": (lambda c: c.update(metrics=["good"]), "metrics needs a measure and a value"),
-    "metrics of text": (lambda c: c.update(metrics=[{"measure": "accuracy", "value": "x"}]), "measure and a value"),
+    "metrics": (lambda c: c.update(metrics=["good"]), "a metric must be an object"),
+    "metrics of text": (lambda c: c["metrics"][0].update(value="x"), "a metric's value must be a number"),
     "family": (lambda c: c.update(family="x\n" * 50_000), "model family must be one of"),
     "family as list": (lambda c: c.update(family=["cnn"]), "incomplete or damaged|must be one of"),
     "features as list": (lambda c: c.update(features=[1, 2]), "features"),

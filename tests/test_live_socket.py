@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -13,23 +15,30 @@ import numpy as np
 import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
-from starlette.websockets import WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from fluxbeat import live_socket
 from fluxbeat.analysis import analyze
+from fluxbeat.api import build_site, service
 from fluxbeat.api.routes.live import router
+from fluxbeat.api.service import Service
+from fluxbeat.api.settings import ApiSettings
 from fluxbeat.audio import load_audio
 from fluxbeat.live_socket import Ending, LiveSessions, Waiting
+from fluxbeat.ui import app_shell
 from fluxbeat.ui.examples_shelf import FOLDER
+from fluxbeat.zoo import checkpoints_folder, load
 
 METAL = FOLDER / "metal_muldjord_chaos_god.mp3"
 ADDRESS = "/api/v1/live"
+MODELS = {name: load(name) for name in ("cnn", "crnn", "vit")}
 MICROPHONE = {"sample_rate_hz": 48_000, "channels": 1, "format": "s16le", "model": "cnn"}
 
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[TestClient]:
     app = FastAPI()
+    app.state.service = Service(ApiSettings(), MODELS)
     app.include_router(router, prefix="/api/v1")
     with TestClient(app) as opened:
         yield opened
@@ -113,6 +122,26 @@ def test_stereo_floats_are_understood(client: TestClient) -> None:
     assert said[-1]["probability"]["metal"] > 0.5
 
 
+@pytest.mark.parametrize("address", [ADDRESS, "/live"])
+def test_a_model_that_only_the_hub_has_is_heard_live_where_the_server_offers_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, address: str
+) -> None:
+    """The REST service's address and the page's own take the names that $FLUXBEAT_HUB_REPO adds."""
+    shutil.copytree(checkpoints_folder() / "cnn", tmp_path / "club")
+    offered = [load("cnn"), load(tmp_path / "club")]
+    for module in (service, app_shell):
+        monkeypatch.setattr(module, "load_all", lambda: offered)
+    site = app_shell.build_app(onto=build_site(ApiSettings()))
+    for model in ("club", "vit"):
+        with TestClient(site).websocket_connect(address) as socket:
+            socket.send_text(json.dumps({**MICROPHONE, "model": model}))
+            said = socket.receive_json()
+        if model == "club":
+            assert (said["type"], said["model"]["name"]) == ("ready", "club")
+        else:
+            assert said["message"] == "model: expected one of cnn, club"
+
+
 def test_silence_says_so(client: TestClient) -> None:
     with talking(client) as socket:
         socket.receive_json()
@@ -188,7 +217,11 @@ def test_who_says_nothing_is_let_go(client: TestClient, monkeypatch: pytest.Monk
 
 def test_there_is_room_for_so_many_and_places_are_given_back() -> None:
     app, sessions = FastAPI(), LiveSessions(most=2)
-    app.add_api_websocket_route(ADDRESS, sessions.serve)
+
+    @app.websocket(ADDRESS)
+    async def live(socket: WebSocket) -> None:
+        await sessions.serve(socket, MODELS)
+
     with TestClient(app) as client:
         for _ in range(3):
             with talking(client) as one, talking(client) as other:

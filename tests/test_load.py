@@ -27,7 +27,7 @@ from test_api_served import free_port
 from test_web_browser import Visit
 from web_driving import ROOT, START_S, TECHNO
 
-from fluxbeat.temporary_folder import LOCK_FILE, PREFIX, remove_left, sweep
+from fluxbeat.temporary_folder import GRADIO_VARIABLE, LOCK_FILE, PREFIX, remove_left, sweep
 
 CROWD = 64
 MOST_MORE_BYTES = 400_000_000
@@ -55,9 +55,10 @@ class Site:
 def started(place: Path, *arguments: str) -> Site:
     """A server whose temporary files lie in `place`."""
     port = str(free_port())
+    inherited = {name: value for name, value in os.environ.items() if name != GRADIO_VARIABLE}
     process = subprocess.Popen(
         [sys.executable, "-m", "fluxbeat", "serve", "--port", port, *arguments],
-        cwd=ROOT, env={**os.environ, "TMPDIR": str(place)},
+        cwd=ROOT, env={**inherited, "TMPDIR": str(place)},
     )  # fmt: skip
     end_s = time.monotonic() + START_S
     while time.monotonic() < end_s and process.poll() is None:
@@ -262,7 +263,7 @@ def half_an_upload(url: str, path: str) -> socket.socket:
     """Begins to send a file of 4 MB and stops in its middle."""
     host, port = url.removeprefix("http://").split(":")
     raw = socket.create_connection((host, int(port)), timeout=30)
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
     part = b'--b\r\ncontent-disposition: form-data; name="files"; filename="a.wav"\r\n\r\n'
     raw.sendall(head.encode() + b"Content-Length: 4000000\r\n\r\n" + part + bytes(2_000_000))
     return raw
@@ -283,6 +284,9 @@ def test_what_a_killed_server_leaves_is_gone_after_the_next_start_and_nothing_el
         assert len(folders) == 2
         with half_an_upload(killed.url, "/gradio_api/upload"), half_an_upload(killed.url, "/api/v1/analyze"):
             uploaded(killed.url, tone(1))
+            end = time.monotonic() + 30
+            while not any(files_in(folder) for folder in folders) and time.monotonic() < end:
+                time.sleep(0.05)
             (left,) = [folder for folder in folders if files_in(folder)]
             end_s = time.monotonic() + 20
             while sum(path.stat().st_size for path in files_in(left)) < 1_000_000:

@@ -206,6 +206,13 @@ def test_unusable_cache_is_said_in_the_tab(library: Library, tmp_path: Path, mon
     assert "FLUXBEAT_CACHE" in json.loads(drawn)["error"]
 
 
+def test_a_fetched_model_that_has_left_is_said_in_the_tab(library: Library) -> None:
+    shelf = Shelf(find_sound_files(EXAMPLES))
+    ((drawn, _),) = library.hear(shelf, "hf://ann/gone@0")
+    assert "is not kept any more: fetch it again in the Models tab" in json.loads(drawn)["error"]
+    assert library.chosen(shelf, 0, "hf://ann/gone@0") == (shelf.files[0], None)
+
+
 def test_chosen_row_brings_the_analysis_that_is_known(library: Library) -> None:
     shelf = Shelf(find_sound_files(EXAMPLES))
     for _ in library.hear(shelf, "cnn"):

@@ -200,6 +200,23 @@ def test_fetched_weights_hear_the_track_in_the_other_tabs(visit: Visit, hub: Loc
 
 
 @pytest.mark.browser
+def test_what_was_fetched_for_the_page_alone_does_not_listen_live_and_that_is_said(visit: Visit) -> None:
+    """After the test before: the fetched model is chosen."""
+    chosen = visit.page.locator("#model input:checked").get_attribute("value")
+    assert chosen not in ("cnn", "crnn", "vit")
+    visit.choose_tab("Live")
+    start = visit.page.locator(".fb-live-start")
+    start.click()
+    visit.page.locator(".fb-live-words").filter(has_text="Listening.").wait_for(timeout=ANSWER_MS)
+    said = visit.page.locator(".fb-live-instead")
+    assert said.inner_text().startswith(f"Heard by CRNN: {chosen} was fetched for this page alone")
+    assert visit.page.locator(".fb-live-trouble").is_hidden()
+    start.click()
+    assert said.inner_text() == ""
+    open_tab(visit)
+
+
+@pytest.mark.browser
 def test_another_page_does_not_get_what_this_one_fetched(browser: Any, server: Server, visit: Visit) -> None:
     other = Visit(browser, server.url, width=390, height=844, scheme="dark")
     open_tab(other)

@@ -10,9 +10,11 @@ import pytest
 
 from fluxbeat.analysis import Envelope, Genre, Segment, Tempo, TempoCandidate, Timeline, TrackAnalysis
 from fluxbeat.charts.colours import PALETTE, genre_paints, luminance
+from fluxbeat.charts.heat import FULL_COLOUR, track_heat_figure
 from fluxbeat.charts.plots import START_MS, timeline_figure
 from fluxbeat.charts.smoothing import fine_curves
 from fluxbeat.charts.wording import clock, percent, tempo_choice, took
+from fluxbeat.explanation import SegmentEvidence, TrackEvidence
 from fluxbeat.ui.compare_tab import compare_view
 from fluxbeat.ui.panel import panel_value
 from fluxbeat.ui.tempo_tab import tempo_view
@@ -112,6 +114,26 @@ def test_one_window_is_a_flat_river() -> None:
 def test_three_hours_stay_a_small_picture() -> None:
     time_s, fine = fine_curves(np.arange(10_800.0), np.random.default_rng(1).random((10_800, 10)), 10_800.0)
     assert len(time_s) == len(fine) <= 1200
+
+
+@pytest.mark.parametrize("bands", [4, 24, 80, 96, 128, 1000])
+def test_a_heat_map_is_drawn_for_any_number_of_bands(bands: int) -> None:
+    """The lower half of the bands carries the label, in equal parts: so does the lower half of what is drawn."""
+    frame_rate_hz, rows = 20.0, min(bands, 40)
+    evidence = np.zeros((bands, round(60 * frame_rate_hz)), np.float32)
+    evidence[: bands // 2] = 0.25 * FULL_COLOUR * rows / bands / frame_rate_hz
+    carried = SegmentEvidence(Segment(0.0, 60.0, ("metal",)), "metal", evidence.mean(axis=1), ())
+    band_hz = np.geomspace(40.0, 10_000.0, bands)
+    found = TrackEvidence({"metal": evidence}, (carried,), band_hz, frame_rate_hz)
+    figure = track_heat_figure(found, DURATION_S, genre_paints(LABELS))
+    heat = np.array(figure["data"][0]["z"])
+    assert heat.shape == (rows, 600)
+    assert heat[: rows // 2] == pytest.approx(0.5, abs=0.002)  # a quarter, by its root
+    assert not heat[rows // 2 :].any()
+    ticks = figure["layout"]["yaxis"]["tickvals"]
+    assert np.array(ticks) * bands / rows == pytest.approx(
+        np.interp([60, 250, 1000, 4000], band_hz, np.arange(bands)), abs=0.005 * bands / rows + 1e-6
+    )
 
 
 def test_views_are_json_and_hold_no_nan() -> None:

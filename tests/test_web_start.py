@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -50,10 +51,16 @@ def test_host_of_another_machine_is_refused_with_a_cure() -> None:
         serve("192.0.2.7", 0)
 
 
-def test_missing_models_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FLUXBEAT_CHECKPOINTS", str(tmp_path))
+def test_a_server_without_models_names_what_is_missing_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLUXBEAT_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = dict(os.environ)
     with pytest.raises(FluxBeatError, match="no models found"):
         serve("127.0.0.1", 0)
+    assert dict(os.environ) == before
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_server_port_of_the_environment_is_read_and_the_flag_wins(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fluxbeat.api.gate import POLICY_VIOLATION, is_key, key_sent
-from fluxbeat.api.program import PREFIX
+from fluxbeat.api.program import is_below_prefix
 
 COOKIE = "fluxbeat-page"
 _CURE = "A key is needed: give it as password (any user name will do), or send it as X-API-Key."
@@ -38,7 +38,7 @@ class PageKey:
         self._proof = hmac.new(key.encode(), b"may see the page", hashlib.sha256).hexdigest()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or self._asks_itself(scope):
+        if scope["type"] == "lifespan" or is_below_prefix(scope):
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
@@ -51,10 +51,6 @@ class PageKey:
         else:
             asking = {"WWW-Authenticate": 'Basic realm="FluxBeat", charset="UTF-8"', "Cache-Control": "no-store"}
             await PlainTextResponse(_CURE, 401, asking)(scope, receive, send)
-
-    @staticmethod
-    def _asks_itself(scope: Scope) -> bool:
-        return str(scope["path"]).removeprefix(scope.get("root_path", "")).startswith(f"{PREFIX}/")
 
     def _has_proof(self, headers: Headers) -> bool:
         try:

@@ -9,6 +9,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
 from starlette.responses import RedirectResponse
+from starlette.types import Scope
 
 from fluxbeat import __version__
 from fluxbeat.api.gate import Gate
@@ -30,6 +31,11 @@ _KEYS = {
     "X-API-Key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "Bearer": {"type": "http", "scheme": "bearer"},
 }
+
+
+def is_below_prefix(scope: Scope) -> bool:
+    """Whether a request to a site is one to the service in it."""
+    return str(scope["path"]).removeprefix(scope.get("root_path", "")).startswith(f"{PREFIX}/")
 
 
 def build_api(settings: ApiSettings | None = None) -> FastAPI:

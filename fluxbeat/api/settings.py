@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ AT_ONCE_VARIABLE = "FLUXBEAT_ANALYSES_AT_ONCE"
 WAITING_VARIABLE = "FLUXBEAT_WAITING_AT_MOST"
 PAUSE_VARIABLE = "FLUXBEAT_UPLOAD_PAUSE_S"
 OPEN_PAGE_VARIABLE = "FLUXBEAT_OPEN_PAGE"
+HOSTS_VARIABLE = "FLUXBEAT_HOSTS"
+ANY_HOST = "*"
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,9 @@ class ApiSettings:
         Longest silence within an upload in seconds.
     open_page : bool
         Whether the page, with the functions it has for programs, is for everybody although there is a key.
+    hosts : tuple of str
+        Names of the server, which then answers to no others but this machine's own; `*`: to all. Empty: to all, unless
+        it listens to this machine only.
     """
 
     key: str = ""
@@ -52,6 +58,7 @@ class ApiSettings:
     waiting_at_most: int = 64
     upload_pause_s: float = 60.0
     open_page: bool = False
+    hosts: tuple[str, ...] = ()
 
 
 def settings_from(variables: Mapping[str, str] | None = None) -> ApiSettings:
@@ -65,21 +72,33 @@ def settings_from(variables: Mapping[str, str] | None = None) -> ApiSettings:
     Raises
     ------
     ConfigMismatchError
-        If a variable holds no number where one is needed, or one out of range.
+        If a variable holds no number where one is needed, or one out of range, or no host name.
     """
     given = os.environ if variables is None else variables
     plain = ApiSettings()
-    origins = (origin.strip().rstrip("/") for origin in given.get(ORIGINS_VARIABLE, "").split(","))
     return ApiSettings(
         key=given.get(KEY_VARIABLE, "").strip(),
-        cors_origins=tuple(filter(None, origins)),
+        cors_origins=tuple(origin.rstrip("/") for origin in _listed(given, ORIGINS_VARIABLE)),
         max_body_bytes=_whole(given, BODY_VARIABLE, plain.max_body_bytes, least=1),
         max_duration_s=_seconds(given, DURATION_VARIABLE, plain.max_duration_s),
         analyses_at_once=_whole(given, AT_ONCE_VARIABLE, plain.analyses_at_once, least=1),
         waiting_at_most=_whole(given, WAITING_VARIABLE, plain.waiting_at_most, least=0),
         upload_pause_s=_seconds(given, PAUSE_VARIABLE, plain.upload_pause_s),
         open_page=_switch(given, OPEN_PAGE_VARIABLE),
+        hosts=_hosts(given),
     )
+
+
+def _listed(given: Mapping[str, str], variable: str) -> list[str]:
+    return list(filter(None, (part.strip() for part in given.get(variable, "").split(","))))
+
+
+def _hosts(given: Mapping[str, str]) -> tuple[str, ...]:
+    names = tuple(_listed(given, HOSTS_VARIABLE))
+    for name in names:
+        if name != ANY_HOST and not re.fullmatch(r"[\w.-]+", name):
+            raise ConfigMismatchError(f"{HOSTS_VARIABLE} must be host names without scheme and port, got {name!r}")
+    return names
 
 
 def _whole(given: Mapping[str, str], variable: str, default: int, least: int) -> int:

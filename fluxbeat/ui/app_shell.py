@@ -12,18 +12,19 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.responses import Response
 from starlette.types import Scope
+from starlette.websockets import WebSocket
 
 from fluxbeat.charts import FIGURES_CSS, PAINTED_JS
 from fluxbeat.errors import ModelLoadError
 from fluxbeat.live_socket import SESSIONS
 from fluxbeat.ui.client_functions import mcp_wanted
 from fluxbeat.ui.examples_shelf import FOLDER as EXAMPLES
+from fluxbeat.ui.limits import PageLimits
 from fluxbeat.ui.live_tab import LIVE_ROUTE
 from fluxbeat.ui.page import build_page
 from fluxbeat.ui.theme import page_theme
 from fluxbeat.zoo import checkpoints_folder, load, load_all
 
-UPLOAD_LIMIT = "500mb"
 STATIC_ROUTE = "/static/fluxbeat"  # below Gradio's own /static, which must stay reachable
 _STATIC = Path(__file__).resolve().parent / "static"
 _HEAD = """
@@ -42,7 +43,9 @@ class _FreshFiles(StaticFiles):
         return response
 
 
-def build_app(models: Sequence[str] | None = None, onto: FastAPI | None = None) -> FastAPI:
+def build_app(
+    models: Sequence[str] | None = None, onto: FastAPI | None = None, limits: PageLimits | None = None
+) -> FastAPI:
     """The web app.
 
     Parameters
@@ -51,6 +54,8 @@ def build_app(models: Sequence[str] | None = None, onto: FastAPI | None = None) 
         Models to offer, as `fluxbeat.load` takes them; all bundled ones where not given.
     onto : FastAPI, optional
         Program to add the page to; its routes keep their precedence.
+    limits : PageLimits, optional
+        Of the page and its functions for programs; not those of the routes of `onto`.
 
     Raises
     ------
@@ -60,10 +65,12 @@ def build_app(models: Sequence[str] | None = None, onto: FastAPI | None = None) 
     offered = [load(name) for name in models] if models is not None else load_all()
     if not offered:
         raise ModelLoadError(f"no models found in {checkpoints_folder().name}/: install FluxBeat with its checkpoints")
-    page = build_page(offered)
+    limits = limits or PageLimits()
+    page = build_page(offered, limits)
     # Gradio refuses paths that nobody uploaded only for pages it launched itself: a mounted one would read any file
     page.has_launched = True
     app = onto or FastAPI(title="FluxBeat", docs_url=None, redoc_url=None, openapi_url=None)
+    by_name = {model.info.name: model for model in offered}
     plotly = Path(str(files("plotly"))) / "package_data" / "plotly.min.js"
 
     @app.get(f"{STATIC_ROUTE}/plotly.min.js", include_in_schema=False)
@@ -74,7 +81,10 @@ def build_app(models: Sequence[str] | None = None, onto: FastAPI | None = None) 
     def painted_script() -> FileResponse:
         return FileResponse(PAINTED_JS, media_type="text/javascript", headers={"Cache-Control": "no-cache"})
 
-    app.add_api_websocket_route(f"/{LIVE_ROUTE}", SESSIONS.serve)
+    @app.websocket(f"/{LIVE_ROUTE}")
+    async def live(socket: WebSocket) -> None:
+        await SESSIONS.serve(socket, by_name)
+
     app.mount(STATIC_ROUTE, _FreshFiles(directory=_STATIC), name="fluxbeat-static")
     return gr.mount_gradio_app(
         app,
@@ -85,7 +95,7 @@ def build_app(models: Sequence[str] | None = None, onto: FastAPI | None = None) 
         head=_HEAD,
         favicon_path=str(_STATIC / "favicon.svg"),
         allowed_paths=[str(EXAMPLES)],
-        max_file_size=UPLOAD_LIMIT,
+        max_file_size=limits.max_upload_bytes,
         footer_links=["settings"],
         run_history=False,
         ssr_mode=False,

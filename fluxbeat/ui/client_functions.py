@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from os import environ
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -15,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from fluxbeat.analysis import DEFAULT_MODEL, compare
 from fluxbeat.errors import ConfigMismatchError, FluxBeatError
 from fluxbeat.ui.leaving import check_still_wanted
+from fluxbeat.ui.limits import PageLimits
 from fluxbeat.zoo import ZooModel
 
 MCP_VARIABLE = "FLUXBEAT_MCP"
@@ -24,18 +26,19 @@ _NAMES = TypeAdapter(list[str])  # Gradio hands on what a client sends as it cam
 class ClientFunctions:
     """What programs may ask of the page's server; their docstrings are what such a program reads."""
 
-    def __init__(self, models: Sequence[ZooModel]) -> None:
+    def __init__(self, models: Sequence[ZooModel], limits: PageLimits) -> None:
+        self._limits = limits
         self._models = {model.info.name: model for model in models}
         self._default = DEFAULT_MODEL if DEFAULT_MODEL in self._models else next(iter(self._models))
 
-    def offer(self, concurrency_id: str, concurrency_limit: int) -> None:
+    def offer(self, concurrency_id: str) -> None:
         """Add the functions to the page that is being built."""
         for function in (self.analyze, self.compare):
             api(
                 function,
                 api_name=function.__name__,
                 concurrency_id=concurrency_id,
-                concurrency_limit=concurrency_limit,
+                concurrency_limit=self._limits.analyses_at_once,
             )
 
     def analyze(self, file: FileData, model: str = "") -> dict[str, Any]:
@@ -75,16 +78,24 @@ class ClientFunctions:
             upload = FileData.model_validate(file, context={"validate_meta": True})
         except ValueError as error:
             raise _refused("give an uploaded audio file: handle_file(path) with gradio_client") from error
+        self._check_size(upload.path)
         try:
             analyses = compare(
                 upload.path,
                 [self._models[name] for name in names],
                 name=upload.orig_name,
                 progress=check_still_wanted,
+                max_duration_s=self._limits.max_duration_s,
             )
         except FluxBeatError as error:
             raise _refused(str(error)) from error
         return [analysis.to_dict() for analysis in analyses]
+
+    def _check_size(self, path: str) -> None:
+        """Refuse a file that is too large: Gradio measures uploads, but not what comes as text over MCP."""
+        most_bytes = self._limits.max_upload_bytes
+        if Path(path).is_file() and Path(path).stat().st_size > most_bytes:
+            raise _refused(f"at most {most_bytes:,} bytes can be sent: cut the recording or compress it")
 
 
 def mcp_wanted() -> bool:

@@ -66,10 +66,10 @@ class Explainer:
         # models that a visitor fetches later are that visitor's alone
         self._of_everyone = tuple(models)
 
-    def connect(self, pieces: ExplainPieces, heard: gr.State, model: gr.Radio) -> None:
-        """Answer what the panel asks."""
+    def connect(self, pieces: ExplainPieces, heard: gr.State, model: gr.Radio, at_once: int) -> None:
+        """Answer what the panel asks, `at_once` at a time."""
         hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-        limits: dict[str, Any] = {"concurrency_id": "explanation", "concurrency_limit": 2}
+        limits: dict[str, Any] = {"concurrency_id": "explanation", "concurrency_limit": at_once}
         pieces.panel.asked(self.explain, heard, pieces.panel, trigger_mode="multiple", **hidden, **limits)
         pieces.whole.asked(
             self.explain_whole, [heard, model], pieces.whole, trigger_mode="multiple", **hidden, **limits

@@ -125,8 +125,11 @@ class Library:
             return
         shelf.model = model
         try:
+            hearing = self._models.get(model)
+            if hearing is None:
+                raise FluxBeatError(f"{model_title(model)} is not kept any more: fetch it again in the Models tab.")
             cache, workers = self._engine()
-            shelf.job = job = LibraryJob(shelf.files, self._models[model], cache, workers)
+            shelf.job = job = LibraryJob(shelf.files, hearing, cache, workers)
             shown_s = time.monotonic()
             for step in job.steps():
                 shelf.rows += step.placed
@@ -159,9 +162,11 @@ class Library:
         """A file of the table, with what this model said of it."""
         if shelf is None or not 0 <= index < len(shelf.files):
             return None
-        file = shelf.files[index]
+        file, asked = shelf.files[index], self._models.get(model)
+        if asked is None:
+            return file, None
         cache, _ = self._engine()
-        kept = cache.find(cache.digest(file), question(self._models[model], DEFAULT_HOP_S), file.shown)
+        kept = cache.find(cache.digest(file), question(asked, DEFAULT_HOP_S), file.shown)
         return file, kept.analysis if kept else None
 
     def _engine(self) -> tuple[AnalysisCache, ThreadWorkers]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from fluxbeat.analysis import Progress, Track, TrackAnalysis, analyze_track, read_track
+from fluxbeat.audio import MAX_DURATION_S
 from fluxbeat.features import FeatureConfig
 from fluxbeat.zoo import ZooModel
 
@@ -21,6 +22,7 @@ class Heard:
     path: str
     analyses: dict[str, TrackAnalysis]
     tracks: dict[FeatureConfig, Track] = field(default_factory=dict)
+    max_duration_s: float = MAX_DURATION_S
 
     def by(self, model: str) -> TrackAnalysis | None:
         """What this model says, or None while it is still listening."""
@@ -32,9 +34,10 @@ class Heard:
         Raises
         ------
         AudioDecodeError
-            If the file is not there any more.
+            If the file is not there any more, or is longer than `max_duration_s`.
         """
-        return self.tracks.get(features) or read_track(self.path, features, self.any.file)
+        kept = self.tracks.get(features)
+        return kept or read_track(self.path, features, self.any.file, max_duration_s=self.max_duration_s)
 
     @property
     def any(self) -> TrackAnalysis:
@@ -49,6 +52,7 @@ def listen(
     models: list[ZooModel],
     report: Report,
     known: TrackAnalysis | None = None,
+    max_duration_s: float = MAX_DURATION_S,
 ) -> Iterator[Heard]:
     """Analyse a track with each model in turn; every step holds all results so far.
 
@@ -68,16 +72,18 @@ def listen(
         What it raises ends the work.
     known : TrackAnalysis, optional
         What one of the models said of this track before; it comes first, and that model is not asked again.
+    max_duration_s : float
+        Longest recording accepted.
 
     Raises
     ------
     AudioDecodeError
-        If there is nothing to analyse in the file.
+        If there is nothing to analyse in the file, or it is too long.
     """
     needed = {model.network.config.features for model in models}
     steps, done = len(needed) + len(models), 0
     tracks: dict[FeatureConfig, Track] = {}
-    heard = Heard(key, path, {})
+    heard = Heard(key, path, {}, max_duration_s=max_duration_s)
     answered = [model for model in models if known and model.info.revision == known.model.revision]
     if known and answered:
         done += 1
@@ -88,7 +94,7 @@ def listen(
             continue
         short, features = model.info.name, model.network.config.features
         if features not in tracks:
-            tracks[features] = read_track(path, features, name, _step(report, done, steps, short))
+            tracks[features] = read_track(path, features, name, _step(report, done, steps, short), max_duration_s)
             done += 1
         analysis = analyze_track(tracks[features], model, progress=_step(report, done, steps, short))
         done += 1

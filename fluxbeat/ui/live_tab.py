@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from fluxbeat.charts.colours import genre_paints
+from fluxbeat.charts.wording import model_title
 from fluxbeat.ui.panel import panel
 from fluxbeat.zoo import ZooModel
 
@@ -16,7 +17,7 @@ LIVE_ROUTE = "live"
 
 
 def live_panel(models: Sequence[ZooModel], first: str) -> gr.HTML:
-    """The content of the tab; `first` hears unless another model is chosen on the page."""
+    """The content of the tab; `first` hears unless the page has chosen another of `models`."""
     return panel("live", live_view(models, first))
 
 
@@ -26,5 +27,6 @@ def live_view(models: Sequence[ZooModel], first: str) -> dict[str, Any]:
     return {
         "socket": LIVE_ROUTE,
         "model": first,
+        "models": {model.info.name: model_title(model.info.name) for model in models},
         "genres": [{"label": label, "colour": paint.fill, "ink": paint.ink} for label, paint in paints.items()],
     }

@@ -19,6 +19,7 @@ from fluxbeat.ui.examples_shelf import Example, read_examples
 from fluxbeat.ui.explain_tab import Explainer, ExplainPieces, explain_pieces
 from fluxbeat.ui.jobs import Job, Jobs, session_of
 from fluxbeat.ui.library_tab import Library, LibraryPieces, Shelf, library_pieces
+from fluxbeat.ui.limits import PageLimits
 from fluxbeat.ui.listening import Heard, Report, listen
 from fluxbeat.ui.live_tab import live_panel
 from fluxbeat.ui.models_tab import ModelsPieces, ModelsTab, models_pieces
@@ -34,9 +35,7 @@ Updates = dict[Any, Any]
 
 TITLE = "FluxBeat"
 RECORDING = "Your recording"
-ANALYSES_AT_ONCE = 2
 LIBRARIES_AT_ONCE = 4
-WAITING_AT_MOST = 128
 PLACE_TOLD_EVERY_S = 1.0
 UPLOADS_KEPT_S = 6 * 3600
 RESULTS_KEPT_S = 2 * 3600
@@ -70,15 +69,15 @@ class Pieces:
     job: gr.State
 
 
-def build_page(models: Sequence[ZooModel]) -> gr.Blocks:
+def build_page(models: Sequence[ZooModel], limits: PageLimits) -> gr.Blocks:
     """The Gradio page over these models; the default model, or else the first, answers first."""
     examples = read_examples()
     with gr.Blocks(title=TITLE, delete_cache=(3600, UPLOADS_KEPT_S), fill_width=False) as page:
         pieces = _lay_out(models, examples)
-        _Events(pieces, models, examples).connect(page)
-        ClientFunctions(models).offer("analysis", ANALYSES_AT_ONCE)
+        _Events(pieces, models, examples, limits).connect(page)
+        ClientFunctions(models, limits).offer("analysis")
     page.queue(
-        max_size=WAITING_AT_MOST,
+        max_size=limits.places,
         default_concurrency_limit=8,
         status_update_rate=PLACE_TOLD_EVERY_S,
         api_open=False,  # or whoever calls Gradio's /run/... would not have to wait
@@ -136,10 +135,13 @@ def _example_view(example: Example) -> dict[str, str]:
 class _Events:
     """What the page does; holds no result of anybody's, these live in each session's state."""
 
-    def __init__(self, pieces: Pieces, models: Sequence[ZooModel], examples: Sequence[Example]) -> None:
+    def __init__(
+        self, pieces: Pieces, models: Sequence[ZooModel], examples: Sequence[Example], limits: PageLimits
+    ) -> None:
         self._at = pieces
         self._models = {model.info.name: model for model in models}
         self._examples = examples
+        self._limits = limits
         self._jobs = Jobs()
         self._paints: dict[str, Paint] = genre_paints(
             label for model in models for label in model.network.config.labels
@@ -152,6 +154,8 @@ class _Events:
     def connect(self, page: gr.Blocks) -> None:
         at, hidden = self._at, _HIDDEN
         at_once: dict[str, Any] = {**hidden, "queue": False, "trigger_mode": "multiple"}
+        analyses = self._limits.analyses_at_once
+        in_turn: dict[str, Any] = {"concurrency_id": "analysis", "concurrency_limit": analyses}
         views = [at.timeline, at.tempo]
         results = [at.shelf, at.results, *views, at.compare.panel, at.explain.panel, at.explain.whole, at.heard]
         begun = [at.job, at.notice]
@@ -173,8 +177,7 @@ class _Events:
                 show_progress="full",
                 show_progress_on=at.status,
                 trigger_mode="multiple",
-                concurrency_id="analysis",
-                concurrency_limit=ANALYSES_AT_ONCE,
+                **in_turn,
             ).then(self.show_model, [at.heard, at.model], views, **hidden, queue=False)
         cleared = at.player.clear(self.clear, None, [at.notice, *results], **at_once)
         at.model.change(self.show_model, [at.heard, at.model], views, **hidden, queue=False)
@@ -188,10 +191,10 @@ class _Events:
             api_visibility="private",
             show_progress="full",
             show_progress_on=at.status,
-            concurrency_id="analysis",
+            **in_turn,
         ).then(self.show_model, [at.heard, at.model], views, **hidden, queue=False)
-        SaveMenu(self._models, self._jobs).connect(at.save, at.heard, at.model, [*given, cleared])
-        self._explainer.connect(at.explain, at.heard, at.model)
+        SaveMenu(self._models, self._jobs).connect(at.save, at.heard, at.model, [*given, cleared], analyses)
+        self._explainer.connect(at.explain, at.heard, at.model, analyses)
         self._library.connect(at.library, at.model, at.shelf, LIBRARIES_AT_ONCE)
         page.unload(self.leave)
 
@@ -243,14 +246,14 @@ class _Events:
         """Analyse the session's track with every model, the chosen one first, and show each answer as it comes."""
         if job is None or not self._jobs.claim(job):
             return
-        at = self._at
-
+        at, longest_s = self._at, self._limits.max_duration_s
         report = self._reporter(job, progress)
         try:
             progress(0.0, desc="Opening the track")
-            playable = browser_file(job.path, job.name)
+            playable = browser_file(job.path, job.name, longest_s)
             yield {at.player: gr.skip() if job.in_player and playable == job.path else playable}
-            for found in listen(job.path, job.name, str(job.ticket), self._in_turn(model, shelf), report, job.known):
+            models = self._in_turn(model, shelf)
+            for found in listen(job.path, job.name, str(job.ticket), models, report, job.known, longest_s):
                 if not self._jobs.wanted(job):
                     return
                 updates: Updates = {at.heard: found, at.compare.panel: self._compared(found, compared)}
@@ -260,7 +263,8 @@ class _Events:
         except AnalysisCancelled:
             return
         except FluxBeatError as error:
-            before = browser_file(heard.path, heard.any.file) if heard and Path(heard.path).is_file() else None
+            kept = heard is not None and Path(heard.path).is_file()
+            before = browser_file(heard.path, heard.any.file, longest_s) if heard and kept else None
             yield {at.notice: panel_answer({"text": str(error)}), at.player: before}
 
     def hear_more(
@@ -276,8 +280,9 @@ class _Events:
         if job is None or heard is None or heard.key != str(job.ticket):
             return
         missing = [one for one in self._in_turn(model, shelf) if one.info.name not in heard.analyses]
+        report, longest_s = self._reporter(job, progress), self._limits.max_duration_s
         try:
-            for found in listen(heard.path, heard.any.file, heard.key, missing, self._reporter(job, progress)):
+            for found in listen(heard.path, heard.any.file, heard.key, missing, report, max_duration_s=longest_s):
                 if not self._jobs.wanted(job):
                     return
                 both = replace(

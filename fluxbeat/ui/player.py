@@ -33,17 +33,17 @@ def any_file_button() -> gr.UploadButton:
     return gr.UploadButton("Open a file of any kind …", size="sm", variant="secondary", elem_id="any-file")
 
 
-def browser_file(path: str, name: str) -> str:
+def browser_file(path: str, name: str, max_duration_s: float) -> str:
     """The file itself where browsers can play it, else an MP3 copy beside it.
 
     Raises
     ------
     AudioDecodeError
-        If the file is missing, empty or cannot be read.
+        If the file is missing, empty or cannot be read, or a copy is needed of more than `max_duration_s` seconds.
     """
     if not needs_playable_copy(path):
         return path
     copy = Path(path).with_name(f"{Path(path).stem}.playable.mp3")
     if not copy.is_file():
-        playable_copy(path, copy, name=name)
+        playable_copy(path, copy, name=name, max_duration_s=max_duration_s)
     return str(copy)

@@ -55,8 +55,10 @@ class SaveMenu:
     def __init__(self, models: Mapping[str, ZooModel], jobs: Jobs) -> None:
         self._models, self._jobs = models, jobs
 
-    def connect(self, menu: gr.HTML, heard: gr.State, model: gr.Radio, ended: Sequence[Dependency]) -> None:
-        """Write the chosen format of what the chosen model hears.
+    def connect(
+        self, menu: gr.HTML, heard: gr.State, model: gr.Radio, ended: Sequence[Dependency], at_once: int
+    ) -> None:
+        """Write the chosen format of what the chosen model hears, `at_once` at a time where pictures are to be made.
 
         After each of the events `ended` the track is not what it was: the menu tells nothing more of the one before.
         """
@@ -77,7 +79,9 @@ class SaveMenu:
         # the menu takes one choice at a time, and what is made of the track before must not block the next
         hidden["trigger_mode"] = "multiple"
         menu.chosen(save, [heard, model], menu, **hidden)
-        menu.explained(save_explained, [heard, model], menu, concurrency_id="explanation", **hidden)
+        menu.explained(
+            save_explained, [heard, model], menu, concurrency_id="explanation", concurrency_limit=at_once, **hidden
+        )
         for event in ended:
             event.then(lambda: panel_answer(save_view()), None, menu, queue=False, **hidden)
 

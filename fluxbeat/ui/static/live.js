@@ -23,6 +23,8 @@ export function live(host) {
   words.setAttribute('aria-live', 'polite');
   const trouble = make('p', 'fb-notice fb-live-trouble', host);
   trouble.setAttribute('role', 'alert');
+  const instead = make('p', 'fb-quiet fb-live-instead', host);
+  instead.setAttribute('role', 'status');
   const kept = keptSection(host);
   const river = new LiveRiver(host, 'The genres of the last minute, as a river that flows from now at the right to the left');
   const columns = make('div', 'fb-columns', host), show = nowSection(columns);
@@ -34,6 +36,14 @@ export function live(host) {
   function complain(text) {
     trouble.hidden = !text;
     setText(trouble, text);
+  }
+
+  /** The model chosen on the page where this tab can have it, else the server's first one, and says so. */
+  function hearer() {
+    const chosen = document.querySelector('#model input:checked')?.value ?? view.model;
+    const name = Object.hasOwn(view.models, chosen) ? chosen : view.model;
+    setText(instead, name === chosen ? '' : `Heard by ${view.models[name]}: ${chosen} was fetched for this page alone, and cannot listen live.`);
+    return name;
   }
 
   async function begin() {
@@ -52,7 +62,7 @@ export function live(host) {
       );
       if (!current()) { microphone.close(); return; }
       mine.microphone = microphone;
-      const socket = new LiveSocket(view.socket, microphone.rate, chosenModel(view.model), {
+      const socket = new LiveSocket(view.socket, microphone.rate, hearer(), {
         prediction: message => { if (current()) heard(mine, message); },
         lost: text => { if (current()) stop(text); },
       });
@@ -91,6 +101,7 @@ export function live(host) {
     river.stop();
     show(null);
     columns.hidden = true;
+    setText(instead, '');
     complain(text);
     start.classList.remove('fb-on');
     setText(start, recording ? 'Listen again' : 'Start listening');
@@ -105,8 +116,6 @@ export function live(host) {
     river.setGenres(view.genres);
   };
 }
-
-const chosenModel = model => document.querySelector('#model input:checked')?.value ?? model;
 
 function nowSection(host) {
   const card = make('section', 'fb-live-card', host);
