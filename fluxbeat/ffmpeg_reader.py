@@ -107,7 +107,8 @@ class FfmpegReader:
 
     def skip(self, frames: int) -> None:
         """Drop frames that were delivered before ffmpeg took over."""
-        while frames > 0 and (read := len(self._read_bytes(min(frames * self._frame_bytes, 2**20)))):
+        at_once = 2**20 // self._frame_bytes
+        while frames > 0 and (read := len(self._read_bytes(min(frames, at_once) * self._frame_bytes))):
             frames -= read // self._frame_bytes
 
     def read(self) -> Samples:

@@ -16,6 +16,7 @@ import numpy as np
 from fluxbeat.audio import MAX_DURATION_S, AudioSource, Decoder, check_file, resampled_frames, safe_name
 from fluxbeat.audio_readers import after_id3, refusal
 from fluxbeat.ffmpeg_reader import find_ffmpeg
+from fluxbeat.replacing import replacing
 
 _MP3_RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 _MOST_MP4_BOXES = 100_000  # before the table of contents: a recording of a day has fewer
@@ -45,7 +46,7 @@ def playable_copy(
     name: str | None = None,
     max_duration_s: float = MAX_DURATION_S,
 ) -> Path:
-    """Write the recording as an MP3 that every browser plays, and return its path.
+    """Write the recording as an MP3 that every browser plays, there whole or not at all, and return its path.
 
     Mono and stereo stay so, more channels are averaged to mono, and so are recordings above one hour, since
     the encoder (pydub) holds all of it in memory. The sample rate is the source's where MP3 knows it, else
@@ -76,7 +77,7 @@ def playable_copy(
     segment = AudioSegment(data, sample_width=2, frame_rate=rate_hz, channels=2 if stereo else 1)
     segment.converter = find_ffmpeg()
     try:
-        with open(path, "wb") as out:
+        with replacing(Path(path)) as partial, open(partial, "wb") as out:
             segment.export(out, format="mp3", bitrate="192k")
     except (CouldntEncodeError, OSError) as error:
         raise refusal(decoder.name, "could not be copied to MP3", "check the free disk space and ffmpeg") from error

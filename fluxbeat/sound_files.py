@@ -60,11 +60,16 @@ def find_sound_files(folder: str | os.PathLike[str]) -> list[SoundFile]:
     if not root.is_dir():
         found = "is a file: give the folder it lies in" if root.exists() else "does not exist: check the spelling"
         raise FluxBeatError(f"{printable(str(folder))} {found}")
-    files = sorted(_below(root, "", set()), key=lambda file: file.shown.casefold())
+    files = sound_files_below(root)
     if not any(file.problem is None for file in files):
         reason = files[0].problem if files else "no sound files in it (MP3, FLAC, WAV, OGG, M4A ...)"
         raise FluxBeatError(f"{printable(str(folder))}: {reason}")
     return files
+
+
+def sound_files_below(folder: Path) -> list[SoundFile]:
+    """As `find_sound_files`, but empty where there is no sound file."""
+    return sorted(_below(folder, "", set()), key=lambda file: file.shown.casefold())
 
 
 def printable(text: str) -> str:

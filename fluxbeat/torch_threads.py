@@ -18,24 +18,50 @@ _pools: dict[int, ThreadPoolExecutor] = {}
 
 def threads_that_compute_alone() -> ThreadPoolExecutor | None:
     """As many threads as torch uses in the calling one, shared by the whole process; None where that is one."""
-    count = torch.get_num_threads()
-    if count < 2:
-        return None
     with _lock:
+        count = torch.get_num_threads()
+        if count < 2:
+            return None
         if count not in _pools:
-            _pools[count] = _started(count)
+            _pools[count] = _started(count, "fluxbeat-alone")
         return _pools[count]
 
 
-def _started(count: int) -> ThreadPoolExecutor:
-    pool = ThreadPoolExecutor(count, "fluxbeat-alone", initializer=torch.set_num_threads, initargs=(1,))
+def own_threads_that_compute_alone(count: int, name: str) -> ThreadPoolExecutor:
+    """Threads for the caller's own work, which the caller shuts down; all other threads keep torch's number.
+
+    Parameters
+    ----------
+    count : int
+    name : str
+        What the threads' names begin with.
+    """
+    with _lock:
+        return _started(count, name)
+
+
+def _started(count: int, name: str) -> ThreadPoolExecutor:
+    usual = torch.get_num_threads()
+    pool = ThreadPoolExecutor(count, name, initializer=_compute_alone)
     all_there = threading.Barrier(count + 1)
-    for _ in range(count):
-        pool.submit(all_there.wait)
-    all_there.wait()
-    # torch keeps the number per thread, and the one that was set last for threads to come
-    torch.set_num_threads(count)
+    try:
+        for _ in range(count):
+            pool.submit(all_there.wait)
+        all_there.wait()
+    except BaseException:
+        all_there.abort()  # or those that have come would wait for ever
+        pool.shutdown(wait=False)
+        raise
+    finally:
+        # torch keeps the number per thread, and the one that was set last for threads to come
+        torch.set_num_threads(usual)
     return pool
+
+
+def _compute_alone() -> None:
+    # a thread takes the number for threads to come when it first asks or splits work, over one that was set before
+    torch.get_num_threads()
+    torch.set_num_threads(1)
 
 
 if hasattr(os, "register_at_fork"):

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import imageio_ffmpeg
 import numpy as np
@@ -215,15 +215,16 @@ def test_blocks_joined_are_the_whole(rate_hz: int, block_s: float) -> None:
 
 
 @pytest.mark.parametrize("as_bytes", [False, True])
-@pytest.mark.parametrize("reads_before_it_fails", [0, 1, 3])
+@pytest.mark.parametrize(("channels", "reads_before_it_fails"), [(2, 0), (2, 1), (2, 3), (3, 3), (6, 3), (7, 3)])
 def test_ffmpeg_takes_over_in_mid_file_without_a_seam(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     temporary_folder: Path,
+    channels: int,
     reads_before_it_fails: int,
     as_bytes: bool,
 ) -> None:
-    noise = np.random.default_rng(3).normal(scale=0.1, size=(44_100 * 30, 2))
+    noise = np.random.default_rng(3).normal(scale=0.1, size=(44_100 * (60 // channels), channels))
     path = write_wav(tmp_path / "noise.wav", noise)
     unbroken = load_audio(path).samples
     reads = 0
@@ -629,6 +630,23 @@ def test_a_copy_of_no_audio_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AudioDecodeError, match="not an audio file"):
         playable_copy(b"no music at all", tmp_path / "copy.mp3")
     assert not (tmp_path / "copy.mp3").exists()
+
+
+def test_a_copy_is_there_only_when_it_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks meanwhile, or after a failure, must not be given half a track."""
+    copy, seen = tmp_path / "song.playable.mp3", []
+
+    def break_off(segment: Any, out: BinaryIO, **options: Any) -> None:
+        out.write(b"half a track")
+        out.flush()
+        seen.append(copy.exists())
+        raise OSError("disk full")
+
+    monkeypatch.setattr("pydub.AudioSegment.export", break_off)
+    with pytest.raises(AudioDecodeError, match="could not be copied to MP3"):
+        playable_copy((tone(), 44_100), copy)
+    assert seen == [False]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_import_is_quick_and_silent_and_so_is_the_copy_without_ffmpeg_on_path(tmp_path: Path) -> None:

@@ -85,6 +85,16 @@ def test_bad_files_are_named_while_the_others_are_analysed(tmp_path, capsys):
     assert [entry["file"] for entry in json.loads(printed.out)] == [Path(SONG).name]
 
 
+def test_json_of_several_files_is_a_list_even_if_none_can_be_read(tmp_path, capsys):
+    missing = [str(tmp_path / "one.wav"), str(tmp_path / "two.wav")]
+    assert main(["analyze", *missing, "--json", "--model", "cnn"]) == 2
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == []
+    assert len(printed.err.strip().splitlines()) == 2
+    assert main(["analyze", missing[0], "--json", "--model", "cnn"]) == 2
+    assert capsys.readouterr().out == ""
+
+
 def test_unknown_model_is_one_sentence_with_the_choices(capsys):
     assert main(["analyze", SONG, "--model", "oracle"]) == 2
     error = capsys.readouterr().err

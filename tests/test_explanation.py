@@ -2,6 +2,8 @@
 
 import json
 import math
+import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,8 +22,8 @@ from fluxbeat.explanation.regions import strongest_regions
 from fluxbeat.explanation.report import explanation_report
 from fluxbeat.explanation.sanity import likeness, mass_inside, randomised, splice
 from fluxbeat.explanation.windows import band_edges_hz, cut_window
-from fluxbeat.models import GenreTempoModel, ModelConfig, build_model
-from fluxbeat.zoo import ModelInfo, ZooModel, bundled_names, load
+from fluxbeat.models import GenreTempoModel, ModelConfig, build_model, load_checkpoint, save_checkpoint
+from fluxbeat.zoo import ModelInfo, ZooModel, bundled_names, checkpoints_folder, load
 from tests.web_driving import EXAMPLES
 
 METAL = EXAMPLES / "metal_muldjord_chaos_god.mp3"
@@ -217,6 +219,28 @@ def test_what_is_attended_and_the_rest_are_the_window():
     assert parts.rest.std() > 0.05 * window.std()
 
 
+def test_hearing_one_window_does_not_hold_the_whole_recording(tmp_path):
+    path = tmp_path / "long.flac"
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, 480 * 48_000).astype(np.float32)
+    soundfile.write(path, noise, 48_000)
+    del noise
+    whole = fluxbeat.audio.load_audio(path, sample_rate_hz=44_100).samples
+    found = fluxbeat.explain(METAL, "cnn", "metal", 5.0, measure=False)
+    for start_s in (0.0, 16.37, 471.9):
+        at_start = fluxbeat.Explanation(**{**vars(found), "start_s": start_s})
+        tracemalloc.start()
+        try:
+            parts = heard_parts(at_start, path)
+            peak_bytes = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        first = round(start_s * 44_100)
+        expected = listen_to(at_start, whole[first : first + 8 * 44_100], 44_100)
+        assert np.array_equal(parts.attended, expected.attended)
+        assert np.array_equal(parts.rest, expected.rest)
+        assert peak_bytes < whole.nbytes, f"{peak_bytes / 1e6:.0f} MB at {start_s} s"
+
+
 def test_a_marked_band_is_what_is_heard():
     time_s = np.arange(8 * RATE_HZ) / RATE_HZ
     low, high = np.sin(2 * np.pi * 220 * time_s), np.sin(2 * np.pi * 3520 * time_s)
@@ -238,7 +262,7 @@ def test_a_tempo_is_explained_by_its_clicks():
         first = round(beat_s * RATE_HZ)
         samples[first : first + 600] += click[: len(samples) - first]
     samples += 0.001 * np.random.default_rng(1).standard_normal(len(samples)).astype(np.float32)
-    found = explain_tempo((samples, RATE_HZ), "cnn", bpm=120.0, window=1.0)
+    found = explain_tempo((samples, RATE_HZ), "cnn", bpm=120.0, start_s=1.0)
     assert found.kind == "tempo" and found.about == "120.0 BPM"
     apart_s = np.abs(found.time_s[:, None] - beats_s).min(axis=1)
     near = apart_s < 0.1
@@ -283,8 +307,8 @@ def test_each_segment_of_a_whole_track_is_carried_by_its_own_music():
     ("asked", "says"),
     [
         ({"label": "polka"}, "knows no genre 'polka'"),
-        ({"label": "metal", "window": 500.0}, "no window begins at 500 s"),
-        ({"label": "metal", "window": -3.0}, "no window begins at -3 s"),
+        ({"label": "metal", "start_s": 500.0}, "no window begins at 500 s"),
+        ({"label": "metal", "start_s": -3.0}, "no window begins at -3 s"),
         ({"label": "metal", "layer": "middle"}, "no layer 'middle'"),
     ],
 )
@@ -297,7 +321,7 @@ def test_a_tempo_off_the_grid_and_a_silent_window_are_said():
     with pytest.raises(FluxBeatError, match="knows 30 to 300 BPM"):
         explain_tempo(METAL, "cnn", bpm=900.0)
     with pytest.raises(FluxBeatError, match="the window from 0.0 s is silent"):
-        explain_tempo((np.zeros(10 * RATE_HZ, np.float32), RATE_HZ), "cnn", window=0.0)
+        explain_tempo((np.zeros(10 * RATE_HZ, np.float32), RATE_HZ), "cnn", start_s=0.0)
 
 
 def test_silence_is_not_explained_and_never_chosen():
@@ -307,7 +331,7 @@ def test_silence_is_not_explained_and_never_chosen():
     # what a model names for silence is no reason to look for it there
     assert fluxbeat.explain(source, "cnn", "ambient", measure=False).start_s > 11.0
     with pytest.raises(FluxBeatError, match="the window from 4.0 s is silent: choose another moment"):
-        fluxbeat.explain(source, "cnn", "metal", window=4.0, measure=False)
+        fluxbeat.explain(source, "cnn", "metal", start_s=4.0, measure=False)
 
 
 def test_a_model_without_places_is_said():
@@ -315,7 +339,7 @@ def test_a_model_without_places_is_said():
         time_stride, time_context = 1, 1
 
         def __init__(self, config):
-            super().__init__(config, 4)
+            super().__init__(config, 4, texture_share=0.9)
 
         def timbre_frames(self, log_mel):
             return log_mel[:, :4]
@@ -357,6 +381,27 @@ def test_a_report_on_nothing_readable_is_said(tmp_path):
     soundfile.write(silent, np.zeros(20 * RATE_HZ), RATE_HZ)
     with pytest.raises(FluxBeatError, match="none of the 2 files can be explained .*silent"):
         explanation_report(load("cnn"), [broken, silent])
+
+
+def test_the_report_command_fails_where_any_model_left_a_file_unread(tmp_path, capsys):
+    music = tmp_path / "music"
+    music.mkdir()
+    samples = fluxbeat.audio.load_audio(METAL, sample_rate_hz=RATE_HZ).samples
+    soundfile.write(music / "song.wav", samples[: 25 * RATE_HZ], RATE_HZ)
+    assert main(["explain", "--report", str(music), "--model", "cnn", "--json"]) == 0
+    assert capsys.readouterr().err == ""
+
+    soundfile.write(music / "short.wav", samples[: 12 * RATE_HZ], RATE_HZ)
+    (music / "broken.mp3").write_bytes(b"no music")
+    network, _ = load_checkpoint(checkpoints_folder() / "cnn")
+    network.config = replace(network.config, window_s=16.0)
+    save_checkpoint(network, tmp_path / "patient")
+    assert main(["explain", "--report", str(music), "--model", "cnn", str(tmp_path / "patient"), "--json"]) == 2
+    printed = capsys.readouterr()
+    assert [report["windows"] for report in json.loads(printed.out)] == [2, 1]
+    broken, short = printed.err.strip().splitlines()
+    assert broken.startswith("fluxbeat: broken.mp3: ")
+    assert short == "fluxbeat: short.wav: shorter than one window of 16 s"
 
 
 def test_a_report_leaves_out_windows_in_which_nothing_sounds(tmp_path):

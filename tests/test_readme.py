@@ -27,7 +27,7 @@ def test_first_command_installs_and_starts():
 
 
 def test_second_command_is_what_ci_runs():
-    assert commands("Test it") == 'pip install -e ".[test]" && python -m pytest'
+    assert commands("Test it") == 'pip install -e ".[test]" && python -m pytest -n 2 --dist loadfile'
     script = (ROOT / ".ci" / "run").read_text()
     assert "## Test it" in script
     extracted = subprocess.run(

@@ -19,7 +19,9 @@ def track_heat_figure(found: TrackEvidence, duration_s: float, paints: dict[str,
     figure = empty_figure(duration_s)
     bands, frames = next(iter(found.evidence.values())).shape
     group = max(1, -(-frames // COLUMNS))
-    rows = bands // max(1, bands // ROWS)
+    rows = min(bands, ROWS)
+    first_bands = np.arange(rows + 1) * bands // rows
+    share = bands / rows / np.diff(first_bands)[:, None]  # a row that holds one band more is not brighter for it
     time_ms = START_MS + (np.arange(-(-frames // group)) + 0.5) * group / found.frame_rate_hz * 1000
     for label, evidence in found.evidence.items():
         carried = np.zeros(frames, bool)
@@ -30,7 +32,7 @@ def track_heat_figure(found: TrackEvidence, duration_s: float, paints: dict[str,
         positive = evidence.clip(min=0) * carried
         positive = np.pad(positive, ((0, 0), (0, -frames % group)))
         columns = positive.reshape(bands, -1, group).mean(axis=2) * found.frame_rate_hz  # per second
-        drawn = columns.reshape(rows, -1, columns.shape[1]).sum(axis=1)
+        drawn = np.add.reduceat(columns, first_bands[:-1], axis=0) * share
         fill = paints[label].fill
         red, green, blue = (int(fill[at : at + 2], 16) for at in (1, 3, 5))
         figure.add_heatmap(

@@ -60,8 +60,10 @@ def _analyze(options: argparse.Namespace) -> int:
                 results.append(analysis.to_dict())
             else:
                 console.print(draw_analysis(analysis, console.width))
-    if options.json and results:
-        print_json(results[0] if len(options.files) == 1 else results)
+    if options.json and len(options.files) > 1:
+        print_json(results)
+    elif options.json and results:
+        print_json(results[0])
     return FAILED if failed else 0
 
 

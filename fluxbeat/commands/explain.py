@@ -25,7 +25,11 @@ def add(commands: Commands) -> None:
     explain.add_argument("--model", nargs="+", metavar="MODEL", help="one or several, as for analyze")
     explain.add_argument("--label", help="genre to explain (default: the most probable one)")
     explain.add_argument(
-        "--window", type=float, metavar="SECONDS", help="where the window begins (default: where it is strongest)"
+        "--window",
+        dest="start_s",
+        type=float,
+        metavar="SECONDS",
+        help="where the window begins (default: where it is strongest)",
     )
     explain.add_argument("--tempo", action="store_true", help="explain the tempo, not a genre")
     explain.add_argument("--bpm", type=float, help="with --tempo: this tempo (default: the most probable one)")
@@ -66,9 +70,9 @@ def _one_window(options: argparse.Namespace) -> int:
     models, found = _models(options), []
     for model in models:
         if options.tempo:
-            explanation = explain_tempo(options.file, model, options.bpm, options.window)
+            explanation = explain_tempo(options.file, model, options.bpm, options.start_s)
         else:
-            explanation = explain(options.file, model, options.label, options.window, layer=options.layer)
+            explanation = explain(options.file, model, options.label, options.start_s, layer=options.layer)
         _write(explanation, options, model.info.name if len(models) > 1 else "")
         found.append(explanation)
     if options.json:
@@ -154,6 +158,7 @@ def _report(options: argparse.Namespace) -> int:
     else:
         for found in reports:
             Console().print(draw_explanation_report(found))
-    for one in reports[0]["unread"]:
-        print(f"fluxbeat: {one['file']}: {one['error']}", file=sys.stderr)
-    return FAILED if reports[0]["unread"] and not reports[0]["windows"] else 0
+    unread = dict.fromkeys(f"{one['file']}: {one['error']}" for found in reports for one in found["unread"])
+    for said in unread:
+        print(f"fluxbeat: {said}", file=sys.stderr)
+    return FAILED if unread else 0

@@ -58,7 +58,8 @@ def _markdown(entries: list[dict[str, Any]]) -> list[str]:
         accuracy = entry["accuracy"]
         shown = "-"
         if accuracy:
-            low, high = accuracy["interval_95"]
-            shown = f"{accuracy['value']:.1%} of {accuracy['n']} ({low:.0%} to {high:.0%}; {accuracy['split']})"
+            interval = accuracy.get("interval_95")
+            between = f"{interval[0]:.0%} to {interval[1]:.0%}; " if interval else ""
+            shown = f"{accuracy['value']:.1%} of {accuracy['n']} ({between}{accuracy['split']})"
         lines.append(f"| {entry['name']} | {entry['parameters']:,} | {entry['ms_per_window']:.1f} | {shown} |")
     return lines

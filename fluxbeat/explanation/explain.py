@@ -30,7 +30,7 @@ def explain(
     source: AudioSource,
     model: str | Path | ZooModel = DEFAULT_MODEL,
     label: str | None = None,
-    window: float | None = None,
+    start_s: float | None = None,
     *,
     name: str | None = None,
     layer: str = DEFAULT_LAYER,
@@ -46,8 +46,8 @@ def explain(
         As `fluxbeat.load` takes it.
     label : str, optional
         Genre to explain; by default the most probable one of the window, or of the track.
-    window : float, optional
-        Where the window begins, in seconds; by default where the label is most probable.
+    start_s : float, optional
+        Where the window begins; by default where the label is most probable.
     name : str, optional
         Name shown to a person.
     layer : str
@@ -65,14 +65,14 @@ def explain(
     """
     chosen = model if isinstance(model, ZooModel) else load(model)
     track = read_track(source, chosen.network.config.features, name)
-    return explain_track(track, chosen, label, window, layer=layer, measure=measure)
+    return explain_track(track, chosen, label, start_s, layer=layer, measure=measure)
 
 
 def explain_track(
     track: Track,
     model: ZooModel,
     label: str | None = None,
-    window: float | None = None,
+    start_s: float | None = None,
     *,
     layer: str = DEFAULT_LAYER,
     measure: bool = True,
@@ -82,10 +82,10 @@ def explain_track(
     network = model.network
     if label is not None:
         label_index(network, label)
-    if window is None:
-        window, strongest = _strongest(track, network, label)
+    if start_s is None:
+        start_s, strongest = _strongest(track, network, label)
         label = label or strongest
-    cut = _audible_window(track, network, window)
+    cut = _audible_window(track, network, start_s)
     if label is None:
         with torch.inference_mode():
             label = network.config.labels[int(network(cut.log_mel[None]).genre_logits[0].argmax())]
@@ -103,7 +103,7 @@ def explain_tempo(
     source: AudioSource,
     model: str | Path | ZooModel = DEFAULT_MODEL,
     bpm: float | None = None,
-    window: float | None = None,
+    start_s: float | None = None,
     *,
     name: str | None = None,
 ) -> Explanation:
@@ -119,11 +119,11 @@ def explain_tempo(
     """
     chosen = model if isinstance(model, ZooModel) else load(model)
     track = read_track(source, chosen.network.config.features, name)
-    return explain_track_tempo(track, chosen, bpm, window)
+    return explain_track_tempo(track, chosen, bpm, start_s)
 
 
 def explain_track_tempo(
-    track: Track, model: ZooModel, bpm: float | None = None, window: float | None = None
+    track: Track, model: ZooModel, bpm: float | None = None, start_s: float | None = None
 ) -> Explanation:
     """As `explain_tempo`, of a track that was read with the model's features."""
     network = model.network
@@ -134,9 +134,9 @@ def explain_track_tempo(
         raise ExplanationError(
             f"{bpm:g} BPM cannot be explained: this model knows {grid.min_bpm:g} to {grid.max_bpm:g} BPM"
         )
-    if window is None:
-        window, _ = _strongest(track, network, None)
-    cut = _audible_window(track, network, window)
+    if start_s is None:
+        start_s, _ = _strongest(track, network, None)
+    cut = _audible_window(track, network, start_s)
     evidence, bpm, probability = tempo_evidence(network, cut.log_mel, bpm)
     return _explanation(
         track, model, cut, evidence, about=f"{bpm:.1f} BPM", kind="tempo", layer="novelty",

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from fluxbeat.audio import AudioSource, load_audio
+from fluxbeat.audio import AudioSource, Samples, open_audio
 from fluxbeat.errors import ExportError
 from fluxbeat.explanation.listening import HeardParts, listen_to
 from fluxbeat.explanation.picture import draw_png
@@ -56,10 +56,21 @@ def write_npz(explanation: Explanation, path: Path) -> None:
 
 def heard_parts(explanation: Explanation, source: AudioSource) -> HeardParts:
     """The sound of the explained window, taken apart, at 44.1 kHz."""
-    samples = load_audio(source, sample_rate_hz=SOUND_RATE_HZ).samples
-    first = round(explanation.start_s * SOUND_RATE_HZ)
-    window = samples[first : first + round(explanation.window_s * SOUND_RATE_HZ)]
-    return listen_to(explanation, window, SOUND_RATE_HZ)
+    return listen_to(explanation, _window(source, explanation.start_s, explanation.window_s), SOUND_RATE_HZ)
+
+
+def _window(source: AudioSource, start_s: float, window_s: float) -> Samples:
+    """Samples of one window at 44.1 kHz; reading ends with it, and no more than a block is held beside it."""
+    first = round(start_s * SOUND_RATE_HZ)
+    end = first + round(window_s * SOUND_RATE_HZ)
+    kept, at = [np.empty(0, np.float32)], 0
+    with open_audio(source, sample_rate_hz=SOUND_RATE_HZ) as stream:
+        for block in stream:
+            kept.append(block[max(0, first - at) : max(0, end - at)].copy())  # a view would hold the whole block
+            at += len(block)
+            if at >= end:
+                break
+    return np.concatenate(kept)
 
 
 def write_sound(explanation: Explanation, source: AudioSource, folder: Path, prefix: str = "") -> None:

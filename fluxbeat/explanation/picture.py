@@ -17,6 +17,7 @@ FULL_COLOUR = 0.008
 same for all pictures, so that weak evidence looks weak. Sure answers reach it in their strongest places."""
 TICKS_HZ = (250, 500, 1000, 2000, 4000, 8000)
 OVERLAY = "inferno"
+DOTS_PER_INCH = 120
 
 
 def strength(explanation: Explanation) -> np.ndarray:
@@ -25,7 +26,7 @@ def strength(explanation: Explanation) -> np.ndarray:
     return np.asarray(np.sqrt((per_tenth / FULL_COLOUR).clip(0.0, 1.0)))
 
 
-def draw_png(explanation: Explanation, dots_per_inch: int = 120) -> bytes:
+def draw_png(explanation: Explanation) -> bytes:
     """Spectrogram and map, side by side, as PNG.
 
     Frequency is in Hz on the mel scale, time in seconds of the track.
@@ -54,7 +55,7 @@ def draw_png(explanation: Explanation, dots_per_inch: int = 120) -> bytes:
     else:
         figure.supxlabel("seconds", fontsize=9)
     out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=dots_per_inch)
+    figure.savefig(out, format="png", dpi=DOTS_PER_INCH)
     return out.getvalue()
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from fluxbeat.analysis.tempo import TOLERANCE
 from fluxbeat.errors import ExplanationError
 from fluxbeat.models import GenreTempoModel
-
-TOLERANCE = 0.04
-"""A tempo within 4 % is the same tempo."""
 
 
 def tempo_evidence(model: GenreTempoModel, log_mel: Tensor, bpm: float | None = None) -> tuple[Tensor, float, float]:

@@ -2,12 +2,11 @@
 
 from fluxbeat.library.cache import AnalysisCache, cache_folder, question
 from fluxbeat.library.job import LibraryJob, Step
-from fluxbeat.library.table import SORT_KEYS, LibraryRow, filtered, ordered, write_csv
+from fluxbeat.library.table import LibraryRow, filtered, ordered, write_csv
 from fluxbeat.library.workers import ThreadWorkers, Workers
 from fluxbeat.sound_files import SOUND_SUFFIXES, SoundFile, find_sound_files
 
 __all__ = [
-    "SORT_KEYS",
     "SOUND_SUFFIXES",
     "AnalysisCache",
     "LibraryJob",

@@ -91,7 +91,6 @@ _ORDERS: dict[str, Callable[[LibraryRow], Any]] = {
         row.path,
     ),
 }
-SORT_KEYS = tuple(_ORDERS)
 
 
 def ordered(rows: Iterable[LibraryRow], by: str | None = None) -> list[LibraryRow]:

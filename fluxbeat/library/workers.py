@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import os
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Protocol
-
-import torch
 
 from fluxbeat.library.hearing import Answer, hear
 from fluxbeat.sound_files import SoundFile
+from fluxbeat.torch_threads import own_threads_that_compute_alone
 from fluxbeat.zoo import ZooModel
-
-_USUAL_TORCH_THREADS = torch.get_num_threads()
 
 
 class Workers(Protocol):
@@ -51,17 +48,13 @@ class ThreadWorkers:
     def __init__(self, count: int | None = None) -> None:
         self.count = count or cores()
         self.at_once = self.count + 1  # one waits, so that no thread has to
-        self._pool = ThreadPoolExecutor(
-            self.count, "fluxbeat-library", initializer=torch.set_num_threads, initargs=(1,)
-        )
+        self._pool = own_threads_that_compute_alone(self.count, "fluxbeat-library")
 
     def begin(self, file: SoundFile, model: ZooModel, hop_s: float, stop: threading.Event) -> Future[Answer]:
         return self._pool.submit(hear, file.path, file.shown, model, hop_s, stop)
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
-        # PyTorch keeps the number per thread, and the one that was set last for threads to come
-        torch.set_num_threads(_USUAL_TORCH_THREADS)
 
 
 def cores() -> int:
