@@ -1,7 +1,7 @@
 // A Plotly figure over time, with the playhead above it. All charts of the page show the same stretch of the track.
 
 import {clock, make, spokenTime} from './dom.js';
-import {plotly} from './plotly.js';
+import {coverAxes, plotly} from './plotly.js';
 import {follow, position, seek, togglePlay} from './player.js';
 import {onThemeChange, painted} from './theme.js';
 
@@ -85,7 +85,6 @@ export class TimeChart {
     if (turn !== this.drawing || !this.figure || !this.visible) return;
     this.width = this.frame.clientWidth;
     const {data, layout} = painted(this.figure);
-    this.margin = layout.margin;
     Object.assign(layout, {width: this.width, height: this.height(this.width)});
     layout.xaxis.range = this.range.map(second => START_MS + second * 1000);
     layout.xaxis.nticks = Math.max(3, Math.floor(this.width / 90));
@@ -94,9 +93,13 @@ export class TimeChart {
     if (!this.listening) {
       this.listening = true;
       this.plot.on('plotly_relayout', change => this.boxZoomed(change));
+      this.plot.on('plotly_afterplot', () => this.place());
     }
-    const {l, r, t, b} = this.margin;
-    Object.assign(this.overlay.style, {left: `${l}px`, right: `${r}px`, top: `${t}px`, bottom: `${b}px`});
+    this.place();
+  }
+
+  place() {
+    this.margin = coverAxes(this.plot, this.overlay);
     this.moveTo(position());
   }
 

@@ -2,7 +2,7 @@
 
 import {redrawAll, TimeChart} from './chart.js';
 import {button, clock, make, setText} from './dom.js';
-import {plotly} from './plotly.js';
+import {coverAxes, plotly} from './plotly.js';
 import {audio, follow, position, seek} from './player.js';
 import {isDark, onThemeChange, painted} from './theme.js';
 
@@ -229,7 +229,6 @@ class WindowPicture {
         title: {text: 'Hz', standoff: 4, font: {size: 11}}},
     };
     const shown = painted({data, layout});
-    this.margin = layout.margin;
     this.frame.style.height = `${layout.height}px`;
     await Plotly.react(this.plot, shown.data, shown.layout, {
       displaylogo: false, responsive: false, doubleClick: false, displayModeBar: true, modeBarButtons: [['toImage']],
@@ -239,8 +238,7 @@ class WindowPicture {
       this.listening = true;
       this.plot.on('plotly_hover', event => this.read(event.points[0]));
     }
-    const {l, r, t, b} = this.margin;
-    Object.assign(this.overlay.style, {left: `${l}px`, right: `${r}px`, top: `${t}px`, bottom: `${b}px`});
+    this.margin = coverAxes(this.plot, this.overlay);
     this.moveTo(position());
   }
 
