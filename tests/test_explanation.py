@@ -403,6 +403,12 @@ def test_the_report_command_fails_where_any_model_left_a_file_unread(tmp_path, c
     assert broken.startswith("fluxbeat: broken.mp3: ")
     assert short == "fluxbeat: short.wav: shorter than one window of 16 s"
 
+    (music / "song.wav").unlink()
+    assert main(["explain", "--report", str(music), "--model", "cnn", str(tmp_path / "patient"), "--json"]) == 2
+    printed = capsys.readouterr()
+    assert [report["windows"] for report in json.loads(printed.out)] == [1], "what was measured is not lost"
+    assert "patient: none of the 2 files can be explained" in printed.err
+
 
 def test_a_report_leaves_out_windows_in_which_nothing_sounds(tmp_path):
     music = fluxbeat.audio.load_audio(METAL, sample_rate_hz=RATE_HZ).samples[: 20 * RATE_HZ]

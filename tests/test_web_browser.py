@@ -14,6 +14,7 @@ import pytest
 import soundfile
 from web_driving import ANSWER_MS, CHANGE, FLAGS, TECHNO, Server, chromium
 
+from fluxbeat.analysis import DEFAULT_MODEL, analyze
 from fluxbeat.audio import load_audio
 from fluxbeat.playback import playable_copy
 
@@ -22,6 +23,13 @@ pytestmark = pytest.mark.browser
 
 TABS = ("Timeline", "Tempo", "Compare")
 NEAR_PX = 4.0
+DRAWN = """tab => {
+  const frames = [...document.querySelectorAll(`#${tab} .fb-frame:has(.fb-overlay)`)].filter(one => one.clientWidth);
+  return frames.length && frames.every(frame => {
+    const axis = frame.querySelector('.fb-plot, .js-plotly-plot')?._fullLayout?.xaxis;
+    return axis && Math.abs(axis._length - frame.querySelector('.fb-overlay').clientWidth) <= 1;
+  });
+}"""
 PLAYHEAD = """tab => {
   const player = document.querySelector('#player audio');
   const frames = [...document.querySelectorAll(`#${tab.toLowerCase()} .fb-frame`)];
@@ -112,11 +120,9 @@ class Visit:
         named.click()
 
     def open(self, tab: str) -> None:
+        """Choose a tab and wait until its charts are drawn in the width that they have there."""
         self.choose_tab(tab)
-        self.page.wait_for_function(
-            "tab => [...document.querySelectorAll(`#${tab} .js-plotly-plot`)].some(one => one.clientWidth > 0)",
-            arg=tab.lower(),
-        )
+        self.page.wait_for_function(DRAWN, arg=tab.lower())
 
     def at(self) -> float:
         return float(self.page.evaluate("document.querySelector('#player audio').currentTime"))
@@ -225,6 +231,20 @@ def test_drag_scrubs(listener: Visit) -> None:
     assert heard == pytest.approx([share * listener.duration() for share in (0.2, 0.3, 0.4, 0.5)], abs=0.3)
     mouse.move(area["x"] + 0.9 * area["width"], height)
     assert listener.at() == pytest.approx(0.5 * listener.duration(), abs=0.3)
+
+
+def test_readers_of_the_screen_are_told_what_is_sure_where_the_music_stands(visitor: Visit) -> None:
+    """The words are those of the segment, after moves that follow each other quickly too, while the music rests."""
+    visitor.give(CHANGE)
+    visitor.await_track(CHANGE.name)
+    visitor.open("Timeline")
+    segments = analyze(CHANGE, DEFAULT_MODEL).segments
+    assert segments[0].labels != segments[-1].labels
+    spoken = visitor.page.locator("#timeline .fb-now .fb-spoken")
+    for segment in (segments[-1], segments[0], segments[-1]):
+        visitor.seek((segment.start_s + segment.end_s) / 2)
+        words = " and ".join(segment.labels) or "nothing sure"
+        sync_api.expect(spoken).to_have_text(words, timeout=10_000)
 
 
 def test_keys_move_and_play(listener: Visit) -> None:

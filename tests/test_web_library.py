@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from web_driving import ANSWER_MS, EXAMPLES, TECHNO, Server, serving
 
 from fluxbeat.analysis import analyze
-from fluxbeat.charts.colours import genre_paints
 from fluxbeat.library import find_sound_files
 from fluxbeat.ui.library_tab import Library, Shelf
 from fluxbeat.ui.listening import listen
+from fluxbeat.ui.offered_models import OfferedModels
 from fluxbeat.zoo import load
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -180,8 +181,7 @@ def test_chosen_folder_joins_the_table_with_its_paths_and_can_be_emptied(filled:
 @pytest.fixture
 def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Library:
     monkeypatch.setenv("FLUXBEAT_CACHE", str(tmp_path / "cache"))
-    model = load("cnn")
-    return Library({"cnn": model}, genre_paints(model.network.config.labels))
+    return Library(OfferedModels([load("cnn")], most_fetched=0), max_duration_s=60.0)
 
 
 def test_stopped_table_keeps_what_was_heard(library: Library, tmp_path: Path) -> None:
@@ -198,6 +198,15 @@ def test_stopped_table_keeps_what_was_heard(library: Library, tmp_path: Path) ->
     last = shown[-1]
     assert not last["running"]
     assert 0 < last["done"] == len(last["rows"]) < last["total"] == 40
+
+
+def test_a_longer_recording_than_the_server_takes_is_a_row_that_says_so(library: Library, tmp_path: Path) -> None:
+    for name, seconds in (("short.wav", 15), ("long.wav", 65)):
+        soundfile.write(tmp_path / name, np.random.default_rng(1).normal(0, 0.1, seconds * 8000), 8000)
+    *_, (drawn, _) = library.hear(Shelf(find_sound_files(tmp_path)), "cnn")
+    errors = {row["path"]: row["error"] for row in json.loads(drawn)["rows"]}
+    assert "the limit is 0:01:00" in errors["long.wav"]
+    assert errors["short.wav"] is None
 
 
 def test_unusable_cache_is_said_in_the_tab(library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

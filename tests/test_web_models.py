@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,11 +13,14 @@ from typing import Any
 import pytest
 from local_hub import LocalHub, Trouble
 from test_web_browser import Visit
-from web_driving import ANSWER_MS, TECHNO, Server, serving
+from web_driving import ANSWER_MS, EXAMPLES, TECHNO, Server, serving
 
 from fluxbeat.charts.colours import genre_paints, more_paints
+from fluxbeat.errors import FluxBeatError
 from fluxbeat.ui.hub_permission import may_fetch
 from fluxbeat.ui.model_facts import model_facts
+from fluxbeat.ui.offered_models import OfferedModels
+from fluxbeat.ui.page import MOST_FETCHED
 from fluxbeat.zoo import checkpoints_folder, load
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -237,6 +241,49 @@ def test_who_comes_from_elsewhere_is_told_why_there_is_no_field(browser: Any, se
     page.get_by_text("Only on the machine that serves this page").wait_for()
     assert page.locator("#hub-address").is_hidden()
     context.close()
+
+
+@pytest.mark.browser
+def test_a_chosen_model_that_had_to_go_is_named_and_another_hears_the_track(
+    browser: Any, server: Server, visit: Visit, hub: LocalHub
+) -> None:
+    """After the tests before: the model that was fetched first is chosen."""
+    gone = visit.page.locator("#model input:checked").get_attribute("value")
+    for number in range(MOST_FETCHED):
+        commit = hub.publish("ann/many", checkpoints_folder() / "cnn", into=f"m{number}")
+    other = Visit(browser, server.url)
+    open_tab(other)
+    wanted(other, f"ann/many@{commit}")
+    other.page.locator(".fb-hub-said.fb-done").wait_for(timeout=ANSWER_MS)
+    assert other.page.locator(".fb-model").count() == 3 + MOST_FETCHED
+    other.close()
+    song = next(path for path in sorted(EXAMPLES.glob("*.mp3")) if path != TECHNO)
+    visit.choose_tab("Timeline")
+    visit.give(song)
+    visit.await_track(song.name)
+    said = visit.page.locator(".fb-panel.fb-notice").inner_text()
+    assert gone in said
+    assert "is not kept any more: fetch it again in the Models tab." in said
+    assert visit.page.locator("#model input:checked").get_attribute("value") == "cnn"
+    assert "heard by CNN" in visit.page.locator("#timeline .fb-heading p").text_content()
+    visit.page.get_by_role("radio", name="CRNN").check()
+    visit.page.locator("#timeline .fb-heading p", has_text="heard by CRNN").wait_for()
+
+
+def test_models_come_and_go_under_those_who_go_through_them() -> None:
+    one = load("cnn")
+    own, *fetched = (replace(one, info=replace(one.info, name=f"m{number}")) for number in range(6))
+    offered = OfferedModels([own], most_fetched=2)
+    before, paints = offered.models, offered.paints
+    assert offered.add(fetched[:2]) == []
+    assert offered.add(fetched[2:3]) == fetched[:1]
+    assert offered.add([fetched[1], fetched[3]]) == [fetched[2]]
+    assert list(offered.models.values()) == [own, fetched[1], fetched[3]]
+    assert offered["m0"] is own
+    with pytest.raises(FluxBeatError, match="m1 is not kept any more: fetch it again"):
+        offered["m1"]
+    assert list(before) == ["m0"], "who went through it then still does"
+    assert offered.paints == paints
 
 
 def asking(client: str = "127.0.0.1", **headers: str) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from fluxbeat.charts.colours import Paint
@@ -14,7 +16,7 @@ FULL_COLOUR = 0.06
 """Evidence in one second and one drawn row, in units of the logit, that is drawn at full strength."""
 
 
-def track_heat_figure(found: TrackEvidence, duration_s: float, paints: dict[str, Paint]) -> Figure:
+def track_heat_figure(found: TrackEvidence, duration_s: float, paints: Mapping[str, Paint]) -> Figure:
     """One heat map per label in its colour, where segments carry it; see-through where nothing speaks for it."""
     figure = empty_figure(duration_s)
     bands, frames = next(iter(found.evidence.values())).shape

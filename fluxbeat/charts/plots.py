@@ -5,7 +5,7 @@ Colours that depend on the theme are left open: a trace's `meta` names its role,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -31,7 +31,7 @@ MOST_CURVE_POINTS = 1500
 TEMPO_TICKS = [30, 40, 60, 80, 100, 120, 150, 200, 240, 300]
 
 
-def timeline_figure(analysis: TrackAnalysis, paints: dict[str, Paint], order: Sequence[str]) -> Figure:
+def timeline_figure(analysis: TrackAnalysis, paints: Mapping[str, Paint], order: Sequence[str]) -> Figure:
     """The river, under it the segments as a ribbon, under that the waveform: one time axis."""
     figure = empty_figure(analysis.duration_s)
     _add_river(figure, analysis, paints, order, "y")
@@ -47,7 +47,7 @@ def timeline_figure(analysis: TrackAnalysis, paints: dict[str, Paint], order: Se
     return figure.to_dict()
 
 
-def river_figure(analysis: TrackAnalysis, paints: dict[str, Paint], order: Sequence[str], rise: float) -> Figure:
+def river_figure(analysis: TrackAnalysis, paints: Mapping[str, Paint], order: Sequence[str], rise: float) -> Figure:
     """The river alone, `rise` being the height of its axis so that rows can be compared."""
     figure = empty_figure(analysis.duration_s)
     _add_river(figure, analysis, paints, order, "y", rise)
@@ -133,7 +133,7 @@ def river_rise(analyses: Sequence[TrackAnalysis]) -> float:
 def _add_river(
     figure: go.Figure,
     analysis: TrackAnalysis,
-    paints: dict[str, Paint],
+    paints: Mapping[str, Paint],
     order: Sequence[str],
     axis: str,
     rise: float | None = None,
@@ -172,7 +172,7 @@ def _add_river(
     figure.update_layout(yaxis={"range": [0.0, rise]})
 
 
-def _add_ribbon(figure: go.Figure, segments: Sequence[Segment], paints: dict[str, Paint]) -> None:
+def _add_ribbon(figure: go.Figure, segments: Sequence[Segment], paints: Mapping[str, Paint]) -> None:
     """Each segment as a band; where several genres are present it is split among them."""
     bands = []
     for segment in segments:

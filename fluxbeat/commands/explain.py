@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fluxbeat.commands.registering import FAILED, Commands, command, print_json
-from fluxbeat.errors import FluxBeatError
+from fluxbeat.errors import ExplanationError, FluxBeatError
 
 if TYPE_CHECKING:
     from fluxbeat.explanation import Explanation
@@ -147,18 +147,23 @@ def _report(options: argparse.Namespace) -> int:
     from fluxbeat.terminal import draw_explanation_report
 
     files = [found.path for found in find_sound_files(options.report)]
-    reports = []
-    for model in _models(options):
-        with _watched(model.info.name) as report:
-            reports.append(
-                explanation_report(model, files, windows=options.windows, seed=options.seed, progress=report)
-            )
+    models, reports, failed = _models(options), [], list[str]()
+    for model in models:
+        try:
+            with _watched(model.info.name) as report:
+                reports.append(
+                    explanation_report(model, files, windows=options.windows, seed=options.seed, progress=report)
+                )
+        except ExplanationError as error:
+            failed.append(f"{model.info.name}: {error}")
+    if not reports:
+        raise ExplanationError("; ".join(failed))
     if options.json:
-        print_json(reports[0] if len(reports) == 1 else reports)
+        print_json(reports[0] if len(models) == 1 else reports)
     else:
         for found in reports:
             Console().print(draw_explanation_report(found))
     unread = dict.fromkeys(f"{one['file']}: {one['error']}" for found in reports for one in found["unread"])
-    for said in unread:
+    for said in [*unread, *failed]:
         print(f"fluxbeat: {said}", file=sys.stderr)
-    return FAILED if unread else 0
+    return FAILED if unread or failed else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -77,7 +77,7 @@ def to_html_report(analysis: TrackAnalysis, pictures: Sequence[Picture] = ()) ->
     return text.encode()
 
 
-def _genre(label: str, probability: float, active: bool, paints: dict[str, Paint]) -> dict[str, Any]:
+def _genre(label: str, probability: float, active: bool, paints: Mapping[str, Paint]) -> dict[str, Any]:
     return {
         "label": label,
         "percent": percent(probability),
@@ -87,7 +87,7 @@ def _genre(label: str, probability: float, active: bool, paints: dict[str, Paint
     }
 
 
-def _segment(segment: Segment, paints: dict[str, Paint]) -> dict[str, Any]:
+def _segment(segment: Segment, paints: Mapping[str, Paint]) -> dict[str, Any]:
     return {
         "start": clock(segment.start_s),
         "end": clock(segment.end_s),
@@ -107,7 +107,7 @@ def _tempo(tempo: Tempo, title: str) -> dict[str, Any] | None:
     }
 
 
-def _figures(analysis: TrackAnalysis, paints: dict[str, Paint]) -> dict[str, Figure]:
+def _figures(analysis: TrackAnalysis, paints: Mapping[str, Paint]) -> dict[str, Figure]:
     """By the id of the place in the page that each is drawn at."""
     figures = {"timeline": timeline_figure(analysis, paints, [genre.label for genre in analysis.genres])}
     if analysis.tempo.bpm is None:

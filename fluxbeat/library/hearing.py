@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass
 
 from fluxbeat.analysis import TrackAnalysis, analyze
+from fluxbeat.audio import MAX_DURATION_S
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
 from fluxbeat.library.tags import Tags, read_tags
 from fluxbeat.zoo import ZooModel
@@ -28,6 +29,7 @@ def hear(
     model: ZooModel,
     hop_s: float,
     stop: threading.Event | None = None,
+    max_duration_s: float = MAX_DURATION_S,
 ) -> Answer:
     """Analyse one file.
 
@@ -41,6 +43,8 @@ def hear(
         Distance of windows in seconds.
     stop : threading.Event, optional
         Once set, the work ends.
+    max_duration_s : float
+        Longest recording in seconds; a longer one is an answer with its `error`.
 
     Raises
     ------
@@ -55,7 +59,9 @@ def hear(
     watch(0.0, "")
     tags = read_tags(source)
     try:
-        return Answer(tags, analyze(source, model, name=name, hop_s=hop_s, progress=watch))
+        return Answer(
+            tags, analyze(source, model, name=name, hop_s=hop_s, max_duration_s=max_duration_s, progress=watch)
+        )
     except AnalysisCancelled:
         raise
     except FluxBeatError as error:

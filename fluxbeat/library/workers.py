@@ -12,6 +12,7 @@ import threading
 from concurrent.futures import Future
 from typing import Protocol
 
+from fluxbeat.audio import MAX_DURATION_S
 from fluxbeat.library.hearing import Answer, hear
 from fluxbeat.sound_files import SoundFile
 from fluxbeat.torch_threads import own_threads_that_compute_alone
@@ -43,15 +44,18 @@ class ThreadWorkers:
     ----------
     count : int, optional
         One per core of this process where not given.
+    max_duration_s : float
+        Longest recording in seconds that they take.
     """
 
-    def __init__(self, count: int | None = None) -> None:
+    def __init__(self, count: int | None = None, max_duration_s: float = MAX_DURATION_S) -> None:
         self.count = count or cores()
         self.at_once = self.count + 1  # one waits, so that no thread has to
+        self._max_duration_s = max_duration_s
         self._pool = own_threads_that_compute_alone(self.count, "fluxbeat-library")
 
     def begin(self, file: SoundFile, model: ZooModel, hop_s: float, stop: threading.Event) -> Future[Answer]:
-        return self._pool.submit(hear, file.path, file.shown, model, hop_s, stop)
+        return self._pool.submit(hear, file.path, file.shown, model, hop_s, stop, self._max_duration_s)
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)

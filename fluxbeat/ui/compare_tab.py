@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,7 @@ def compare_pieces(models: Sequence[str]) -> ComparePieces:
 
 
 def compare_view(
-    key: str, analyses: Sequence[TrackAnalysis], waiting: Sequence[str], paints: dict[str, Paint]
+    key: str, analyses: Sequence[TrackAnalysis], waiting: Sequence[str], paints: Mapping[str, Paint]
 ) -> dict[str, Any]:
     """What the Compare tab shows.
 
@@ -67,7 +67,7 @@ def compare_view(
     return view
 
 
-def _row(analysis: TrackAnalysis, paints: dict[str, Paint], order: Sequence[str], rise: float) -> dict[str, Any]:
+def _row(analysis: TrackAnalysis, paints: Mapping[str, Paint], order: Sequence[str], rise: float) -> dict[str, Any]:
     own = [label for label in order if label in analysis.timeline.labels]
     return {
         "model": analysis.model.name,

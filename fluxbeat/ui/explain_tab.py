@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,6 +29,7 @@ from fluxbeat.explanation.files import heard_parts
 from fluxbeat.explanation.picture import TICKS_HZ, strength
 from fluxbeat.explanation.windows import cut_window, last_start_s
 from fluxbeat.ui.listening import Heard
+from fluxbeat.ui.offered_models import OfferedModels
 from fluxbeat.ui.panel import panel, panel_answer
 from fluxbeat.ui.served_files import folder_to_serve, served_url
 from fluxbeat.zoo import ZooModel
@@ -61,10 +62,8 @@ def explain_pieces() -> ExplainPieces:
 class Explainer:
     """What the tab does with the models of the page."""
 
-    def __init__(self, models: dict[str, ZooModel], paints: dict[str, Paint]) -> None:
-        self._models, self._paints = models, paints
-        # models that a visitor fetches later are that visitor's alone
-        self._of_everyone = tuple(models)
+    def __init__(self, offered: OfferedModels) -> None:
+        self._offered = offered
 
     def connect(self, pieces: ExplainPieces, heard: gr.State, model: gr.Radio, at_once: int) -> None:
         """Answer what the panel asks, `at_once` at a time."""
@@ -84,7 +83,7 @@ class Explainer:
         """The window that begins at `start_s` for the genre `about`, or else its strongest, by all of `models`."""
         if heard is None:
             return panel_answer({"error": "The track is not kept any more: give it once more."})
-        names = [name for name in self._models if name in set(event.models)]
+        names = [name for name in self._offered.models if name in set(event.models)]
         try:
             heard = self._with_tracks(heard, names)
             said = self._said(heard, names, float(event.start_s))
@@ -92,12 +91,13 @@ class Explainer:
             found = [self._of(heard, name, about, float(event.start_s)) for name in names]
         except FluxBeatError as error:
             return panel_answer({**self.waiting(heard), "error": str(error)})
-        return panel_answer(explain_view(heard, found, said, self._paints))
+        return panel_answer(explain_view(heard, found, said, self._offered.paints))
 
     def waiting(self, heard: Heard) -> dict[str, Any]:
         """What the tab shows before anything was asked."""
-        names = dict.fromkeys([*self._of_everyone, *heard.analyses])
-        return opening_view(heard, [self._models[name] for name in names if name in self._models], self._paints)
+        there = self._offered.models  # those that a visitor fetches are that visitor's alone
+        names = dict.fromkeys([*self._offered.own, *heard.analyses])
+        return opening_view(heard, [there[name] for name in names if name in there], self._offered.paints)
 
     def explain_whole(self, heard: Heard | None, model: str, progress: gr.Progress = gr.Progress()) -> str:  # noqa: B008
         """What carried each segment of the chosen model's timeline."""
@@ -105,14 +105,15 @@ class Explainer:
         if heard is None or analysis is None:
             return panel_answer({"error": "This model is still listening: try again in a moment."})
         try:
-            track, _ = self._ready(heard, model)
+            track, asked = self._ready(heard, model)
             found = explain_whole_track(
-                track, self._models[model], analysis, progress=lambda share, label: progress(share, desc=label)
+                track, asked, analysis, progress=lambda share, label: progress(share, desc=label)
             )
         except FluxBeatError as error:
             return panel_answer({"error": str(error)})
-        figure = track_heat_figure(found, analysis.duration_s, self._paints)
-        return panel_answer(whole_view(heard.key, analysis, found.segments, figure, self._paints))
+        paints = self._offered.paints
+        figure = track_heat_figure(found, analysis.duration_s, paints)
+        return panel_answer(whole_view(heard.key, analysis, found.segments, figure, paints))
 
     def sound(self, served: gr.HTML, heard: Heard | None, event: gr.EventData) -> dict[str, Any]:
         """The sound of a window, of what a model attended to in it, or of the rest, as a file for the browser."""
@@ -144,9 +145,7 @@ class Explainer:
         return explain_track(track, model, about, start_s, measure=measure, steps=FAITHFULNESS_STEPS)
 
     def _ready(self, heard: Heard, name: str) -> tuple[Track, ZooModel]:
-        model = self._models.get(name)
-        if model is None:
-            raise FluxBeatError(f"there is no model {name!r} on this page")
+        model = self._offered[name]
         return heard.track(model.network.config.features), model
 
     def _with_tracks(self, heard: Heard, names: Sequence[str]) -> Heard:
@@ -165,7 +164,7 @@ class Explainer:
         return {label: float(np.mean(values)) for label, values in said.items()}
 
 
-def opening_view(heard: Heard, models: Sequence[ZooModel], paints: dict[str, Paint]) -> dict[str, Any]:
+def opening_view(heard: Heard, models: Sequence[ZooModel], paints: Mapping[str, Paint]) -> dict[str, Any]:
     """The tab with a new track: what can be asked, nothing explained yet."""
     genres = [genre.label for genre in heard.any.genres]
     return {
@@ -182,7 +181,7 @@ def opening_view(heard: Heard, models: Sequence[ZooModel], paints: dict[str, Pai
 
 
 def explain_view(
-    heard: Heard, found: Sequence[Explanation], said: dict[str, float], paints: dict[str, Paint]
+    heard: Heard, found: Sequence[Explanation], said: dict[str, float], paints: Mapping[str, Paint]
 ) -> dict[str, Any]:
     """What the tab shows of one window, by one or several models."""
     ordered = sorted(said, key=lambda label: -said[label])
@@ -212,7 +211,7 @@ def explain_view(
     return view
 
 
-def _row(found: Explanation, paints: dict[str, Paint]) -> dict[str, Any]:
+def _row(found: Explanation, paints: Mapping[str, Paint]) -> dict[str, Any]:
     colour = paints[found.about].fill if found.about in paints else "#e88519"
     return {
         "model": found.model.name,
@@ -253,7 +252,7 @@ def whole_view(
     analysis: TrackAnalysis,
     found: Sequence[SegmentEvidence],
     figure: dict[str, Any],
-    paints: dict[str, Paint],
+    paints: Mapping[str, Paint],
 ) -> dict[str, Any]:
     """What carried each segment."""
     return {

@@ -17,7 +17,6 @@ import gradio as gr
 
 from fluxbeat.analysis import DEFAULT_HOP_S, TrackAnalysis
 from fluxbeat.audio import safe_name
-from fluxbeat.charts.colours import Paint
 from fluxbeat.charts.wording import as_sentence, clock, model_title
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.library import (
@@ -32,8 +31,8 @@ from fluxbeat.library import (
     write_csv,
 )
 from fluxbeat.ui.jobs import session_of
+from fluxbeat.ui.offered_models import OfferedModels
 from fluxbeat.ui.panel import panel, panel_value
-from fluxbeat.zoo import ZooModel
 
 NAMED_FILES = """(files, _) => {
   const given = Array.isArray(files) ? files : files ? [files] : [];
@@ -84,9 +83,9 @@ def library_pieces(kept_s: float) -> LibraryPieces:
 class Library:
     """What the tab does; the libraries themselves live in each page's state."""
 
-    def __init__(self, models: dict[str, ZooModel], paints: dict[str, Paint]) -> None:
-        self._models = models
-        self._paints = paints
+    def __init__(self, offered: OfferedModels, max_duration_s: float) -> None:
+        self._offered = offered
+        self._max_duration_s = max_duration_s
         self._opening = threading.Lock()
         self._opened: tuple[AnalysisCache, ThreadWorkers] | None = None
         self._shelves: dict[str, Shelf] = {}
@@ -125,9 +124,7 @@ class Library:
             return
         shelf.model = model
         try:
-            hearing = self._models.get(model)
-            if hearing is None:
-                raise FluxBeatError(f"{model_title(model)} is not kept any more: fetch it again in the Models tab.")
+            hearing = self._offered[model]
             cache, workers = self._engine()
             shelf.job = job = LibraryJob(shelf.files, hearing, cache, workers)
             shown_s = time.monotonic()
@@ -162,7 +159,7 @@ class Library:
         """A file of the table, with what this model said of it."""
         if shelf is None or not 0 <= index < len(shelf.files):
             return None
-        file, asked = shelf.files[index], self._models.get(model)
+        file, asked = shelf.files[index], self._offered.models.get(model)
         if asked is None:
             return file, None
         cache, _ = self._engine()
@@ -173,7 +170,7 @@ class Library:
         """One cache and one set of threads for all pages, so that they take turns; made when first needed."""
         with self._opening:
             if self._opened is None:
-                self._opened = AnalysisCache(), ThreadWorkers()
+                self._opened = AnalysisCache(), ThreadWorkers(max_duration_s=self._max_duration_s)
             return self._opened
 
     def _csv_button(self, shelf: Shelf) -> Any:
@@ -188,7 +185,7 @@ class Library:
 
     def _view(self, shelf: Shelf, step: Step | None, error: str | None = None) -> str:
         """What the panel draws; without a step the work is over."""
-        colours = {label: paint.fill for label, paint in self._paints.items()}
+        colours = {label: paint.fill for label, paint in self._offered.paints.items()}
         total = len(shelf.files)
         view = {
             "suffixes": sorted(SOUND_SUFFIXES),

@@ -16,7 +16,7 @@ class PageLimits:
     max_upload_bytes : int
         Largest file.
     max_duration_s : float
-        Longest recording in seconds. The Library tab has its own limit.
+        Longest recording in seconds.
     analyses_at_once : int
         How many analyses run at the same time, and how many explanations.
     waiting_at_most : int

@@ -11,17 +11,15 @@ from typing import Any
 import gradio as gr
 
 from fluxbeat.benchmark import milliseconds_per_window
-from fluxbeat.charts.colours import Paint, more_paints
 from fluxbeat.charts.wording import model_title
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
 from fluxbeat.hub import HubAddress, fetch, models_in
 from fluxbeat.ui.hub_permission import REFUSAL, may_fetch
 from fluxbeat.ui.model_facts import model_facts
+from fluxbeat.ui.offered_models import OfferedModels
 from fluxbeat.ui.panel import panel, panel_answer
 from fluxbeat.zoo import ZooModel, forget, hub_choice, load, verify
 
-MOST_FETCHED = 8
-"""Fetched models that the server keeps in memory; the one fetched first goes first."""
 LOOK_EVERY_S = 0.25
 FETCHES_AT_ONCE = 2
 
@@ -64,22 +62,17 @@ class ModelsTab:
 
     Parameters
     ----------
-    models : dict of str to ZooModel
-        All models of the server by name; fetched ones are added to it.
-    paints : dict of str to Paint
-        For every label; labels of fetched models are added to it.
+    offered : OfferedModels
+        Fetched models are added to it.
     """
 
-    def __init__(self, models: dict[str, ZooModel], paints: dict[str, Paint]) -> None:
-        self._models, self._paints = models, paints
-        self._own = tuple(models)
-        self._facts = {name: model_facts(model) for name, model in models.items()}
-        self._lock = threading.Lock()
+    def __init__(self, offered: OfferedModels) -> None:
+        self._offered = offered
 
     def names(self, shelf: Shelf | None) -> list[str]:
         """Models that a page offers: the server's, then its own."""
-        fetched = shelf.fetched if shelf else ()
-        return [*self._own, *(name for name in fetched if name in self._models)]
+        fetched, there = shelf.fetched if shelf else (), self._offered.models
+        return [*self._offered.own, *(name for name in fetched if name in there)]
 
     def connect(self, page: gr.Blocks, at: ModelsPieces, model: gr.Radio, switches: gr.CheckboxGroup) -> Any:
         """Wire the tab; returns the event that brings fetched models."""
@@ -110,7 +103,7 @@ class ModelsTab:
         """Measure the speed of every model, or check its files, and show each result as it comes."""
         wanted = str(event.what)
         for name in self.names(shelf):
-            model = self._models.get(name)
+            model = self._offered.models.get(name)
             if model is None:
                 continue
             if wanted == "speed":
@@ -147,15 +140,8 @@ class ModelsTab:
 
     def _offer(self, found: list[ZooModel], shelf: Shelf, compared: list[str], request: gr.Request) -> tuple[Any, ...]:
         names = [model.info.name for model in found]
-        with self._lock:
-            for model in found:
-                self._paints.update(more_paints(self._paints, model.network.config.labels))
-                self._facts[model.info.name] = model_facts(model)
-                self._models[model.info.name] = model
-            later = [name for name in self._models if name not in self._own and name not in names]
-            for name in later[: max(0, len(later) + len(names) - MOST_FETCHED)]:
-                forget(self._models.pop(name))
-                del self._facts[name]
+        for model in self._offered.add(found):
+            forget(model)
         shelf = replace(shelf, fetched=tuple(dict.fromkeys([*shelf.fetched, *names])))
         offered = self.names(shelf)
         choices = [(model_title(name), name) for name in offered]
@@ -175,9 +161,11 @@ class ModelsTab:
         return panel_answer({"allowed": allowed, "why": "" if allowed else REFUSAL, "chosen": chosen, **now})
 
     def _cards_view(self, shelf: Shelf, doing: str = "") -> str:
+        there = self._offered.models
         cards = [
-            {**self._facts[name], "speed": shelf.speeds.get(name), "check": shelf.checks.get(name)}
+            {**model_facts(there[name]), "speed": shelf.speeds.get(name), "check": shelf.checks.get(name)}
             for name in self.names(shelf)
+            if name in there
         ]
         return panel_answer({"cards": cards, "doing": doing})
 

@@ -10,7 +10,6 @@ from typing import Any
 import gradio as gr
 
 from fluxbeat.analysis import DEFAULT_MODEL, TrackAnalysis
-from fluxbeat.charts.colours import Paint, genre_paints
 from fluxbeat.charts.wording import doing, model_title
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
 from fluxbeat.ui.client_functions import ClientFunctions
@@ -24,6 +23,7 @@ from fluxbeat.ui.listening import Heard, Report, listen
 from fluxbeat.ui.live_tab import live_panel
 from fluxbeat.ui.models_tab import ModelsPieces, ModelsTab, models_pieces
 from fluxbeat.ui.models_tab import Shelf as ModelShelf
+from fluxbeat.ui.offered_models import OfferedModels, not_kept
 from fluxbeat.ui.panel import panel, panel_answer, panel_value
 from fluxbeat.ui.player import NAMED_FILE, any_file_button, browser_file, track_player
 from fluxbeat.ui.save_menu import SaveMenu, save_panel
@@ -36,6 +36,8 @@ Updates = dict[Any, Any]
 TITLE = "FluxBeat"
 RECORDING = "Your recording"
 LIBRARIES_AT_ONCE = 4
+MOST_FETCHED = 8
+"""Models from the Hub that are kept in memory beside the server's."""
 PLACE_TOLD_EVERY_S = 1.0
 UPLOADS_KEPT_S = 6 * 3600
 RESULTS_KEPT_S = 2 * 3600
@@ -139,17 +141,13 @@ class _Events:
         self, pieces: Pieces, models: Sequence[ZooModel], examples: Sequence[Example], limits: PageLimits
     ) -> None:
         self._at = pieces
-        self._models = {model.info.name: model for model in models}
+        self._offered = OfferedModels(models, MOST_FETCHED)
         self._examples = examples
         self._limits = limits
         self._jobs = Jobs()
-        self._paints: dict[str, Paint] = genre_paints(
-            label for model in models for label in model.network.config.labels
-        )
-        self._explainer = Explainer(self._models, self._paints)
-        self._library = Library(self._models, self._paints)
-
-        self._tab = ModelsTab(self._models, self._paints)
+        self._explainer = Explainer(self._offered)
+        self._library = Library(self._offered, limits.max_duration_s)
+        self._tab = ModelsTab(self._offered)
 
     def connect(self, page: gr.Blocks) -> None:
         at, hidden = self._at, _HIDDEN
@@ -172,7 +170,7 @@ class _Events:
             event.then(
                 self.analyse,
                 [at.job, at.heard, at.model, at.compare.switches, at.models.shelf],
-                [at.player, at.notice, at.status, *results],
+                [at.player, at.notice, at.status, at.model, *results],
                 api_visibility="private",
                 show_progress="full",
                 show_progress_on=at.status,
@@ -193,7 +191,7 @@ class _Events:
             show_progress_on=at.status,
             **in_turn,
         ).then(self.show_model, [at.heard, at.model], views, **hidden, queue=False)
-        SaveMenu(self._models, self._jobs).connect(at.save, at.heard, at.model, [*given, cleared], analyses)
+        SaveMenu(self._offered, self._jobs).connect(at.save, at.heard, at.model, [*given, cleared], analyses)
         self._explainer.connect(at.explain, at.heard, at.model, analyses)
         self._library.connect(at.library, at.model, at.shelf, LIBRARIES_AT_ONCE)
         page.unload(self.leave)
@@ -253,6 +251,13 @@ class _Events:
             playable = browser_file(job.path, job.name, longest_s)
             yield {at.player: gr.skip() if job.in_player and playable == job.path else playable}
             models = self._in_turn(model, shelf)
+            if models[0].info.name != model:
+                choices = [(model_title(name), name) for name in self._tab.names(shelf)]
+                yield {
+                    at.notice: panel_answer({"text": not_kept(model)}),
+                    at.model: gr.Radio(choices=choices, value=models[0].info.name),
+                }
+                model = models[0].info.name
             for found in listen(job.path, job.name, str(job.ticket), models, report, job.known, longest_s):
                 if not self._jobs.wanted(job):
                     return
@@ -305,7 +310,8 @@ class _Events:
         return report
 
     def _in_turn(self, first: str, shelf: ModelShelf) -> list[ZooModel]:
-        offered = [self._models[name] for name in self._tab.names(shelf)]
+        there = self._offered.models
+        offered = [there[name] for name in self._tab.names(shelf) if name in there]
         return sorted(offered, key=lambda model: model.info.name != first)
 
     def _first_look(self, heard: Heard, model: str) -> Updates:
@@ -322,7 +328,7 @@ class _Events:
         analysis = heard.by(model) if heard else None
         if heard is None or analysis is None:
             return gr.skip(), gr.skip()
-        timeline = panel_value(timeline_view(heard.key, analysis, self._paints))
+        timeline = panel_value(timeline_view(heard.key, analysis, self._offered.paints))
         return timeline, panel_value(tempo_view(heard.key, analysis))
 
     def show_compared(self, heard: Heard | None, compared: list[str]) -> Any:
@@ -330,10 +336,10 @@ class _Events:
         return self._compared(heard, compared) if heard else gr.skip()
 
     def _compared(self, heard: Heard, compared: list[str]) -> str:
-        names = [name for name in self._models if name in compared]
+        names = [name for name in self._offered.models if name in compared]
         ready = [heard.analyses[name] for name in names if name in heard.analyses]
         waiting = [name for name in names if name not in heard.analyses]
-        return panel_value(compare_view(heard.key, ready, waiting, self._paints))
+        return panel_value(compare_view(heard.key, ready, waiting, self._offered.paints))
 
     def clear(self, request: gr.Request) -> tuple[Any, ...]:
         """The player was emptied: stop what is running and begin anew."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gradio as gr
@@ -14,9 +14,9 @@ from fluxbeat.errors import FluxBeatError
 from fluxbeat.export import FORMATS, Picture, explained_genres, explanation_picture, export, file_name
 from fluxbeat.ui.jobs import Jobs, session_of
 from fluxbeat.ui.listening import Heard
+from fluxbeat.ui.offered_models import OfferedModels
 from fluxbeat.ui.panel import panel, panel_answer
 from fluxbeat.ui.served_files import folder_to_serve, served_url
-from fluxbeat.zoo import ZooModel
 
 REPORT, EXPLAINED = "html", "explained"
 _EXPLAINED_VIEW = {
@@ -46,14 +46,14 @@ class SaveMenu:
 
     Parameters
     ----------
-    models : mapping of str to ZooModel
-        All models of the page by name.
+    offered : OfferedModels
+        All models of the page.
     jobs : Jobs
         Which track each page is at.
     """
 
-    def __init__(self, models: Mapping[str, ZooModel], jobs: Jobs) -> None:
-        self._models, self._jobs = models, jobs
+    def __init__(self, offered: OfferedModels, jobs: Jobs) -> None:
+        self._offered, self._jobs = offered, jobs
 
     def connect(
         self, menu: gr.HTML, heard: gr.State, model: gr.Radio, ended: Sequence[Dependency], at_once: int
@@ -91,9 +91,7 @@ class SaveMenu:
 
     def _saved_with_pictures(self, menu: gr.HTML, heard: Heard | None, model: str) -> Iterator[dict[str, Any]]:
         heard, analysis = _known(heard, model)
-        chosen = self._models.get(model)
-        if chosen is None:
-            raise FluxBeatError(f"{model_title(model)} is not kept any more: fetch it again in the Models tab.")
+        chosen = self._offered[model]
         yield save_view(share=0.0, words="Opening the track")
         track, pictures = heard.track(chosen.network.config.features), list[Picture]()
         genres = explained_genres(analysis)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
@@ -18,7 +19,7 @@ def timeline_panel() -> gr.HTML:
     return panel("timeline")
 
 
-def timeline_view(key: str, analysis: TrackAnalysis, paints: dict[str, Paint]) -> dict[str, Any]:
+def timeline_view(key: str, analysis: TrackAnalysis, paints: Mapping[str, Paint]) -> dict[str, Any]:
     """What the Timeline tab shows of one model's analysis."""
     order = [genre.label for genre in analysis.genres]
     return {
@@ -44,11 +45,11 @@ def timeline_view(key: str, analysis: TrackAnalysis, paints: dict[str, Paint]) -
 
 
 def moments(analysis: TrackAnalysis) -> dict[str, Any]:
-    """The probabilities at every window, for what follows the playhead."""
+    """The probabilities at every window and what is sure of every segment, for what follows the playhead."""
     timeline = analysis.timeline
     return {
         "labels": list(timeline.labels),
         "centre_s": [round(float(at), 2) for at in timeline.centre_s],
         "probability": [[round(float(value), 2) for value in row] for row in timeline.probability],
-        "thresholds_passed": [genre.label for genre in analysis.genres if genre.active],
+        "sure": [{"until_s": round(segment.end_s, 2), "labels": list(segment.labels)} for segment in analysis.segments],
     }

@@ -39,7 +39,8 @@ function nowSection(host) {
   const rows = Array.from({length: NOW_ROWS}, () => meter(make('div', 'fb-meter', section)));
   const spoken = make('p', 'fb-spoken', section);
   spoken.setAttribute('aria-live', 'polite');
-  let view = null, shownAt = -1, lastSpoken = 0;
+  const speak = everySoOften(words => setText(spoken, words));
+  let view = null, shownAt = -1;
 
   follow(at => {
     if (!view || Math.abs(at - shownAt) < 0.1 || !section.offsetParent) return;
@@ -47,13 +48,23 @@ function nowSection(host) {
     const top = strongest(view, at);
     setText(title, `Now sounding, at ${clock(at)}`);
     rows.forEach((row, index) => row(top[index]));
-    const clear = top.filter(one => one.share >= 0.5).map(one => one.label), said = clear.join(' and ') || 'nothing sure';
-    if (said !== spoken.textContent && performance.now() - lastSpoken > SPOKEN_EVERY_MS) {
-      lastSpoken = performance.now();
-      setText(spoken, said);
-    }
+    const {sure} = view.moments, segment = sure.find(one => at < one.until_s) ?? sure.at(-1);
+    speak(segment?.labels.join(' and ') || 'nothing sure');
   });
   return {show(next) { view = next; shownAt = -1; }};
+}
+
+/** Says the latest words, at once or when the last ones are `SPOKEN_EVERY_MS` old. */
+function everySoOften(say) {
+  let latest = '', due = 0, saidAt = -Infinity;
+  return words => {
+    latest = words;
+    due ||= setTimeout(() => {
+      due = 0;
+      saidAt = performance.now();
+      say(latest);
+    }, Math.max(0, saidAt + SPOKEN_EVERY_MS - performance.now()));
+  };
 }
 
 /** The most present genres at a moment, read between the windows on either side of it. */
