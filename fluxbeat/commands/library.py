@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import sys
-from collections.abc import Sequence
-from contextlib import closing
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -126,22 +128,37 @@ def _followed(job: LibraryJob, total: int) -> list[LibraryRow] | None:
     rows: list[LibraryRow] = []
     # a bar and the log share the screen: what a file does to the program is told in its row
     logging.getLogger("fluxbeat.library").addHandler(logging.NullHandler())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    hidden = not console.is_terminal
+    with _ended_by_ctrl_c(job), Progress(*columns, console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task("library", total=total, left="")
-        try:
-            for step in job.steps():
-                rows += step.rows
-                left = "" if step.remaining_s is None else f"{clock(step.remaining_s)} left"
-                doing = step.rows[-1].title[:30] if step.rows else bar.tasks[0].description
-                bar.update(task, completed=step.done, left=left, description=doing)
-        except KeyboardInterrupt:
-            job.cancel()
-            print(
-                f"fluxbeat: stopped after {len(rows)} of {total} files; the same command goes on from there",
-                file=sys.stderr,
-            )
-            return None
-    return rows
+        for step in job.steps():
+            rows += step.rows
+            left = "" if step.remaining_s is None else f"{clock(step.remaining_s)} left"
+            doing = step.rows[-1].title[:30] if step.rows else bar.tasks[0].description
+            bar.update(task, completed=step.done, left=left, description=doing)
+    if len(rows) == total:
+        return rows
+    print(f"fluxbeat: stopped after {len(rows)} of {total} files; the same command goes on from there", file=sys.stderr)
+    return None
+
+
+@contextmanager
+def _ended_by_ctrl_c(job: LibraryJob) -> Iterator[None]:
+    """The first Ctrl+C ends the job between two files, so that what is told is what is kept; the next one at once."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
+        yield  # Ctrl+C is ignored, or somebody else's
+        return
+
+    def end(*_: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        job.cancel()
+
+    signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _show(rows: Sequence[LibraryRow], options: argparse.Namespace) -> None:
