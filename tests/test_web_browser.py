@@ -292,6 +292,15 @@ def test_zoom_keeps_the_playhead_right(listener: Visit) -> None:
     assert zoomed["to"] - zoomed["from"] == pytest.approx(zoomed["duration"] / 1.6**2, rel=0.05)
     share = (zoomed["at"] - zoomed["from"]) / (zoomed["to"] - zoomed["from"])
     assert zoomed["moved"] == pytest.approx(share * zoomed["width"], abs=NEAR_PX)
+    for _ in range(4):
+        listener.page.keyboard.press("+")
+    listener.page.wait_for_timeout(300)
+    ticks = listener.page.locator("#timeline .xtick").all_text_contents()
+    assert len(set(ticks)) == len(ticks) > 2, "the closest view tells moments within one second apart"
+    for _ in range(4):
+        listener.page.keyboard.press("-")
+    listener.page.wait_for_timeout(300)
+    zoomed = listener.playhead("Timeline")
     listener.open("Tempo")
     same = listener.playhead("Tempo")
     assert [same["from"], same["to"]] == pytest.approx([zoomed["from"], zoomed["to"]], abs=0.05)

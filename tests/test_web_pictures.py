@@ -171,7 +171,7 @@ def test_opposite_opinions_are_far_apart_and_equal_ones_are_not() -> None:
 def test_numbers_are_rounded_to_what_they_mean() -> None:
     assert [percent(value) for value in (0.0, 0.004, 0.624, 1.0)] == ["0 %", "< 1 %", "62 %", "100 %"]
     assert [clock(value) for value in (5, 185.2, 3729)] == ["0:05", "3:05", "1:02:09"]
-    assert [took(value) for value in (0.42, 31.7, 200)] == ["0.4 s", "32 s", "3 min"]
+    assert [took(value) for value in (0.038, 0.096, 0.42, 31.7, 200)] == ["38 ms", "0.1 s", "0.4 s", "32 s", "3 min"]
 
 
 @pytest.mark.parametrize("count", [3, 10, 12, 30])

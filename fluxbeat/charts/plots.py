@@ -244,6 +244,10 @@ def empty_figure(duration_s: float) -> go.Figure:
             "minallowed": START_MS,
             "maxallowed": end,
             "tickformat": reading,
+            "tickformatstops": [
+                {"dtickrange": [None, 99], "value": f"{reading}.%2f"},
+                {"dtickrange": [100, 999], "value": f"{reading}.%1f"},
+            ],
             "hoverformat": reading,
             "showgrid": False,
             "zeroline": False,

@@ -35,7 +35,9 @@ def clock(seconds: float) -> str:
 
 
 def took(seconds: float) -> str:
-    """How long a model needed: `0.4 s`, `12 s`, `3 min`."""
+    """How long a model needed: `40 ms`, `0.4 s`, `12 s`, `3 min`."""
+    if seconds < 0.095:
+        return f"{max(1, round(1000 * seconds))} ms"
     if seconds < 10:
         return f"{seconds:.1f} s"
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
