@@ -389,7 +389,7 @@ def test_compare_shows_three_models_and_where_they_differ(listener: Visit) -> No
     rows = listener.page.locator("#compare .fb-row")
     assert rows.locator("h3").all_inner_texts() == ["CNN", "CRNN", "ViT"]
     for row in rows.all_inner_texts():
-        assert re.search(r"took [\d.]+ s", row)
+        assert re.search(r"took [\d.]+ m?s", row)
         assert re.search(r"\d+ %", row)
         assert "BPM" in row or "no steady beat" in row
     difference = listener.page.evaluate(
