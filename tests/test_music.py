@@ -12,7 +12,9 @@ from imageio_ffmpeg import get_ffmpeg_exe
 
 import fluxbeat
 from fluxbeat.analysis import disagreement
+from fluxbeat.analysis.tempo import find_tempo
 from fluxbeat.audio import load_audio
+from fluxbeat.models import TempoGrid
 from fluxbeat.zoo import bundled_names
 
 RATE_HZ = 22_050
@@ -38,6 +40,56 @@ def click_track(tempo_bpm: float, duration_s: float = 30.0) -> np.ndarray:
 def test_click_track_has_its_tempo(model, tempo_bpm):
     tempo = fluxbeat.analyze((click_track(tempo_bpm), RATE_HZ), model).tempo
     assert tempo.bpm == pytest.approx(tempo_bpm, rel=0.02), tempo.candidates
+
+
+@pytest.mark.parametrize("model", ["cnn", "crnn", "vit"])
+def test_a_tempo_that_changes_is_followed_and_said(model):
+    joined = np.concatenate([click_track(tempo_bpm, 40.0) for tempo_bpm in (90, 128, 109)])
+    analysis = fluxbeat.analyze((joined, RATE_HZ), model)
+    curve, at_s = analysis.timeline.bpm, analysis.timeline.centre_s
+    for number, tempo_bpm in enumerate((90, 128, 109)):
+        inside = (at_s > 40 * number + 6) & (at_s < 40 * number + 34)
+        assert curve[inside] == pytest.approx(np.full(inside.sum(), tempo_bpm), rel=0.04)
+    assert min(abs(analysis.tempo.bpm / tempo_bpm - 1) for tempo_bpm in (90, 128, 109)) < 0.04
+
+
+def test_a_mix_of_many_tempi_has_a_curve_and_no_silence_about_it():
+    tempi = (90, 128, 109, 78, 140, 100)
+    analysis = fluxbeat.analyze((np.concatenate([click_track(tempo_bpm, 30.0) for tempo_bpm in tempi]), RATE_HZ))
+    assert analysis.tempo.bpm is not None
+    assert any("tempo changes on the way" in warning for warning in analysis.warnings)
+    assert np.isfinite(analysis.timeline.bpm).mean() > 0.8
+
+
+def distributions(tempi_bpm, rivals_bpm=(), rival_share=0.0):
+    """Logits of windows that each hold a tempo and give its rival a share; (windows, bins)."""
+    grid, rivals = TempoGrid(), [*rivals_bpm, *[None] * (len(tempi_bpm) - len(rivals_bpm))]
+    spread = np.full((len(tempi_bpm), grid.bins), 0.1 / grid.bins)
+    for row, tempo_bpm, rival_bpm in zip(spread, tempi_bpm, rivals, strict=True):
+        for bpm, share in ((tempo_bpm, 0.9 - rival_share), (rival_bpm, rival_share)):
+            if bpm:
+                row[round(float(grid.position(bpm)))] += share
+    return np.log(spread)
+
+
+def curve_of(logits):
+    _, curve = find_tempo(logits, np.ones(len(logits), bool), TempoGrid(), 0.4, overlap=8.0)
+    return curve
+
+
+def test_an_octave_is_not_jumped_for_the_length_of_a_window():
+    dip = [160.0] * 30 + [80.0] * 8 + [160.0] * 30
+    rivals = [80.0] * 30 + [160.0] * 8 + [80.0] * 30
+    assert curve_of(distributions(dip, rivals, 0.4)) == pytest.approx(np.full(68, 160.0), rel=0.03)
+    halved = [160.0] * 40 + [80.0] * 40
+    curve = curve_of(distributions(halved))
+    assert curve[:36] == pytest.approx(np.full(36, 160.0), rel=0.03)
+    assert curve[44:] == pytest.approx(np.full(36, 80.0), rel=0.03)
+
+
+def test_a_tempo_that_slows_down_is_followed_all_the_way():
+    falling = np.geomspace(150, 100, 60)
+    assert curve_of(distributions(falling)) == pytest.approx(falling, rel=0.05)
 
 
 @pytest.mark.parametrize("model", ["cnn", "crnn", "vit"])

@@ -12,7 +12,7 @@ import torch
 
 from fluxbeat.analysis.result import Envelope, Genre, Timeline, TrackAnalysis
 from fluxbeat.analysis.segments import find_segments, sharpen
-from fluxbeat.analysis.tempo import find_tempo
+from fluxbeat.analysis.tempo import find_tempo, pulse
 from fluxbeat.analysis.windows import slide
 from fluxbeat.audio import MAX_DURATION_S, AudioSource, AudioStream, open_audio
 from fluxbeat.features import FeatureConfig, LogMel
@@ -25,6 +25,8 @@ LEAST_AUDIBLE_SHARE = 0.02
 SHORTEST_TEMPO_S = 2.0
 NOT_TAUGHT_TEMPO = "this model was not taught tempo: none given"
 """Among the warnings where it is so."""
+TEMPO_CHANGES = "the tempo changes on the way: the one number is what is heard most"
+"""Likewise."""
 
 Progress = Callable[[float, str], None]
 """Called with the finished share (0..1) and what is being done. What it raises ends the work: raise
@@ -154,9 +156,12 @@ def analyze_track(
     ]
     # less than two slow beats: what would be heard is the repetition that fills the window
     beats_fit = audible & (config.tempo_taught and track.duration_s >= SHORTEST_TEMPO_S)
-    tempo, bpm = find_tempo(windows.tempo_logits, beats_fit, config.tempo_grid, config.tempo_threshold)
+    overlap = max(1.0, config.window_s / hop_s)
+    tempo, bpm = find_tempo(windows.tempo_logits, beats_fit, config.tempo_grid, config.tempo_threshold, overlap)
     if tempo.bpm is None and audible.any():
         warnings.append("no steady beat: no tempo given" if config.tempo_taught else NOT_TAUGHT_TEMPO)
+    elif tempo.bpm is not None and pulse(tempo.distribution, config.tempo_grid) < config.tempo_threshold:
+        warnings.append(TEMPO_CHANGES)
     timeline = Timeline(config.window_s, hop_s, windows.start_s, config.labels, probability, bpm)
     coarse = find_segments(timeline.centre_s, probability, network.thresholds, config.labels, track.duration_s)
     segments = sharpen(coarse, track.log_mel, config.features.frame_rate_hz, config.window_s / 2 + hop_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
 from fluxbeat.analysis.result import Tempo, TempoCandidate
@@ -15,6 +16,12 @@ RELATIVES = (1.0, 2.0, 1 / 2, 3.0, 1 / 3)
 CANDIDATES = 4
 LEAST_PROBABILITY = 0.03
 SMOOTHING_WINDOWS = 4.0
+DRIFT = 0.02
+"""By so much a tempo may change from window to window as players slow down or hurry."""
+INSISTENCE = 4.0
+"""How many times as probable as going on another tempo must be, for the length of a window, to be believed."""
+LEAST_EVIDENCE = 0.02
+"""No single window rules a tempo out more than this."""
 WINDOWS_AT_ONCE = 1024
 """Bounds memory, does not change the result."""
 
@@ -26,7 +33,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def find_tempo(
-    tempo_logits: np.ndarray, audible: np.ndarray, grid: TempoGrid, threshold: float
+    tempo_logits: np.ndarray, audible: np.ndarray, grid: TempoGrid, threshold: float, overlap: float
 ) -> tuple[Tempo, np.ndarray]:
     """The tempo of a track and along it.
 
@@ -38,33 +45,71 @@ def find_tempo(
     grid : TempoGrid
     threshold : float
         `pulse` that a distribution needs, of the track or around a window, for its tempo to count.
+    overlap : float
+        How many windows lie over a moment: as often is the same evidence counted.
 
     Returns
     -------
     tempo : Tempo
-        `bpm` is None where no tempo stands out.
+        `bpm` is None where no tempo stands out, neither of the track nor along it; where it changes, the one that
+        is heard most.
     bpm : float array, shape (windows,)
-        NaN where no tempo stands out or nothing sounds.
+        NaN where no tempo stands out or nothing sounds. It drifts freely and changes where the music insists on it: a
+        hidden Markov model over the grid, as Klapuri, Eronen & Astola (IEEE TASLP 2006) track the period of the beat.
     """
-    flat = np.full(grid.bins, 1.0 / grid.bins)
+    flat, curve = np.full(grid.bins, 1.0 / grid.bins), np.full(len(tempo_logits), np.nan)
     if not audible.any():
-        return Tempo(None, 0.0, (), grid.bpm, flat), np.full(len(tempo_logits), np.nan)
+        return Tempo(None, 0.0, (), grid.bpm, flat), curve
     windows = softmax(tempo_logits.astype(np.float64))
     whole = windows.mean(axis=0, where=audible[:, None])
     candidates = _candidates(whole, grid)
     confidence = candidates[0].probability if candidates else 0.0
-    beat = bool(candidates) and pulse(whole, grid) >= threshold
-    tempo = Tempo(candidates[0].bpm if beat else None, confidence, candidates, grid.bpm, whole)
-    curve = np.full(len(windows), np.nan)
+    # neighbours share most of their music: read each window with its context
+    windows[~audible] = 0.0
+    context = gaussian_filter1d(windows, SMOOTHING_WINDOWS, axis=0, mode="nearest")
+    along, pulse_along = _curve(context[audible], grid, threshold, overlap * np.log(INSISTENCE))
+    beat = bool(candidates) and max(pulse(whole, grid), pulse_along) >= threshold
     if beat:
-        # neighbours share most of their music, and tempo rarely jumps an octave: read each window with its context
-        windows[~audible] = 0.0
-        context = gaussian_filter1d(windows, SMOOTHING_WINDOWS, axis=0, mode="nearest")
-        for first in range(0, len(windows), WINDOWS_AT_ONCE):
-            part = slice(first, first + WINDOWS_AT_ONCE)
-            curve[part] = _beats(context[part], grid, threshold)
-        curve[~audible] = np.nan
-    return tempo, curve
+        curve[audible] = along
+    return Tempo(candidates[0].bpm if beat else None, confidence, candidates, grid.bpm, whole), curve
+
+
+def _curve(context: np.ndarray, grid: TempoGrid, threshold: float, change_cost: float) -> tuple[np.ndarray, float]:
+    """Along consecutive distributions, (n, bins): the tempo in BPM, (n,), NaN where their `pulse` is below the
+    threshold; and the mean of what speaks for that tempo and its relatives, the `pulse` of music whose tempo changes.
+    """
+    mass = np.empty(context.shape, np.float32)
+    for first in range(0, len(context), WINDOWS_AT_ONCE):
+        part = slice(first, first + WINDOWS_AT_ONCE)
+        mass[part] = _mass(_normalised(context[part]), grid)
+    path = _steadiest_path(np.log(np.maximum(mass, LEAST_EVIDENCE)), grid, change_cost)
+    curve = np.full(len(context), np.nan)
+    for index in np.flatnonzero(_pulses(mass, grid) >= threshold):
+        around = np.arange(max(path[index] - _reach(grid), 0), min(path[index] + _reach(grid) + 1, grid.bins))
+        peak = int(around[_smooth(context[index])[around].argmax()])
+        curve[index] = _bpm_at(context[index], peak, grid)
+    return curve, float(_pulses(mass, grid, path).mean())
+
+
+def _steadiest_path(evidence: np.ndarray, grid: TempoGrid, change_cost: float) -> np.ndarray:
+    """The best class at each moment (Viterbi), where a change beyond `DRIFT` costs; (n, bins) -> (n,)."""
+    moments, bins = evidence.shape
+    drift = max(1, round(np.log2(1 + DRIFT) * grid.bins_per_octave))
+    classes, came_from = np.arange(bins), np.empty((moments, bins), np.int16)
+    padded = np.full(bins + 2 * drift, -np.inf)
+    near, best = sliding_window_view(padded, 2 * drift + 1), padded[drift:-drift]  # views: they change with it
+    best[:] = evidence[0]
+    for moment in range(1, moments):
+        step = near.argmax(axis=1)
+        stayed, from_best = near[classes, step], int(best.argmax())
+        changed = best[from_best] - change_cost
+        came_from[moment] = np.where(stayed >= changed, classes + step - drift, from_best)
+        best[:] = np.maximum(stayed, changed) + evidence[moment]
+    path = np.empty(moments, np.int64)
+    path[-1] = best.argmax()
+    for moment in range(moments - 1, 0, -1):
+        path[moment - 1] = came_from[moment, path[moment]]
+    return path
 
 
 def beat_of(distribution: np.ndarray, grid: TempoGrid, threshold: float) -> float | None:
@@ -82,7 +127,7 @@ def pulse(distribution: np.ndarray, grid: TempoGrid) -> float:
 
 def _beats(distributions: np.ndarray, grid: TempoGrid, threshold: float) -> np.ndarray:
     """Tempo in BPM of each distribution, (n, bins) -> (n,); NaN where its `pulse` is below the threshold."""
-    distributions = distributions / np.maximum(distributions.sum(axis=1, keepdims=True), 1e-12)
+    distributions = _normalised(distributions)
     beats = np.full(len(distributions), np.nan)
     mass, smooth = _mass(distributions, grid), _smooth(distributions)
     for index in np.flatnonzero(_pulses(mass, grid) >= threshold):
@@ -92,9 +137,13 @@ def _beats(distributions: np.ndarray, grid: TempoGrid, threshold: float) -> np.n
     return beats
 
 
-def _pulses(mass: np.ndarray, grid: TempoGrid) -> np.ndarray:
-    """`pulse` of each row of masses, (n, bins) -> (n,)."""
-    best = mass.argmax(axis=1)
+def _normalised(distributions: np.ndarray) -> np.ndarray:
+    return distributions / np.maximum(distributions.sum(axis=1, keepdims=True), 1e-12)
+
+
+def _pulses(mass: np.ndarray, grid: TempoGrid, at: np.ndarray | None = None) -> np.ndarray:
+    """`pulse` of each row of masses, (n, bins) -> (n,); at these classes, or else at each row's best."""
+    best = mass.argmax(axis=1) if at is None else at
     steps = sorted({float(np.log2(factor)) * grid.bins_per_octave for factor in RELATIVES})
     places = np.round(best[:, None] + steps).astype(int)
     within = (places >= 0) & (places < grid.bins)
