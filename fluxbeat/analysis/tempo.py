@@ -114,8 +114,12 @@ def _steadiest_path(evidence: np.ndarray, grid: TempoGrid, change_cost: float) -
 
 def beat_of(distribution: np.ndarray, grid: TempoGrid, threshold: float) -> float | None:
     """The tempo in BPM of one distribution, shape (bins,); None where its `pulse` is below the threshold."""
-    bpm = float(_beats(distribution[None], grid, threshold)[0])
-    return None if np.isnan(bpm) else bpm
+    distribution = _normalised(distribution[None])[0]
+    mass = _mass(distribution[None], grid)
+    peaks = _peaks(_smooth(distribution), grid)
+    if not len(peaks) or _pulses(mass, grid)[0] < threshold:
+        return None
+    return _bpm_at(distribution, int(peaks[mass[0, peaks].argmax()]), grid)
 
 
 def pulse(distribution: np.ndarray, grid: TempoGrid) -> float:
@@ -123,18 +127,6 @@ def pulse(distribution: np.ndarray, grid: TempoGrid) -> float:
     double, half, triple and third. Music that could be 86 or 172 BPM has a beat; hiss that could be anything has none.
     """
     return float(_pulses(_mass(distribution[None], grid), grid)[0])
-
-
-def _beats(distributions: np.ndarray, grid: TempoGrid, threshold: float) -> np.ndarray:
-    """Tempo in BPM of each distribution, (n, bins) -> (n,); NaN where its `pulse` is below the threshold."""
-    distributions = _normalised(distributions)
-    beats = np.full(len(distributions), np.nan)
-    mass, smooth = _mass(distributions, grid), _smooth(distributions)
-    for index in np.flatnonzero(_pulses(mass, grid) >= threshold):
-        peaks = _peaks(smooth[index], grid)
-        if len(peaks):
-            beats[index] = _bpm_at(distributions[index], peaks[mass[index, peaks].argmax()], grid)
-    return beats
 
 
 def _normalised(distributions: np.ndarray) -> np.ndarray:
@@ -162,7 +154,7 @@ def _mass(distributions: np.ndarray, grid: TempoGrid) -> np.ndarray:
 
 
 def _smooth(distributions: np.ndarray) -> np.ndarray:
-    """With the chance of single classes taken out, (n, bins)."""
+    """With the chance of single classes taken out, (bins,)."""
     return gaussian_filter1d(distributions, 1.0, axis=-1, mode="constant")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import gradio as gr
 
@@ -68,6 +69,7 @@ class ModelsTab:
 
     def __init__(self, offered: OfferedModels) -> None:
         self._offered = offered
+        self._known_facts: WeakKeyDictionary[ZooModel, dict[str, Any]] = WeakKeyDictionary()
 
     def names(self, shelf: Shelf | None) -> list[str]:
         """Models that a page offers: the server's, then its own."""
@@ -163,11 +165,17 @@ class ModelsTab:
     def _cards_view(self, shelf: Shelf, doing: str = "") -> str:
         there = self._offered.models
         cards = [
-            {**model_facts(there[name]), "speed": shelf.speeds.get(name), "check": shelf.checks.get(name)}
+            {**self._facts(there[name]), "speed": shelf.speeds.get(name), "check": shelf.checks.get(name)}
             for name in self.names(shelf)
             if name in there
         ]
         return panel_answer({"cards": cards, "doing": doing})
+
+    def _facts(self, model: ZooModel) -> dict[str, Any]:
+        """What does not change while the model is here; its card is read once."""
+        if model not in self._known_facts:
+            self._known_facts[model] = model_facts(model)
+        return self._known_facts[model]
 
 
 class _Fetching:
