@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from fluxbeat.errors import FluxBeatError
 
     try:
-        from fluxbeat.server import serve
+        from fluxbeat.web.server import serve
 
         serve(options.host, options.port)
     except FluxBeatError as error:
@@ -34,7 +34,7 @@ def __getattr__(name: str) -> Any:
     from fluxbeat.errors import FluxBeatError
 
     try:
-        from fluxbeat.server import build_app
+        from fluxbeat.web.server import build_app
 
         globals()["app"] = build_app()
     except FluxBeatError as error:

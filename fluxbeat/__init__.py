@@ -8,10 +8,14 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
+
+# Torch's threads would spin while they wait for each other, and on a busy machine burn the time that they wait for.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once, when torch is first imported
 
 if TYPE_CHECKING:
     from fluxbeat.analysis import TrackAnalysis, analyze, compare
@@ -21,15 +25,16 @@ if TYPE_CHECKING:
         ConfigMismatchError,
         FluxBeatError,
         ModelLoadError,
+        TempoError,
     )
     from fluxbeat.explanation import Explanation, explain, explain_tempo
-    from fluxbeat.zoo import load
+    from fluxbeat.models.registry import load
 
 _HOMES = {
     "TrackAnalysis": "fluxbeat.analysis",
     "analyze": "fluxbeat.analysis",
     "compare": "fluxbeat.analysis",
-    "load": "fluxbeat.zoo",
+    "load": "fluxbeat.models.registry",
     "Explanation": "fluxbeat.explanation",
     "explain": "fluxbeat.explanation",
     "explain_tempo": "fluxbeat.explanation",
@@ -38,6 +43,7 @@ _HOMES = {
     "ConfigMismatchError": "fluxbeat.errors",
     "FluxBeatError": "fluxbeat.errors",
     "ModelLoadError": "fluxbeat.errors",
+    "TempoError": "fluxbeat.errors",
 }
 
 __all__ = [
@@ -47,6 +53,7 @@ __all__ = [
     "Explanation",
     "FluxBeatError",
     "ModelLoadError",
+    "TempoError",
     "TrackAnalysis",
     "__version__",
     "analyze",

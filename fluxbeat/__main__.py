@@ -2,7 +2,7 @@
 
 import sys
 
-from fluxbeat.cli import main
+from fluxbeat.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,4 +1,8 @@
-"""What can go wrong, as one family of errors: each message names the cause and the cure."""
+"""What can go wrong: one family of errors, each naming cause and cure, and warnings that travel with a result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
 
 
 class FluxBeatError(Exception):
@@ -21,9 +25,32 @@ class AnalysisCancelled(FluxBeatError):
     """The person who asked for an analysis no longer wants it."""
 
 
+class TempoError(FluxBeatError):
+    """What a person gives as the tempo is none, or is out of range; says what can be given."""
+
+
 class ExportError(FluxBeatError):
     """An analysis cannot be written in the format asked for, or not to that place; says what to do instead."""
 
 
 class ExplanationError(FluxBeatError):
     """What was asked cannot be explained; names what can."""
+
+
+@dataclass(frozen=True)
+class TrackWarning:
+    """What a person should know about a recording that was read all the same.
+
+    Attributes
+    ----------
+    code : str
+        For programs, which compare this and never the text: "padded", "cut_off", "narrow_band" ...
+    text : str
+        One sentence for a person, without full stop.
+    """
+
+    code: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.text

@@ -12,9 +12,11 @@ import numpy as np
 import soundfile
 from fastapi import FastAPI
 
-from fluxbeat.api import PREFIX, ApiSettings, build_api_alone
+from fluxbeat.web.api import build_api_alone
+from fluxbeat.web.problems import API_PREFIX
+from fluxbeat.web.settings import WebSettings
 
-PLAIN = build_api_alone(ApiSettings())
+PLAIN = build_api_alone(WebSettings())
 PROBLEM = "application/problem+json"
 LINES = {"Accept": "application/x-ndjson"}
 
@@ -28,7 +30,7 @@ def clicks(duration_s: float, rate_hz: int = 8000) -> bytes:
 
 
 def client(app: FastAPI) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"http://test{PREFIX}", timeout=120)
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"http://test{API_PREFIX}", timeout=120)
 
 
 def ask(method: str, path: str, app: FastAPI = PLAIN, **request: Any) -> httpx.Response:
@@ -63,7 +65,7 @@ def asgi(
     async def keep(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    path, _, query = (PREFIX + path).partition("?")
+    path, _, query = (API_PREFIX + path).partition("?")
     scope = {
         "type": kind, "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "scheme": "http",
         "method": "POST", "path": path, "raw_path": path.encode(), "query_string": query.encode(), "root_path": "",

@@ -11,13 +11,25 @@ import http.server
 import json
 import re
 import threading
+import time
 import urllib.parse
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+from huggingface_hub import constants
+
+NOBODY = "http://127.0.0.1:9"
 TOKEN = "hf_a_secret_that_nobody_must_see"
 LFS_SUFFIX = ".safetensors"
+
+
+def speak_to(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    """Send the client of this process to another Hub; it read HF_ENDPOINT when it was imported."""
+    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+    template = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
 
 
 def sha256(content: bytes) -> str:
@@ -74,6 +86,8 @@ class Trouble:
         Answers everything with a web page, as a hotel's network does.
     slow_s : float
         Waits as long before each block of 64 KiB of a download.
+    silent_s : float
+        Waits as long before it answers a question about a repository.
     refuse_upload : bool
         The store of large files is out of order.
     """
@@ -88,6 +102,7 @@ class Trouble:
     send_questions_on: str = ""
     page: bool = False
     slow_s: float = 0.0
+    silent_s: float = 0.0
     refuse_upload: bool = False
 
 
@@ -177,6 +192,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return self.answer({}, 404, {"X-Error-Code": "RevisionNotFound"})
         commit, files = moment or ("", {})
         listed = [self.sibling(path, content) for path, content in files.items()]
+        time.sleep(self.of.trouble.silent_s)
         self.answer({"id": name, "sha": commit or None, "private": found.private, "siblings": listed})
 
     def sibling(self, path: str, content: bytes) -> dict[str, Any]:
@@ -186,9 +202,21 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             entry["lfs"] = {"sha256": sha256(content), "size": size, "pointerSize": 130}
         return entry
 
-    def download(self, name: str, revision: str, path: str) -> None:
-        import time
+    def tree(self, name: str, revision: str) -> None:
+        found = self.repository(name)
+        moment = found.at(revision) if found else None
+        if found is None or moment is None:
+            return None if found is None else self.answer({}, 404, {"X-Error-Code": "RevisionNotFound"})
+        listed = [self.sibling(path, content) for path, content in moment[1].items()]
+        return self.answer(
+            [
+                {"type": "file", "path": one["rfilename"], "size": one["size"], "oid": one["blobId"]}
+                | ({"lfs": {**one["lfs"], "oid": one["lfs"]["sha256"]}} if "lfs" in one else {})
+                for one in listed
+            ]
+        )
 
+    def download(self, name: str, revision: str, path: str) -> None:
         found = self.repository(name)
         moment = found.at(revision) if found else None
         if found is None or moment is None:
@@ -201,6 +229,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         etag = sha256(content) if large else git_name(content)
         content = next((other for end, other in trouble.swap.items() if path.endswith(end)), content)
         headers = {"X-Repo-Commit": commit, "ETag": f'"{etag}"'}
+        if large and trouble.says_size:
+            headers["X-Linked-Size"] = str(trouble.says_size)
         if large and trouble.send_on:
             facts = {"X-Linked-Size": str(len(content)), "X-Linked-ETag": f'"{etag}"', "Location": trouble.send_on}
             return self.answer(b"", 302, {**headers, **facts})
@@ -298,6 +328,7 @@ _ROUTES = (
     (r"/api/validate-yaml", _Handler.validate),
     (rf"/api/{_KIND}/{_NAME}", _Handler.info),
     (rf"/api/{_KIND}/{_NAME}/revision/([\w.-]+)", _Handler.info),
+    (rf"/api/{_KIND}/{_NAME}/tree/([\w.-]+)", _Handler.tree),
     (rf"/api/{_KIND}/{_NAME}/branch/([\w.-]+)", _Handler.branch),
     (rf"/api/{_KIND}/{_NAME}/preupload/([\w.-]+)", _Handler.preupload),
     (rf"/api/{_KIND}/{_NAME}/commit/([\w.-]+)", _Handler.take_commit),

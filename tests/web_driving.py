@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-EXAMPLES = ROOT / "fluxbeat" / "ui" / "examples"
+EXAMPLES = ROOT / "fluxbeat" / "web" / "ui" / "examples"
 TECHNO = EXAMPLES / "techno_george_ellinas_pulse.mp3"
 CHANGE = EXAMPLES / "change_obsidian_shell_megtort_alom.mp3"
 READY = "FluxBeat is at "

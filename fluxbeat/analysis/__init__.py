@@ -1,46 +1,58 @@
 """Windows over a track, through a model, to a TrackAnalysis."""
 
+from fluxbeat.analysis.correction import BPM_RANGE, as_found, corrected, wanted_bpm
 from fluxbeat.analysis.engine import (
     DEFAULT_HOP_S,
-    DEFAULT_MODEL,
     NOT_TAUGHT_TEMPO,
-    Progress,
-    Track,
     analyze,
+    analyze_each,
     analyze_track,
     compare,
     disagreement,
-    read_track,
 )
 from fluxbeat.analysis.live import LiveAnalysis, LivePrediction
+from fluxbeat.analysis.onsets import OnsetStrength
+from fluxbeat.analysis.presence import own_scale, presence
 from fluxbeat.analysis.result import (
     Envelope,
     Genre,
     Segment,
+    SegmentKind,
     Tempo,
     TempoCandidate,
     Timeline,
     TrackAnalysis,
+    TrackKind,
 )
+from fluxbeat.analysis.track import Progress, Track, read_track
 
 __all__ = [
+    "BPM_RANGE",
     "DEFAULT_HOP_S",
-    "DEFAULT_MODEL",
     "NOT_TAUGHT_TEMPO",
     "Envelope",
     "Genre",
     "LiveAnalysis",
     "LivePrediction",
+    "OnsetStrength",
     "Progress",
     "Segment",
+    "SegmentKind",
     "Tempo",
     "TempoCandidate",
     "Timeline",
     "Track",
     "TrackAnalysis",
+    "TrackKind",
     "analyze",
+    "analyze_each",
     "analyze_track",
+    "as_found",
     "compare",
+    "corrected",
     "disagreement",
+    "own_scale",
+    "presence",
     "read_track",
+    "wanted_bpm",
 ]

@@ -1,138 +1,86 @@
-"""From any audio to a TrackAnalysis: decode, spectrogram, windows, genres, segments, tempo."""
+"""From a recording to a TrackAnalysis: windows, genres, segments, tempo."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from fluxbeat.analysis.result import Envelope, Genre, Timeline, TrackAnalysis
-from fluxbeat.analysis.segments import find_segments, sharpen
-from fluxbeat.analysis.tempo import find_tempo, pulse
-from fluxbeat.analysis.windows import slide
-from fluxbeat.audio import MAX_DURATION_S, AudioSource, AudioStream, open_audio
-from fluxbeat.features import FeatureConfig, LogMel
-from fluxbeat.zoo import ZooModel, load
+from fluxbeat.analysis.correction import NO_BEAT, check_bpm, corrected
+from fluxbeat.analysis.downbeats import find_downbeats
+from fluxbeat.analysis.hearing import Hearing
+from fluxbeat.analysis.presence import own_scale
+from fluxbeat.analysis.result import Genre, Tempo, Timeline, TrackAnalysis, TrackKind
+from fluxbeat.analysis.segments import find_segments, sharpen, with_silence, with_tempo
+from fluxbeat.analysis.tempo import find_tempo
+from fluxbeat.analysis.tempo_parts import settle_tempo, tempo_borders
+from fluxbeat.analysis.track import Progress, Track, read_track, sounding_share
+from fluxbeat.analysis.windows import KnownWindows, WindowPredictions, slide
+from fluxbeat.audio import MAX_DURATION_S, AudioSource
+from fluxbeat.audio.decoding import TELEPHONE_HZ
+from fluxbeat.errors import TrackWarning
+from fluxbeat.features import FeatureConfig
+from fluxbeat.models import HubClassifier, ModelConfig
+from fluxbeat.models.common_genres import common_genre
+from fluxbeat.models.registry import CONSENSUS, LoadedModel, load, model_title
 
-DEFAULT_MODEL = "crnn"
 DEFAULT_HOP_S = 1.0
-ENVELOPE_STEPS = 2000
-LEAST_AUDIBLE_SHARE = 0.02
+SHORTEST_GENRE_S = 1.0
+"""Less sound than this has no genre."""
 SHORTEST_TEMPO_S = 2.0
-NOT_TAUGHT_TEMPO = "this model was not taught tempo: none given"
-"""Among the warnings where it is so."""
-TEMPO_CHANGES = "the tempo changes on the way: the one number is what is heard most"
-"""Likewise."""
-
-Progress = Callable[[float, str], None]
-"""Called with the finished share (0..1) and what is being done. What it raises ends the work: raise
-`fluxbeat.errors.AnalysisCancelled` from it to cancel."""
-
-
-@dataclass(frozen=True, eq=False)
-class Track:
-    """A recording as the models see it: decoded once, analysed by as many models as share the features."""
-
-    file: str
-    duration_s: float
-    features: FeatureConfig
-    log_mel: np.ndarray
-    active: np.ndarray
-    envelope: Envelope
-    warnings: tuple[str, ...]
-
-
-def read_track(
-    source: AudioSource,
-    features: FeatureConfig,
-    name: str | None = None,
-    progress: Progress | None = None,
-    max_duration_s: float = MAX_DURATION_S,
-) -> Track:
-    """Decode a recording block by block into the spectrogram that a model needs.
-
-    Parameters
-    ----------
-    source : path, bytes, or (array, sample rate)
-        As `fluxbeat.audio.open_audio` takes it.
-    features : FeatureConfig
-        The model's.
-    name : str, optional
-        Name shown to a person; the file's name where not given.
-    progress : Progress, optional
-    max_duration_s : float
-        Longest recording accepted.
-
-    Raises
-    ------
-    AudioDecodeError
-        If there is nothing to analyse in `source` or it is too long; the message says why.
-    """
-    front_end = LogMel(features)
-    peaks: list[np.ndarray] = []
-    rate_hz = features.sample_rate_hz
-    with open_audio(source, name=name, sample_rate_hz=rate_hz, max_duration_s=max_duration_s) as stream:
-        counter = _Counter()
-        expected_s = min(stream.expected_duration_s or 0.0, max_duration_s)
-        log_mel_db = front_end.from_blocks(_watched(stream, counter, peaks, progress), expected_s)
-        warnings, name = list(stream.warnings), stream.name
-    active = front_end.active(log_mel_db)
-    if not active.any():
-        warnings.append("silent: there is nothing to hear in this file")
-    fine = np.concatenate(peaks)
-    step_s = _Counter.peak_samples / features.sample_rate_hz
-    group = -(-len(fine) // ENVELOPE_STEPS)
-    padded = np.pad(fine, (0, -len(fine) % group))
-    envelope = Envelope(padded.reshape(-1, group).max(axis=1), step_s * group)
-    return Track(
-        file=name,
-        duration_s=counter.samples / features.sample_rate_hz,
-        features=features,
-        log_mel=front_end.normalise(log_mel_db, out=log_mel_db),
-        active=active,
-        envelope=envelope,
-        warnings=tuple(warnings),
-    )
-
-
-class _Counter:
-    peak_samples = 441  # 20 ms at 22,050 Hz
-
-    def __init__(self) -> None:
-        self.samples = 0
-
-
-def _watched(
-    stream: AudioStream, counter: _Counter, peaks: list[np.ndarray], progress: Progress | None
-) -> Iterator[np.ndarray]:
-    """Pass the blocks on, while counting, collecting the envelope and reporting."""
-    rest = np.zeros(0, np.float32)
-    for block in stream:
-        counter.samples += len(block)
-        rest = np.concatenate([rest, np.abs(block)])
-        whole = len(rest) // _Counter.peak_samples * _Counter.peak_samples
-        peaks.append(rest[:whole].reshape(-1, _Counter.peak_samples).max(axis=1))
-        rest = rest[whole:]
-        if progress:
-            expected_s = stream.expected_duration_s or 0.0
-            done_s = counter.samples / stream.sample_rate_hz
-            progress(min(1.0, done_s / expected_s) if expected_s else 0.5, "listening")
-        yield block
-    if len(rest):
-        peaks.append(rest.max(keepdims=True))
+MOST_WITHOUT_TREBLE = 0.95
+"""Share of its threshold that a genre reaches at most where the sound ends as low as on the telephone."""
+MANY_LABELS, STRONGEST = 50, 20
+"""Of a model with more labels than this only the strongest are shown, so many."""
+MOSTLY = 0.5
+"""From here on a share of music, speech or strangeness speaks for the whole track."""
+TOO_SHORT = TrackWarning("too_short", "shorter than a second: too short for a genre or a tempo")
+PADDED = TrackWarning("padded", "shorter than one window: padded")
+SPEECH = TrackWarning("no_music", "mostly speech: genres are named only where there is music")
+NOISE = TrackWarning("no_music", "hardly any music: genres are named only where there is some")
+UNFAMILIAR = TrackWarning(
+    "unfamiliar", "unlike the music that this model learned: it holds its answers back, take them with care"
+)
+NOT_TAUGHT_TEMPO = TrackWarning("tempo_not_taught", "this model was not taught tempo: none given")
+ONLY_STRONGEST = TrackWarning(
+    "only_strongest",
+    f"this model knows very many labels: the {STRONGEST} that are strongest in some passage are given",
+)
+TEMPO_CHANGES = TrackWarning("tempo_changes", "the tempo changes on the way: the one number is what is heard most")
 
 
 def analyze_track(
-    track: Track, model: ZooModel, hop_s: float = DEFAULT_HOP_S, progress: Progress | None = None
+    track: Track,
+    model: LoadedModel,
+    hop_s: float = DEFAULT_HOP_S,
+    progress: Progress | None = None,
+    known: KnownWindows | None = None,
+    tempo_bpm: float | None = None,
 ) -> TrackAnalysis:
     """Run one model over a track that was read with the model's features.
 
+    Parameters
+    ----------
+    track : Track
+    model : LoadedModel
+    hop_s : float
+        Distance of windows in seconds; the nearest that the model can do is done.
+    progress : Progress, optional
+    known : KnownWindows, optional
+        What models found in this track before, as `fluxbeat.analysis.windows.slide` uses it; of a `HubClassifier` it
+        must be there.
+    tempo_bpm : float, optional
+        What a person says the tempo is: see `corrected`.
+
     Raises
     ------
+    TempoError
+        If `tempo_bpm` is out of range.
+    FluxBeatError
+        If the model takes sound, and what it found is not known.
     ValueError
         If the track was read with other features than the model's.
     """
@@ -141,61 +89,144 @@ def analyze_track(
     if track.features != config.features:
         raise ValueError(f"track has features {track.features.hash}, {model.info.name} needs {config.features.hash}")
     began = time.perf_counter()
-    said = f"asking the {model.info.name} model"
-    windows = slide(network, track.log_mel, hop_s, (lambda share: progress(share, said)) if progress else None)
-    probability = network.probabilities(torch.from_numpy(windows.genre_logits)).numpy().astype(np.float64)
-    audible = audible_windows(track, windows.start_s, config.window_s)
-    probability[~audible] = 0.0
-    warnings = list(track.warnings)
-    if windows.padded:
-        warnings.append("shorter than one window: padded")
-    whole = probability[audible].mean(axis=0) if audible.any() else np.zeros(len(config.labels))
-    genres = [
-        Genre(label, float(value), bool(value >= threshold))
-        for label, value, threshold in zip(config.labels, whole, config.thresholds, strict=True)
-    ]
-    # less than two slow beats: what would be heard is the repetition that fills the window
-    beats_fit = audible & (config.tempo_taught and track.duration_s >= SHORTEST_TEMPO_S)
-    overlap = max(1.0, config.window_s / hop_s)
-    tempo, bpm = find_tempo(windows.tempo_logits, beats_fit, config.tempo_grid, config.tempo_threshold, overlap)
-    if tempo.bpm is None and audible.any():
-        warnings.append("no steady beat: no tempo given" if config.tempo_taught else NOT_TAUGHT_TEMPO)
-    elif tempo.bpm is not None and pulse(tempo.distribution, config.tempo_grid) < config.tempo_threshold:
-        warnings.append(TEMPO_CHANGES)
-    timeline = Timeline(config.window_s, hop_s, windows.start_s, config.labels, probability, bpm)
-    coarse = find_segments(timeline.centre_s, probability, network.thresholds, config.labels, track.duration_s)
-    segments = sharpen(coarse, track.log_mel, config.features.frame_rate_hz, config.window_s / 2 + hop_s)
-    return TrackAnalysis(
+    doing = f"asking the {model_title(model.info.name)} model"
+    report = (lambda share: progress(share, doing)) if progress else None
+    windows = slide(network, track.log_mel, hop_s, report, known)
+    sounding = sounding_share(track, windows.start_s, config.window_s)
+    probability = np.where(sounding[:, None] > 0, windows.probability, 0.0)
+    if track.duration_s < SHORTEST_GENRE_S:
+        probability = np.zeros_like(probability)
+    if track.upper_edge_hz is not None and track.upper_edge_hz < TELEPHONE_HZ:
+        # models learned from music with its treble: what they say without it is at most a trace
+        probability = np.minimum(probability, MOST_WITHOUT_TREBLE * network.thresholds)
+    shown = _strongest(probability)
+    labels, thresholds = tuple(config.labels[index] for index in shown), network.thresholds[shown]
+    probability = probability[:, shown]
+    timeline = _timeline(track, windows, config, labels, own_scale(probability, thresholds), sounding)
+    tempo, timeline, borders_s = _with_tempo(track, windows, config, timeline, sounding)
+    coarse = find_segments(
+        timeline.centre_s,
+        probability,
+        thresholds,
+        labels,
+        track.duration_s,
+        timeline.kind,
+        sounding,
+        config.window_s,
+    )
+    segments = sharpen(coarse, track.log_mel, config.features.frame_rate_hz)
+    segments = with_tempo(segments, timeline.bpm, timeline.centre_s, borders_s)
+    whole = _over_sound(timeline.kind, sounding)
+    kind = TrackKind(float(whole[0]), float(whole[1]), float(_over_sound(windows.unfamiliarity, sounding)))
+    found = TrackAnalysis(
         file=track.file,
         duration_s=track.duration_s,
         model=model.info,
-        genres=tuple(sorted(genres, key=lambda genre: -genre.probability)),
+        genres=_genres(labels, own_scale(_over_sound(probability, sounding), thresholds)),
         tempo=tempo,
         timeline=timeline,
-        segments=segments,
-        warnings=tuple(warnings),
+        segments=with_silence(segments, track.active, config.features.frame_rate_hz),
+        warnings=(*track.warnings, *_warnings(track, windows, sounding, kind, tempo, config)),
         envelope=track.envelope,
         elapsed_s=time.perf_counter() - began,
+        onsets=track.onsets,
+        title=track.tags.title,
+        artist=track.tags.artist,
+        kind=kind,
     )
+    return found if tempo_bpm is None else corrected(found, tempo_bpm)
 
 
-def audible_windows(track: Track, start_s: np.ndarray, window_s: float) -> np.ndarray:
-    """Which windows hold music for at least a fiftieth of their time: bool (windows,)."""
-    rate_hz = track.features.frame_rate_hz
-    total = np.concatenate([[0], np.cumsum(track.active)])
-    first = np.minimum(np.round(start_s * rate_hz).astype(int), len(track.active) - 1)
-    end = np.minimum(np.round((start_s + window_s) * rate_hz).astype(int), len(track.active))
-    return (total[end] - total[first]) / np.maximum(end - first, 1) >= LEAST_AUDIBLE_SHARE
+def _strongest(probability: np.ndarray) -> np.ndarray:
+    """Which labels are shown, in their order: all, or of very many those that are strongest in some window."""
+    labels = np.arange(probability.shape[1])
+    if len(labels) <= MANY_LABELS:
+        return labels
+    return np.sort(np.argsort(-probability.max(axis=0), kind="stable")[:STRONGEST])
+
+
+def _timeline(
+    track: Track,
+    windows: WindowPredictions,
+    config: ModelConfig,
+    labels: tuple[str, ...],
+    shown: np.ndarray,
+    sounding: np.ndarray,
+) -> Timeline:
+    """What is shown along the track; without a tempo yet."""
+    window_s = min(config.window_s, track.duration_s)
+    start_s = windows.start_s.copy()
+    start_s[1:][-1:] = track.duration_s - window_s  # by less than a frame, to the very end
+    kind = np.where(sounding[:, None] > 0, windows.kind, 0.0)
+    no_bpm = np.full(len(start_s), np.nan)
+    return Timeline(window_s, windows.hop_s, start_s, labels, shown, no_bpm, kind, windows.unfamiliarity)
+
+
+def _with_tempo(
+    track: Track, windows: WindowPredictions, config: ModelConfig, timeline: Timeline, sounding: np.ndarray
+) -> tuple[Tempo, Timeline, Sequence[float]]:
+    """The tempo of the track, along it, and where one steady tempo gives way to another."""
+    # less than two slow beats: what would be heard is the repetition that fills the window
+    long_enough = config.tempo_taught and track.duration_s >= SHORTEST_TEMPO_S
+    beats_fit = (sounding > 0) & (timeline.kind[:, 1] < MOSTLY) & long_enough
+    overlap = max(1.0, config.window_s / windows.hop_s)
+    tempo, bpm = find_tempo(windows.tempo_logits, beats_fit, config.tempo_grid, config.tempo_threshold, overlap)
+    tempo, bpm, parts = settle_tempo(tempo, bpm, timeline.centre_s, track.duration_s, track.onsets)
+    if tempo.stable:  # bars are counted through from the first beat
+        downbeats_s = find_downbeats(tempo.beats_s, track.log_mel, config.features.frame_rate_hz)
+        tempo = replace(tempo, downbeats_s=downbeats_s)
+    return tempo, replace(timeline, bpm=bpm), tempo_borders(parts, bpm, track.onsets)
+
+
+def _over_sound(values: np.ndarray, sounding: np.ndarray) -> np.ndarray:
+    """Mean over windows, (windows, ...) -> (...): silence does not count, half a window of it counts half."""
+    if not sounding.any():
+        return np.zeros(values.shape[1:])
+    return np.average(values, axis=0, weights=sounding)
+
+
+def _genres(labels: Sequence[str], shown: np.ndarray) -> tuple[Genre, ...]:
+    found = [Genre(label, float(value)) for label, value in zip(labels, shown, strict=True)]
+    return tuple(sorted(found, key=lambda genre: -genre.probability))
+
+
+def _warnings(
+    track: Track,
+    windows: WindowPredictions,
+    sounding: np.ndarray,
+    kind: TrackKind,
+    tempo: Tempo,
+    config: ModelConfig,
+) -> Iterator[TrackWarning]:
+    """What a person should know about this answer."""
+    if track.duration_s < SHORTEST_GENRE_S:
+        yield TOO_SHORT
+        return
+    if len(config.labels) > MANY_LABELS:
+        yield ONLY_STRONGEST
+    if windows.padded:
+        yield PADDED
+    if not sounding.any():
+        return
+    if kind.music < MOSTLY:
+        yield SPEECH if kind.speech >= MOSTLY else NOISE
+    if kind.unfamiliar >= MOSTLY:
+        yield UNFAMILIAR
+    if tempo.bpm is None:
+        yield NO_BEAT if config.tempo_taught else NOT_TAUGHT_TEMPO
+    elif not tempo.stable:
+        yield TEMPO_CHANGES
 
 
 def analyze(
     source: AudioSource,
-    model: str | Path | ZooModel = DEFAULT_MODEL,
+    model: str | Path | LoadedModel | None = None,
     *,
     name: str | None = None,
     hop_s: float = DEFAULT_HOP_S,
     progress: Progress | None = None,
     max_duration_s: float = MAX_DURATION_S,
+    tempo_bpm: float | None = None,
 ) -> TrackAnalysis:
     """Genres and tempo of a recording, along its whole length.
 
@@ -203,70 +234,163 @@ def analyze(
     ----------
     source : path, bytes, or (array, sample rate)
         Any audio; arrays are (samples,) or have channels as second axis.
-    model : str, path or ZooModel
-        As `fluxbeat.load` takes it.
+    model : str, path or LoadedModel, optional
+        As `fluxbeat.load` takes it; the default model where not given.
     name : str, optional
         Name shown to a person.
     hop_s : float
-        Distance of windows in seconds.
+        Distance of windows in seconds; the nearest that the model can do is done, and stands in the result.
     progress : Progress, optional
         Called with the finished share and a few words; raise `AnalysisCancelled` from it to cancel.
     max_duration_s : float
         Longest recording accepted.
+    tempo_bpm : float, optional
+        What the tempo is, if a person knows better, 20 to 400: the answer has it everywhere, as `corrected` says.
 
     Raises
     ------
     AudioDecodeError
         If there is nothing to analyse in `source` or it is too long.
+    TempoError
+        If `tempo_bpm` is out of range.
     ModelLoadError
         If the model cannot be loaded.
+    FluxBeatError
+        If `hop_s` is not above 0.
     """
-    return compare(source, [model], name=name, hop_s=hop_s, progress=progress, max_duration_s=max_duration_s)[0]
+    return compare(
+        source,
+        [model],
+        name=name,
+        hop_s=hop_s,
+        progress=progress,
+        max_duration_s=max_duration_s,
+        tempo_bpm=tempo_bpm,
+    )[0]
 
 
 def compare(
     source: AudioSource,
-    models: Iterable[str | Path | ZooModel],
+    models: Iterable[str | Path | LoadedModel | None],
     *,
     name: str | None = None,
     hop_s: float = DEFAULT_HOP_S,
     progress: Progress | None = None,
     max_duration_s: float = MAX_DURATION_S,
+    tempo_bpm: float | None = None,
 ) -> list[TrackAnalysis]:
     """The same recording by several models, decoded once; parameters and errors as in `analyze`."""
-    chosen = [model if isinstance(model, ZooModel) else load(model) for model in models]
-    needed = list(dict.fromkeys(model.network.config.features for model in chosen))
-    steps = len(needed) + len(chosen)
-    tracks = {
-        features: read_track(source, features, name, _part(progress, number, steps), max_duration_s)
-        for number, features in enumerate(needed)
-    }
-    return [
-        analyze_track(tracks[model.network.config.features], model, hop_s, _part(progress, len(needed) + number, steps))
-        for number, model in enumerate(chosen)
-    ]
+    each = analyze_each(
+        source, models, name=name, hop_s=hop_s, progress=progress, max_duration_s=max_duration_s, tempo_bpm=tempo_bpm
+    )
+    return [analysis for _, analysis in each]
+
+
+def analyze_each(
+    source: AudioSource,
+    models: Iterable[str | Path | LoadedModel | None],
+    *,
+    name: str | None = None,
+    hop_s: float = DEFAULT_HOP_S,
+    progress: Progress | None = None,
+    max_duration_s: float = MAX_DURATION_S,
+    tracks: MutableMapping[FeatureConfig, Track] | None = None,
+    tempo_bpm: float | None = None,
+) -> Iterator[tuple[Track, TrackAnalysis]]:
+    """The same recording by several models, each answer as soon as it is there: all analyses go this way.
+
+    The recording is decoded once for all models that share their features, and what a consensus and its members have in
+    common is computed once. A model that takes sound hears the recording while it is decoded, each its own time, so
+    that no answer waits for a slow one. Parameters and errors are those of `analyze`, and:
+
+    Parameters
+    ----------
+    models : iterable of str, path or LoadedModel
+        In the order in which they answer; all are loaded before the first.
+    tracks : dict of FeatureConfig to Track, optional
+        The recording as it was read before; it is used, and filled.
+
+    Yields
+    ------
+    track : Track
+        The recording as the model needs it.
+    analysis : TrackAnalysis
+    """
+    if tempo_bpm is not None:
+        check_bpm(tempo_bpm)  # before anything is decoded
+    chosen = [model if isinstance(model, LoadedModel) else load(model) for model in models]
+    tracks = {} if tracks is None else tracks
+    known: dict[FeatureConfig, KnownWindows] = {}
+    steps = _readings(chosen, tracks) + len(chosen)
+    done = 0
+    for model in chosen:
+        network, features = model.network, model.network.config.features
+        hearing = Hearing(network, hop_s) if isinstance(network, HubClassifier) else None
+        if hearing or features not in tracks:
+            part = _part(progress, done, steps)
+            tracks[features] = read_track(source, features, name, part, max_duration_s, hearing)
+            done += 1
+        track = tracks[features]
+        shared = known.setdefault(features, {}) if len(chosen) > 1 else None
+        heard = hearing.finish(track.log_mel.shape[1]) if hearing else shared
+        analysis = analyze_track(track, model, hop_s, _part(progress, done, steps), heard, tempo_bpm)
+        if hearing:
+            analysis = replace(analysis, elapsed_s=analysis.elapsed_s + hearing.elapsed_s)
+        done += 1
+        yield track, analysis
+
+
+def _readings(chosen: Sequence[LoadedModel], tracks: Iterable[FeatureConfig]) -> int:
+    """How often the recording is decoded for these models, in their order."""
+    read, count = set(tracks), 0
+    for model in chosen:
+        if isinstance(model.network, HubClassifier) or model.network.config.features not in read:
+            read.add(model.network.config.features)
+            count += 1
+    return count
 
 
 def disagreement(analyses: Sequence[TrackAnalysis]) -> np.ndarray:
     """How far models differ at each window: half the mean absolute difference summed over labels, pairwise; (windows,).
 
-    0 where all say the same, 1 where each is sure of another genre.
+    0 where all give the same, 1 where each is sure of another genre. Of labels those count that all models know, be it
+    by another name (`common_genre`). The consensus, which lies between its members, counts only where it stands beside
+    a single other model. The windows are those of the first analysis; of others with other windows the nearest count.
 
     Raises
     ------
     ValueError
-        If the analyses have different windows or labels, or there are fewer than two.
+        If the analyses have no label in common, or there are fewer than two.
     """
     if len(analyses) < 2:
         raise ValueError("disagreement needs at least two analyses")
-    first = analyses[0].timeline
-    for other in analyses[1:]:
-        same = other.timeline.labels == first.labels and len(other.timeline.start_s) == len(first.start_s)
-        if not same:
-            raise ValueError(f"{other.model.name} and {analyses[0].model.name} have different windows or labels")
-    values = [analysis.timeline.probability for analysis in analyses]
+    singles = [analysis for analysis in analyses if analysis.model.name != CONSENSUS]
+    compared = singles if len(singles) > 1 else analyses
+    known = [_by_common_genre(one.timeline) for one in compared]
+    # a model of which only the strongest labels are given says little of the others: that they are weak
+    whole = [
+        genres for one, genres in zip(compared, known, strict=True) if not one.warned(ONLY_STRONGEST.code)
+    ] or known
+    common = [genre for genre in whole[0] if all(genre in genres for genres in whole)]
+    if not all(set(common) & set(genres) for genres in known):
+        raise ValueError(f"{', '.join(one.model.name for one in compared)} have no label in common")
+    at_s, values = analyses[0].timeline.centre_s, list[np.ndarray]()
+    for one, genres in zip(compared, known, strict=True):
+        centre_s = one.timeline.centre_s
+        nearest = np.interp(at_s, centre_s, np.arange(len(centre_s))).round().astype(int)
+        weak = np.zeros(len(centre_s))
+        values.append(np.column_stack([genres.get(genre, weak) for genre in common])[nearest])
     pairs = [(a, b) for a in range(len(values)) for b in range(a + 1, len(values))]
     return np.mean([np.abs(values[a] - values[b]).sum(axis=1) / 2 for a, b in pairs], axis=0).clip(0.0, 1.0)
+
+
+def _by_common_genre(timeline: Timeline) -> dict[str, np.ndarray]:
+    """Probability of each genre by its common name, (windows,); of several labels of one name the most probable."""
+    found: dict[str, np.ndarray] = {}
+    for label, probability in zip(timeline.labels, timeline.probability.T, strict=True):
+        genre = common_genre(label)
+        found[genre] = np.maximum(found[genre], probability) if genre in found else probability
+    return found
 
 
 def _part(progress: Progress | None, number: int, of: int) -> Progress | None:

@@ -10,16 +10,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import soxr
-import torch
 from threadpoolctl import ThreadpoolController
 
-from fluxbeat.analysis.engine import DEFAULT_MODEL, LEAST_AUDIBLE_SHARE
-from fluxbeat.analysis.tempo import beat_of, softmax
+from fluxbeat.analysis.engine import MOSTLY
+from fluxbeat.analysis.onsets import OnsetStream
+from fluxbeat.analysis.presence import own_scale
+from fluxbeat.analysis.result import Tempo, TrackKind
+from fluxbeat.analysis.steady import exact_bpm
+from fluxbeat.analysis.tempo import softmax, tempo_of
+from fluxbeat.analysis.tempo_parts import LEAST_PART_S, with_number
+from fluxbeat.analysis.track import LEAST_AUDIBLE_SHARE
 from fluxbeat.analysis.windows import last_window
 from fluxbeat.audio import Samples
-from fluxbeat.errors import AudioDecodeError
+from fluxbeat.audio.decoding import STEREO_CANCELS
+from fluxbeat.audio.mono import MonoMix
+from fluxbeat.errors import AudioDecodeError, TrackWarning
 from fluxbeat.features import LogMel, LogMelStream
-from fluxbeat.zoo import ZooModel, load
+from fluxbeat.models.registry import LoadedModel, load
 
 LIVE_HOP_S = 0.5
 HOPS_S = (0.25, 10.0)
@@ -33,12 +40,15 @@ LEAST_TEMPO_S = 4.0
 """Less sound than this has no tempo: what would be heard is the repetition that fills the window."""
 TEMPO_MEMORY_S = 6.0
 """Time in which an earlier tempo distribution loses 63 % of its weight."""
+ONSETS_S = 12.0
+"""The tempo's number rests on the onsets of so much."""
 SILENCE_DB = -55.0
 SILENCE_S = 0.8
 """As long as this under `SILENCE_DB` is silence. Rooms hiss at -70 to -60 dB in a microphone without gain control."""
 PAUSE_S = 2.0
 """After this much silence, what sounds next is something new: nothing before it counts."""
 FLOOR_DB = -120.0
+LISTENS_TO_ONE = "left and right cancel each other: only one of them is listened to"
 
 _SLICE_S = 10.0
 _LOUDEST = 1e12
@@ -54,13 +64,19 @@ class LivePrediction:
         The sound that was listened to, in seconds since the stream began: one window, or less after a pause.
     labels : tuple of str
     probability : float array, shape (labels,)
-        Of that window, as `analyze` gives it, not smoothed; zeros in silence.
+        Of that window, on the label's own scale as `analyze` gives it, not smoothed; zeros in silence.
     bpm : float or None
-        Read off the tempo distributions of the last seconds; None where no tempo stands out.
+        Read off the tempo distributions of the last seconds and their onsets; None where no tempo stands out.
+    rival_bpm : float or None
+        What the tempo could be as well, where that is to be named beside it.
     level_db : float
         Root mean square of the newest hop, full scale = 0, not below -120.
     silence : bool
         Whether the last 0.8 s were under -55 dB, or nothing in the window stands out from silence.
+    kind : TrackKind
+        What the window is: music, speech, and how unlike what the model learned; all 0 in silence.
+    warnings : tuple of TrackWarning
+        "stereo_cancels" where the channels cancel each other now, so that one of them is listened to.
     """
 
     start_s: float
@@ -70,6 +86,9 @@ class LivePrediction:
     bpm: float | None
     level_db: float
     silence: bool
+    kind: TrackKind
+    rival_bpm: float | None = None
+    warnings: tuple[TrackWarning, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON, numbers rounded to what they mean."""
@@ -80,8 +99,11 @@ class LivePrediction:
                 label: round(float(value), 4) for label, value in zip(self.labels, self.probability, strict=True)
             },
             "bpm": None if self.bpm is None else round(self.bpm, 1),
+            "rival_bpm": None if self.rival_bpm is None else round(self.rival_bpm, 1),
             "level_db": round(self.level_db, 1),
             "silence": self.silence,
+            "kind": self.kind.to_dict(),
+            "warnings": [{"code": warning.code, "text": warning.text} for warning in self.warnings],
         }
 
 
@@ -94,12 +116,13 @@ class LiveAnalysis:
 
     Parameters
     ----------
-    model : str, path or ZooModel
-        As `fluxbeat.load` takes it.
+    model : str, path or LoadedModel, optional
+        As `fluxbeat.load` takes it; the default model where not given. A consensus asks all its members: about three
+        times the work of one of them, a quarter of a second of one core at most.
     sample_rate_hz : int
         Of the sound that is pushed, 8,000 to 192,000.
     channels : int
-        1 to 8; they are averaged.
+        1 to 8; they are averaged, or one is taken while they cancel each other.
     hop_s : float
         Least time from one answer to the next in seconds, 0.25 to 10.
 
@@ -113,7 +136,7 @@ class LiveAnalysis:
 
     def __init__(
         self,
-        model: str | Path | ZooModel = DEFAULT_MODEL,
+        model: str | Path | LoadedModel | None = None,
         *,
         sample_rate_hz: int,
         channels: int = 1,
@@ -122,20 +145,19 @@ class LiveAnalysis:
         _check_range("sample_rate_hz", sample_rate_hz, RATES_HZ)
         _check_range("channels", channels, (1, MOST_CHANNELS))
         _check_range("hop_s", hop_s, HOPS_S)
-        self.model = model if isinstance(model, ZooModel) else load(model)
+        self.model = model if isinstance(model, LoadedModel) else load(model)
         self.sample_rate_hz, self.channels, self.hop_s = sample_rate_hz, channels, hop_s
         network = self.model.network
         self._front_end = LogMel(network.config.features)
         self._thread_pools = ThreadpoolController()
+        self._mix = MonoMix(sample_rate_hz, memory_s=1.0)
         self._rate_hz = network.config.features.sample_rate_hz
         self._resampler = (
             None if sample_rate_hz == self._rate_hz else soxr.ResampleStream(sample_rate_hz, self._rate_hz, 1)
         )
-        window, stride = network.config.window_frames, network.time_stride
-        spare = HELD_S * network.config.features.frame_rate_hz - window
-        self._held_frames = window + int(spare // stride) * stride  # so that the newest window ends with the sound
+        self._held_frames = round(HELD_S * network.config.features.frame_rate_hz)
         self._log_mel_db: np.ndarray
-        self._heard: int
+        self._received: int
         self._clock_s = 0.0
         self._since_answer = 0
         self._newest = np.zeros(0, np.float32)
@@ -166,7 +188,7 @@ class LiveAnalysis:
         AudioDecodeError
             If samples are NaN, infinite or beyond 1e12; none of them is taken.
         """
-        mono = self._checked(samples)
+        mono = self._mix.mix(self._checked(samples))[:, 0]
         slice_samples = round(_SLICE_S * self.sample_rate_hz)
         # An answer is 30 ms of work on one core. On a busy machine two threads that wait for each other took 1.4 s.
         with self._thread_pools.limit(limits=1, user_api="openmp"):
@@ -187,36 +209,38 @@ class LiveAnalysis:
         if shaped.ndim != 2 or shaped.shape[1] != self.channels:
             raise ValueError(f"samples must have the shape (samples, {self.channels}), got {samples.shape}")
         if samples.dtype == np.int16:
-            return (shaped / np.float32(32_768)).mean(axis=1, dtype=np.float32)
+            return shaped.astype(np.float32) / np.float32(32_768)
         bad = int((~(np.abs(shaped) < _LOUDEST)).any(axis=1).sum())
         if bad:
             raise AudioDecodeError(
                 f"the sound holds {bad:,} samples that are NaN, infinite or far too large: "
                 "check that the samples are 32-bit floats, least significant byte first"
             )
-        return shaped.mean(axis=1, dtype=np.float32)
+        return shaped
 
     def _take(self, mono: Samples) -> None:
-        heard = self._resampler.resample_chunk(mono) if self._resampler else mono
-        self._newest = np.concatenate([self._newest, heard])[-round(max(PAUSE_S, self.hop_s) * self._rate_hz) :]
-        log_mel_db = np.concatenate([self._log_mel_db, self._stream.push(heard)], axis=1)
+        samples = self._resampler.resample_chunk(mono) if self._resampler else mono
+        self._newest = np.concatenate([self._newest, samples])[-round(max(PAUSE_S, self.hop_s) * self._rate_hz) :]
+        log_mel_db = np.concatenate([self._log_mel_db, self._stream.push(samples)], axis=1)
         self._log_mel_db = np.ascontiguousarray(log_mel_db[:, -self._held_frames :])
-        self._clock_s += len(heard) / self._rate_hz
-        self._heard += len(heard)
-        self._since_answer += len(heard)
+        self._onsets.push(samples)
+        self._clock_s += len(samples) / self._rate_hz
+        self._received += len(samples)
+        self._since_answer += len(samples)
 
     def _begin_anew(self) -> None:
         self._stream = LogMelStream(self._front_end)
         self._log_mel_db = np.empty((self._front_end.config.n_mels, 0), np.float32)
         self._tempo = np.zeros(self.model.network.config.tempo_grid.bins)
-        self._heard = 0
+        self._onsets = OnsetStream(self._rate_hz)
+        self._received = 0
 
     def _answer(self) -> LivePrediction | None:
         if self._is_quiet(SILENCE_S):
             answer = self._silence()
             if self._is_quiet(PAUSE_S):
                 self._begin_anew()
-        elif self._heard < LEAST_SOUND_S * self._rate_hz:
+        elif self._received < LEAST_SOUND_S * self._rate_hz:
             return None
         else:
             answer = self._listen()
@@ -226,32 +250,41 @@ class LiveAnalysis:
     def _listen(self) -> LivePrediction:
         """Ask the model about the newest window."""
         network, config = self.model.network, self.model.network.config
-        log_mel_db = np.concatenate([self._log_mel_db, self._stream.tail()], axis=1)[:, -self._held_frames :]
+        # without the last frame, which is centred on the end, as in a file
+        log_mel_db = np.concatenate([self._log_mel_db, self._stream.tail()], axis=1)[:, -self._held_frames - 1 : -1]
         if self._front_end.active(log_mel_db)[-config.window_frames :].mean() < LEAST_AUDIBLE_SHARE:
             return self._silence()
         found = last_window(network, self._front_end.normalise(log_mel_db))
-        probability = network.probabilities(torch.from_numpy(found.genre_logits))[0].numpy().astype(np.float64)
+        probability = own_scale(found.probability[0], network.thresholds)
+        kind = TrackKind(float(found.kind[0, 0]), float(found.kind[0, 1]), float(found.unfamiliarity[0]))
         self._tempo *= np.exp(-self._since_answer / self._rate_hz / TEMPO_MEMORY_S)
-        bpm = None
-        if config.tempo_taught and self._heard >= LEAST_TEMPO_S * self._rate_hz:
+        tempo = None
+        onsets = self._onsets.newest(ONSETS_S)
+        if config.tempo_taught and kind.speech < MOSTLY and self._received >= LEAST_TEMPO_S * self._rate_hz:
             self._tempo += softmax(found.tempo_logits[0].astype(np.float64))
-            bpm = beat_of(self._tempo / self._tempo.sum(), config.tempo_grid, config.tempo_threshold)
-        return self._prediction(probability, bpm, silence=False)
+            tempo = tempo_of(self._tempo / self._tempo.sum(), config.tempo_grid, config.tempo_threshold)
+            if tempo and onsets.duration_s >= LEAST_PART_S:
+                tempo = with_number(tempo, exact_bpm(onsets, tempo.candidates[0].bpm, [(0.0, onsets.duration_s)]))
+        return self._prediction(probability, tempo, kind)
 
     def _silence(self) -> LivePrediction:
-        return self._prediction(np.zeros(len(self.model.network.config.labels)), None, silence=True)
+        return self._prediction(np.zeros(len(self.model.network.config.labels)), None, None)
 
-    def _prediction(self, probability: np.ndarray, bpm: float | None, silence: bool) -> LivePrediction:
+    def _prediction(self, probability: np.ndarray, tempo: Tempo | None, kind: TrackKind | None) -> LivePrediction:
+        """An answer about the newest window; silence has no kind."""
         config = self.model.network.config
-        length_s = min(config.window_s, self._heard / self._rate_hz)
+        length_s = min(config.window_s, self._received / self._rate_hz)
         return LivePrediction(
             start_s=self._clock_s - length_s,
             end_s=self._clock_s,
             labels=config.labels,
             probability=probability,
-            bpm=bpm,
+            bpm=tempo.bpm if tempo else None,
             level_db=self._level_db(self.hop_s),
-            silence=silence,
+            silence=kind is None,
+            kind=kind or TrackKind(0.0, 0.0, 0.0),
+            rival_bpm=tempo.rival_bpm if tempo else None,
+            warnings=(TrackWarning(STEREO_CANCELS, LISTENS_TO_ONE),) if self._mix.cancels else (),
         )
 
     def _is_quiet(self, duration_s: float) -> bool:

@@ -3,23 +3,72 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 
-from fluxbeat.zoo import ModelInfo
+from fluxbeat.analysis.onsets import OnsetStrength
+from fluxbeat.analysis.presence import PRESENT, Presence, presence
+from fluxbeat.analysis.summary import summary
+from fluxbeat.errors import TrackWarning
+from fluxbeat.models.registry import ModelInfo
 
-SCHEMA = 1
+SCHEMA = 2
+CLOSE_SECOND = 0.4
+"""A second tempo with this share of the first one's probability is worth naming beside it."""
+USUAL_BPM = (60.0, 200.0)
+"""Outside, a tempo is never shown without its rival."""
+
+SegmentKind = Literal["music", "speech", "noise", "silence"]
+
+
+def _no_moments() -> np.ndarray:
+    return np.zeros(0)
 
 
 @dataclass(frozen=True)
 class Genre:
-    """How present a genre is in the whole track: mean probability over it, and whether that passes its threshold."""
+    """How present a genre is in the whole track: mean probability on the label's own scale, 0.5 at its threshold."""
 
     label: str
     probability: float
-    active: bool
+
+    @property
+    def presence(self) -> Presence:
+        """The probability in a word."""
+        return presence(self.probability)
+
+    @property
+    def active(self) -> bool:
+        """Whether it counts as present: clear or likely."""
+        return round(self.probability, 4) >= PRESENT
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in the program's JSON."""
+        probability = round(self.probability, 4)
+        return {"label": self.label, "probability": probability, "presence": self.presence, "active": self.active}
+
+
+@dataclass(frozen=True)
+class TrackKind:
+    """What a sound is, each 0..1: all three are 0 where it is silent.
+
+    Attributes
+    ----------
+    music, speech : float
+        Probability that it is music, or speech; what is left is neither.
+    unfamiliar : float
+        How far it is from what the model learned.
+    """
+
+    music: float = 1.0
+    speech: float = 0.0
+    unfamiliar: float = 0.0
+
+    def to_dict(self) -> dict[str, float]:
+        """As in the program's JSON."""
+        return {name: round(value, 4) for name, value in vars(self).items()}
 
 
 @dataclass(frozen=True)
@@ -37,13 +86,21 @@ class Tempo:
     Attributes
     ----------
     bpm : float or None
-        None where there is no beat to find.
+        None where there is no beat to find. Not rounded: whoever shows it rounds it, once.
     confidence : float
-        0..1, the probability of the first candidate.
+        0..1, the probability of the first candidate; 1 where a person corrected it.
     candidates : tuple of TempoCandidate
         Most probable first.
     grid_bpm, distribution : float array, shape (bins,)
         The whole distribution; sums to 1.
+    stable : bool
+        Whether one tempo holds from beginning to end.
+    corrected : bool
+        Whether a person said what the tempo is.
+    beats_s : float array, shape (beats,)
+        When the beats are, in seconds; empty where there is no beat.
+    downbeats_s : float array, shape (bars,)
+        Those of the beats that begin a bar; empty where that is not sure.
     """
 
     bpm: float | None
@@ -51,6 +108,49 @@ class Tempo:
     candidates: tuple[TempoCandidate, ...]
     grid_bpm: np.ndarray
     distribution: np.ndarray
+    stable: bool = True
+    corrected: bool = False
+    beats_s: np.ndarray = field(default_factory=_no_moments)
+    downbeats_s: np.ndarray = field(default_factory=_no_moments)
+
+    @property
+    def rival_bpm(self) -> float | None:
+        """A second tempo to be named beside the first: a close second, or the usual octave of an unusual tempo.
+
+        None where a person decided, and where there is no beat.
+        """
+        if self.bpm is None or self.corrected:
+            return None
+        first, second = (self.candidates + (TempoCandidate(self.bpm, 0.0),) * 2)[:2]
+        if second.probability and second.probability >= CLOSE_SECOND * first.probability:
+            return second.bpm
+        return usual_octave(self.bpm) if usual_octave(self.bpm) != self.bpm else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in the program's JSON."""
+        return {
+            "bpm": None if self.bpm is None else round(self.bpm, 2),
+            "confidence": round(self.confidence, 4),
+            "stable": self.stable,
+            "corrected": self.corrected,
+            "candidates": [
+                {"bpm": round(candidate.bpm, 2), "probability": round(candidate.probability, 4)}
+                for candidate in self.candidates
+            ],
+            "beats_s": [round(float(beat_s), 3) for beat_s in self.beats_s],
+            "downbeats_s": [round(float(beat_s), 3) for beat_s in self.downbeats_s],
+        }
+
+
+def usual_octave(bpm: float) -> float:
+    """The tempo itself, or its half or double where it is above 200 or below 60 BPM, which hardly anybody taps."""
+    if not bpm > 0:
+        return bpm
+    while bpm > USUAL_BPM[1]:
+        bpm /= 2
+    while bpm < USUAL_BPM[0]:
+        bpm *= 2
+    return bpm
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,13 +160,18 @@ class Timeline:
     Attributes
     ----------
     window_s, hop_s : float
-        Length and distance of windows; the last window ends with the track.
+        Length and distance of windows as they were done: the window of a shorter track is the track.
     start_s : float array, shape (windows,)
-        Where each window begins.
+        Where each window begins; the last one ends with the track.
     labels : tuple of str
     probability : float array, shape (windows, labels)
+        On the label's own scale: 0.5 at its threshold; 0 in silence.
     bpm : float array, shape (windows,)
         NaN where there is no beat.
+    kind : float array, shape (windows, 3)
+        Probability of music, speech, and neither; all 0 in silence.
+    unfamiliar : float array, shape (windows,)
+        How far the sound is from what the model learned, 0..1.
     """
 
     window_s: float
@@ -75,25 +180,62 @@ class Timeline:
     labels: tuple[str, ...]
     probability: np.ndarray
     bpm: np.ndarray
+    kind: np.ndarray
+    unfamiliar: np.ndarray
 
     @property
     def centre_s(self) -> np.ndarray:
         """The moment each window stands for, shape (windows,)."""
         return self.start_s + self.window_s / 2
 
+    def to_dict(self) -> dict[str, Any]:
+        """As in the program's JSON."""
+        return {
+            "window_s": round(self.window_s, 3),
+            "hop_s": round(self.hop_s, 3),
+            "start_s": [round(float(start), 3) for start in self.start_s],
+            "labels": list(self.labels),
+            "probability": [[round(float(value), 4) for value in row] for row in self.probability],
+            "kind": [[round(float(value), 4) for value in row] for row in self.kind],
+            "unfamiliar": [round(float(value), 4) for value in self.unfamiliar],
+            "bpm": [None if math.isnan(bpm) else round(float(bpm), 2) for bpm in self.bpm],
+        }
+
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of the track in which the same genres are present; no labels where none is sure."""
+    """A part of the track in which the same genres are present.
+
+    Attributes
+    ----------
+    start_s, end_s : float
+    labels : tuple of str
+        Most probable first; none where no genre is sure or there is no music.
+    bpm : float or None
+        None where it has no beat, or where its tempo moves too much for one number.
+    kind : 'music', 'speech', 'noise' or 'silence'
+    """
 
     start_s: float
     end_s: float
     labels: tuple[str, ...]
+    bpm: float | None = None
+    kind: SegmentKind = "music"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in the program's JSON."""
+        return {
+            "start_s": round(self.start_s, 2),
+            "end_s": round(self.end_s, 2),
+            "labels": list(self.labels),
+            "kind": self.kind,
+            "bpm": None if self.bpm is None else round(self.bpm, 2),
+        }
 
 
 @dataclass(frozen=True, eq=False)
 class Envelope:
-    """Loudness for drawing: the largest absolute sample in each of many equal stretches of the track, 0..1."""
+    """Loudness for drawing: the largest absolute sample in each of many equal parts of the track, 0..1."""
 
     peak: np.ndarray
     step_s: float
@@ -115,11 +257,19 @@ class TrackAnalysis:
     timeline : Timeline
     segments : tuple of Segment
         Without gaps, from 0 to `duration_s`.
-    warnings : tuple of str
+    warnings : tuple of TrackWarning
     envelope : Envelope
         Not part of `to_dict`.
     elapsed_s : float
         What the model took, without decoding; not part of `to_dict`.
+    onsets : OnsetStrength or None
+        What the beats rest on; not part of `to_dict`.
+    found : TrackAnalysis or None
+        Where a person corrected the tempo: the analysis as it was before; not part of `to_dict`.
+    title, artist : str
+        As the file's tags name them; empty where they do not.
+    kind : TrackKind
+        What the whole track is, over what sounds in it.
     """
 
     file: str
@@ -129,45 +279,38 @@ class TrackAnalysis:
     tempo: Tempo
     timeline: Timeline
     segments: tuple[Segment, ...]
-    warnings: tuple[str, ...]
+    warnings: tuple[TrackWarning, ...]
     envelope: Envelope
     elapsed_s: float
+    onsets: OnsetStrength | None = None
+    found: TrackAnalysis | None = None
+    title: str = ""
+    artist: str = ""
+    kind: TrackKind = TrackKind()
+
+    @property
+    def summary(self) -> str:
+        """The answer in one sentence: `Metal that turns classical at 0:15, steady 120 BPM.`"""
+        return summary(self)
+
+    def warned(self, code: str) -> bool:
+        """Whether a warning of this code is among its warnings."""
+        return any(warning.code == code for warning in self.warnings)
 
     def to_dict(self) -> dict[str, Any]:
         """The one JSON of the program; numbers rounded to what they mean."""
-        timeline = self.timeline
         return {
             "schema": SCHEMA,
             "file": self.file,
+            "title": self.title or None,
+            "artist": self.artist or None,
             "duration_s": round(self.duration_s, 3),
             "model": {"name": self.model.name, "source": self.model.source, "revision": self.model.revision},
-            "genres": [
-                {"label": genre.label, "probability": round(genre.probability, 4), "active": genre.active}
-                for genre in self.genres
-            ],
-            "tempo": {
-                "bpm": None if self.tempo.bpm is None else round(self.tempo.bpm, 1),
-                "confidence": round(self.tempo.confidence, 4),
-                "candidates": [
-                    {"bpm": round(candidate.bpm, 1), "probability": round(candidate.probability, 4)}
-                    for candidate in self.tempo.candidates
-                ],
-            },
-            "timeline": {
-                "window_s": round(timeline.window_s, 3),
-                "hop_s": round(timeline.hop_s, 3),
-                "start_s": [round(float(start), 3) for start in timeline.start_s],
-                "labels": list(timeline.labels),
-                "probability": [[round(float(value), 4) for value in row] for row in timeline.probability],
-                "bpm": [None if math.isnan(bpm) else round(float(bpm), 1) for bpm in timeline.bpm],
-            },
-            "segments": [
-                {
-                    "start_s": round(part.start_s, 2),
-                    "end_s": round(part.end_s, 2),
-                    "labels": list(part.labels),
-                }
-                for part in self.segments
-            ],
-            "warnings": list(self.warnings),
+            "summary": self.summary,
+            "genres": [genre.to_dict() for genre in self.genres],
+            "kind": self.kind.to_dict(),
+            "tempo": self.tempo.to_dict(),
+            "timeline": self.timeline.to_dict(),
+            "segments": [segment.to_dict() for segment in self.segments],
+            "warnings": [{"code": warning.code, "text": warning.text} for warning in self.warnings],
         }

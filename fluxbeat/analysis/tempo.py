@@ -6,6 +6,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
+from fluxbeat.analysis.octave import as_tapped, tapped_weight
 from fluxbeat.analysis.result import Tempo, TempoCandidate
 from fluxbeat.models import TempoGrid
 
@@ -20,6 +21,8 @@ DRIFT = 0.02
 """By so much a tempo may change from window to window as players slow down or hurry."""
 INSISTENCE = 4.0
 """How many times as probable as going on another tempo must be, for the length of a window, to be believed."""
+OPEN_SHARE = 0.15
+"""Where the other octave has this share of what speaks for one, neither is sure."""
 LEAST_EVIDENCE = 0.02
 """No single window rules a tempo out more than this."""
 WINDOWS_AT_ONCE = 1024
@@ -62,7 +65,8 @@ def find_tempo(
         return Tempo(None, 0.0, (), grid.bpm, flat), curve
     windows = softmax(tempo_logits.astype(np.float64))
     whole = windows.mean(axis=0, where=audible[:, None])
-    candidates = _candidates(whole, grid)
+    tapped = as_tapped(whole, grid)
+    candidates = _candidates(tapped, grid)
     confidence = candidates[0].probability if candidates else 0.0
     # neighbours share most of their music: read each window with its context
     windows[~audible] = 0.0
@@ -70,8 +74,8 @@ def find_tempo(
     along, pulse_along = _curve(context[audible], grid, threshold, overlap * np.log(INSISTENCE))
     beat = bool(candidates) and max(pulse(whole, grid), pulse_along) >= threshold
     if beat:
-        curve[audible] = along
-    return Tempo(candidates[0].bpm if beat else None, confidence, candidates, grid.bpm, whole), curve
+        curve[audible] = _without_slips(along, context[audible], grid, candidates[0].bpm)
+    return Tempo(candidates[0].bpm if beat else None, confidence, candidates, grid.bpm, tapped), curve
 
 
 def _curve(context: np.ndarray, grid: TempoGrid, threshold: float, change_cost: float) -> tuple[np.ndarray, float]:
@@ -82,13 +86,35 @@ def _curve(context: np.ndarray, grid: TempoGrid, threshold: float, change_cost: 
     for first in range(0, len(context), WINDOWS_AT_ONCE):
         part = slice(first, first + WINDOWS_AT_ONCE)
         mass[part] = _mass(_normalised(context[part]), grid)
-    path = _steadiest_path(np.log(np.maximum(mass, LEAST_EVIDENCE)), grid, change_cost)
-    curve = np.full(len(context), np.nan)
+    evidence = np.log(np.maximum(mass, LEAST_EVIDENCE)) + np.log(tapped_weight(grid.bpm)).astype(np.float32)
+    path = _steadiest_path(evidence, grid, change_cost)
+    curve, smooth = np.full(len(context), np.nan), _smooth(context)
     for index in np.flatnonzero(_pulses(mass, grid) >= threshold):
         around = np.arange(max(path[index] - _reach(grid), 0), min(path[index] + _reach(grid) + 1, grid.bins))
-        peak = int(around[_smooth(context[index])[around].argmax()])
+        peak = int(around[smooth[index, around].argmax()])
         curve[index] = _bpm_at(context[index], peak, grid)
     return curve, float(_pulses(mass, grid, path).mean())
+
+
+def _without_slips(along: np.ndarray, context: np.ndarray, grid: TempoGrid, headline_bpm: float) -> np.ndarray:
+    """The curve, (n,), in the octave of the headline wherever the distributions, (n, bins), leave that open.
+
+    A band that plays half time for a verse still has the same beat, and so has a song whose hi-hat pauses.
+    """
+    mass = _mass(_normalised(context), grid)
+    settled = along.copy()
+    for factor in (2.0, 0.5):
+        away = np.abs(along * factor / headline_bpm - 1) <= TOLERANCE
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], away, [False]]).astype(np.int8)))
+        for first, end in zip(edges[::2], edges[1::2], strict=True):
+            rows = np.arange(first, end)
+            here, there = (
+                mass[rows, np.round(grid.position(along[rows] * k)).astype(int).clip(0, grid.bins - 1)].mean()
+                for k in (1.0, factor)
+            )
+            if there >= OPEN_SHARE * here:
+                settled[rows] *= factor
+    return settled
 
 
 def _steadiest_path(evidence: np.ndarray, grid: TempoGrid, change_cost: float) -> np.ndarray:
@@ -112,14 +138,16 @@ def _steadiest_path(evidence: np.ndarray, grid: TempoGrid, change_cost: float) -
     return path
 
 
-def beat_of(distribution: np.ndarray, grid: TempoGrid, threshold: float) -> float | None:
-    """The tempo in BPM of one distribution, shape (bins,); None where its `pulse` is below the threshold."""
+def tempo_of(distribution: np.ndarray, grid: TempoGrid, threshold: float) -> Tempo | None:
+    """The tempo of one distribution, shape (bins,); None where its `pulse` is below the threshold."""
     distribution = _normalised(distribution[None])[0]
-    mass = _mass(distribution[None], grid)
-    peaks = _peaks(_smooth(distribution), grid)
-    if not len(peaks) or _pulses(mass, grid)[0] < threshold:
+    if pulse(distribution, grid) < threshold:
         return None
-    return _bpm_at(distribution, int(peaks[mass[0, peaks].argmax()]), grid)
+    tapped = as_tapped(distribution, grid)
+    candidates = _candidates(tapped, grid)
+    if not candidates:
+        return None
+    return Tempo(candidates[0].bpm, candidates[0].probability, candidates, grid.bpm, tapped)
 
 
 def pulse(distribution: np.ndarray, grid: TempoGrid) -> float:
@@ -154,7 +182,7 @@ def _mass(distributions: np.ndarray, grid: TempoGrid) -> np.ndarray:
 
 
 def _smooth(distributions: np.ndarray) -> np.ndarray:
-    """With the chance of single classes taken out, (bins,)."""
+    """With the chance of single classes taken out, (..., bins)."""
     return gaussian_filter1d(distributions, 1.0, axis=-1, mode="constant")
 
 

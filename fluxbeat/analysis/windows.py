@@ -1,26 +1,44 @@
-"""A model slid over a whole track; what overlapping windows share is computed once."""
+"""A model slid over a whole track; the convolutions that overlapping windows share are computed once."""
 
 from __future__ import annotations
 
+import copy
 import itertools
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, wait
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from fluxbeat.models import FrameFeatures, GenreTempoModel
-from fluxbeat.models.base import TEXTURE_SIZE
-from fluxbeat.models.texture import STRETCH_FRAMES, STRETCH_HOP
-from fluxbeat.torch_threads import threads_that_compute_alone
+from fluxbeat.errors import FluxBeatError
+from fluxbeat.features import fill_window
+from fluxbeat.features.torch_threads import shared_threads
+from fluxbeat.models import Consensus, FrameFeatures, GenreTempoModel, ModelOutput, WindowModel
 
-BATCH_WINDOWS, PART_WINDOWS = 32, 128
-"""Windows decided at a time, and at most taken by one thread; bounds memory, not the result."""
+if os.environ.get("SPACES_ZERO_GPU"):
+    # such a Space has a GPU for functions alone that are marked so, and calls them in another process
+    from spaces import GPU as in_gpu_process  # noqa: N811
+else:
+
+    def in_gpu_process(function: Callable[..., list[np.ndarray]]) -> Callable[..., list[np.ndarray]]:
+        return function
 
 
-@dataclass(frozen=True)
+MOST_WINDOWS, FEWEST_WINDOWS = 64, 8
+"""Windows that share their convolutions and are decided at a time, and below which a part is not shared out to threads:
+bounds memory and overhead, not the result."""
+TAKES_SOUND = (
+    "this model takes sound and not FluxBeat's spectrogram: it hears whole recordings, but what it listens to cannot "
+    "be shown, nor can it listen live; choose one of FluxBeat's own models for that"
+)
+
+_log = logging.getLogger("fluxbeat")
+
+
+@dataclass(frozen=True, eq=False)
 class WindowPredictions:
     """What a model says of each window of a track.
 
@@ -28,214 +46,262 @@ class WindowPredictions:
     ----------
     start_s : float64 array, shape (windows,)
         Where each window begins; the last ends with the track.
+    hop_s : float
+        From one window to the next, but for the last.
     genre_logits : float32 array, shape (windows, labels)
     tempo_logits : float32 array, shape (windows, tempo_bins)
     embedding : float32 array, shape (windows, d)
+    kind : float32 array, shape (windows, 3)
+        Probability of each of `fluxbeat.models.base.KINDS`.
+    unfamiliarity : float32 array, shape (windows,)
+        How far the sound is from what the model learned, 0..1.
+    probability : float64 array, shape (windows, labels)
+        Of each genre; no genre is present where there is no music, and less where the sound is unfamiliar.
     padded : bool
         True if the track is shorter than one window and was repeated to fill it.
     """
 
     start_s: np.ndarray
+    hop_s: float
     genre_logits: np.ndarray
     tempo_logits: np.ndarray
     embedding: np.ndarray
+    kind: np.ndarray
+    unfamiliarity: np.ndarray
+    probability: np.ndarray
     padded: bool
 
 
-def window_starts(n_frames: int, window_frames: int, hop_frames: float, stride: int) -> np.ndarray:
-    """First frame of each window: every `hop_frames`, moved to a multiple of `stride`, and a last one at the end.
+KnownWindows = dict[tuple[int, int], WindowPredictions]
+"""What single models found in one track, by the network's `id` and the hop in frames."""
+
+
+def hop_frames(hop_s: float, frame_rate_hz: float, stride: int) -> int:
+    """The hop that can be done: the multiple of `stride` frames nearest to `hop_s`, at least one.
+
+    Raises
+    ------
+    FluxBeatError
+        If `hop_s` is not above 0.
+    """
+    if not hop_s > 0:
+        raise FluxBeatError(f"hop_s must be above 0, got {hop_s:g}: it is the distance of windows in seconds")
+    return max(1, round(hop_s * frame_rate_hz / stride)) * stride
+
+
+def window_starts(n_frames: int, window_frames: int, hop: int) -> np.ndarray:
+    """First frame of each window: every `hop` frames, and a last one that ends with the track.
 
     Parameters
     ----------
     n_frames : int
         Frames of the track, at least `window_frames`.
-    window_frames, hop_frames : int, float
+    window_frames, hop : int
         Length and distance of windows in frames.
-    stride : int
-        Windows can only begin where the shared convolutions have a step.
 
     Returns
     -------
     int64 array, shape (windows,)
-        Rising; together the windows cover every frame up to less than one `stride` past the end.
+        Rising; together the windows cover every frame.
     """
-    last = int(np.ceil((n_frames - window_frames) / stride))
-    regular = np.round(np.arange(0, last * stride + 1e-9, hop_frames) / stride)
-    return np.unique(np.append(regular[regular <= last], last)).astype(np.int64) * stride
+    return np.unique(np.append(np.arange(0, n_frames - window_frames + 1, hop), n_frames - window_frames))
 
 
-@torch.inference_mode()
 def slide(
-    model: GenreTempoModel,
+    model: WindowModel,
     log_mel: np.ndarray,
     hop_s: float = 1.0,
     progress: Callable[[float], None] | None = None,
+    known: KnownWindows | None = None,
 ) -> WindowPredictions:
     """Run a model over all windows of a track.
 
     Parameters
     ----------
-    model : GenreTempoModel
+    model : WindowModel
         In evaluation mode.
     log_mel : float32 array, shape (mels, frames)
         The whole track, normalised by `LogMel`.
     hop_s : float
-        Distance of windows in seconds; moved to the grid that the model's convolutions have.
+        Distance of windows in seconds; the nearest that the model's convolutions can do is done, and told.
     progress : callable, optional
         Called with the finished share, 0..1; whatever it raises ends the work.
+    known : KnownWindows, optional
+        What models found in this track before. It is used, and filled for whoever comes next, so that a consensus and
+        its members share their work.
 
     Raises
     ------
-    ValueError
-        If `hop_s` is not positive.
+    FluxBeatError
+        If `hop_s` is not above 0, or the model takes sound and is not among `known` (`Hearing` asks it).
     """
-    if not hop_s > 0:
-        raise ValueError(f"hop_s must be above 0, got {hop_s}")
+    hop = hop_frames(hop_s, model.config.features.frame_rate_hz, model.time_stride)
+    if isinstance(model, Consensus):
+        parts = [_part(progress, number, len(model.networks)) for number in range(len(model.networks))]
+        exactly_s = hop / model.config.features.frame_rate_hz
+        return _agreed(
+            model,
+            [
+                slide(member, log_mel, exactly_s, part, known)
+                for member, part in zip(model.networks, parts, strict=True)
+            ],
+        )
+    found = (known or {}).get((id(model), hop))
+    if found is None:
+        if not isinstance(model, GenreTempoModel):
+            raise FluxBeatError(TAKES_SOUND)
+        found = _slide(model, log_mel, hop, progress)
+    if known is not None:
+        known[id(model), hop] = found
+    if progress:
+        progress(1.0)
+    return found
+
+
+def _part(progress: Callable[[float], None] | None, number: int, of: int) -> Callable[[float], None] | None:
+    return (lambda share: progress((number + share) / of)) if progress else None
+
+
+@torch.inference_mode()
+def _agreed(model: Consensus, found: Sequence[WindowPredictions]) -> WindowPredictions:
+    """What the members found, as one; float arithmetic as in `Consensus.forward`."""
+
+    def each(name: str) -> list[torch.Tensor]:
+        return [torch.from_numpy(getattr(one, name)) for one in found]
+
+    calibrated = [
+        member.calibrated(logits) for member, logits in zip(model.networks, each("genre_logits"), strict=True)
+    ]
+    genre_logits, kind, unfamiliarity = (
+        model.mean(calibrated),
+        model.mean(each("kind")),
+        model.mean(each("unfamiliarity")),
+    )
+    return replace(
+        found[0],
+        genre_logits=genre_logits.numpy(),
+        tempo_logits=model.mean_logits(each("tempo_logits")).numpy(),
+        embedding=np.concatenate([one.embedding for one in found], axis=1),
+        kind=kind.numpy(),
+        unfamiliarity=unfamiliarity.numpy(),
+        probability=present(model, genre_logits, kind, unfamiliarity).double().numpy(),
+    )
+
+
+def present(
+    model: WindowModel, genre_logits: torch.Tensor, kind: torch.Tensor, unfamiliarity: torch.Tensor
+) -> torch.Tensor:
+    """Probability that a genre is there: none where there is no music, less where the sound is unfamiliar."""
+    return model.probabilities(genre_logits) * kind[:, :1] * (1 - unfamiliarity)[:, None]
+
+
+def _slide(
+    model: GenreTempoModel, log_mel: np.ndarray, hop: int, progress: Callable[[float], None] | None
+) -> WindowPredictions:
+    """One network over all windows, every `hop` frames."""
     config = model.config
     rate_hz, window = config.features.frame_rate_hz, config.window_frames
     padded = log_mel.shape[1] < window
     if padded:
-        log_mel = np.tile(log_mel, (1, -(-window // log_mel.shape[1])))[:, :window]
-    starts = window_starts(log_mel.shape[1], window, hop_s * rate_hz, model.time_stride)
-    sizes = len(config.labels), config.tempo_grid.bins, model.embedding_size
+        log_mel = fill_window(log_mel, window, config.features)
+    starts = window_starts(log_mel.shape[1], window, hop)
+    sizes = len(config.labels), config.tempo_grid.bins, model.embedding_size, 3, 1, len(config.labels)
     # made before the work begins: what is kept would pin the memory that every batch takes and gives back
-    genre, tempo, embedding = (np.empty((len(starts), size), np.float32) for size in sizes)
+    found = [np.empty((len(starts), size), np.float32) for size in sizes]
 
-    @torch.inference_mode()
     def decide(part: slice) -> int:
-        shared = _SharedFeatures(model, log_mel)
-        for first in range(part.start, part.stop, BATCH_WINDOWS):
-            batch = slice(first, min(first + BATCH_WINDOWS, part.stop))
-            output = model.decide(shared.of_windows(starts[batch]))
-            genre[batch], tempo[batch], embedding[batch] = (found.float().numpy() for found in output)
-        return part.stop - part.start
+        for array, values in zip(found, _values(model, log_mel, starts[part]), strict=True):
+            array[part] = values
+        return part.stop
 
-    done = 0
-    for count in _each(decide, _parts(len(starts))):
-        done += count
-        if progress:
-            progress(done / len(starts))
-    return WindowPredictions(starts / rate_hz, genre, tempo, embedding, padded)
+    parts = _parts(starts, hop)
+    by_gpu = _values_by_gpu(model, log_mel, [starts[part] for part in parts])
+    if by_gpu is None:
+        for done in _each(decide, parts):
+            if progress:
+                progress(done / len(starts))
+    genre, tempo, embedding, kinds, unfamiliar, probability = by_gpu or found
+    return WindowPredictions(
+        starts / rate_hz,
+        hop / rate_hz,
+        genre,
+        tempo,
+        embedding,
+        kinds,
+        unfamiliar[:, 0],
+        probability.astype(float),
+        padded,
+    )
 
 
-def _parts(n_windows: int) -> list[slice]:
-    """Consecutive windows that one thread takes: as even as possible, and each long enough to share convolutions."""
-    count = max(-(-n_windows // PART_WINDOWS), min(torch.get_num_threads(), n_windows // BATCH_WINDOWS), 1)
-    edges = np.linspace(0, n_windows, count + 1).round().astype(int).tolist()
-    return [slice(begin, end) for begin, end in itertools.pairwise(edges)]
+@torch.inference_mode()
+def _values(model: GenreTempoModel, log_mel: np.ndarray, starts: np.ndarray) -> list[np.ndarray]:
+    """What `WindowPredictions` keeps of the windows that begin at these frames, from `genre_logits` on."""
+    output = _output(model, log_mel, starts)
+    kind, unfamiliarity = model.kinds(output.kind_logits), model.unfamiliarity(output.embedding)
+    shown = present(model, output.genre_logits, kind, unfamiliarity)
+    values = (output.genre_logits, output.tempo_logits, output.embedding, kind, unfamiliarity[:, None], shown)
+    return [value.float().cpu().numpy() for value in values]
 
 
-def _each(work: Callable[[slice], int], parts: list[slice]) -> Iterator[int]:
-    """`work` on all parts, in threads that compute alone where there are several; what it returned, as it comes."""
-    pool = threads_that_compute_alone() if len(parts) > 1 else None
-    if pool is None:
+def _values_by_gpu(model: GenreTempoModel, log_mel: np.ndarray, parts: Sequence[np.ndarray]) -> list[np.ndarray] | None:
+    """The same for all parts; None where there is no GPU, or none just now."""
+    if not torch.cuda.is_available():
+        return None
+    try:
+        return _in_gpu(model, log_mel, parts)
+    except Exception as error:  # whatever CUDA, or a Space whose visitor has used up their share of GPU, raises
+        _log.warning("the GPU did not answer (%s): the CPU does", error)
+        return None
+
+
+@in_gpu_process
+def _in_gpu(model: GenreTempoModel, log_mel: np.ndarray, parts: Sequence[np.ndarray]) -> list[np.ndarray]:
+    there = _on_gpu(model)
+    each = [_values(there, log_mel, part) for part in parts]
+    return [np.concatenate(values) for values in zip(*each, strict=True)]
+
+
+@lru_cache(maxsize=8)
+def _on_gpu(model: GenreTempoModel) -> GenreTempoModel:
+    """A copy: what explains or listens live goes on with the one on the CPU."""
+    return copy.deepcopy(model).to("cuda")
+
+
+def last_window(model: WindowModel, log_mel: np.ndarray) -> WindowPredictions:
+    """What `slide` says of the last window, without the windows before it; parameters as there."""
+    return slide(model, log_mel[:, -model.config.window_frames :])
+
+
+def _parts(starts: np.ndarray, hop: int) -> list[slice]:
+    """Consecutive windows that share convolutions, as many for each thread.
+
+    The last window stands alone where it is off the others' grid.
+    """
+    regular = len(starts) - 1 if len(starts) > 1 and (starts[-1] - starts[-2]) % hop else len(starts)
+    threads = torch.get_num_threads()
+    count = max(1, min(threads * -(-regular // (threads * MOST_WINDOWS)), regular // FEWEST_WINDOWS))
+    edges = [*np.linspace(0, regular, count + 1).round().astype(int).tolist(), len(starts)]
+    return [slice(begin, end) for begin, end in itertools.pairwise(edges) if begin < end]
+
+
+def _each(work: Callable[[slice], int], parts: Sequence[slice]) -> Iterator[int]:
+    """What `work` returns for each part; threads that compute alone take one each, then others have a turn."""
+    cores = torch.get_num_threads()
+    if cores < 2 or len(parts) < 2:
         yield from map(work, parts)
         return
-    waiting = iter(parts)
-    # a few at a time: whoever asks meanwhile need not wait for all of a long track
-    running = {pool.submit(work, part) for part in itertools.islice(waiting, torch.get_num_threads() + 1)}
-    try:
-        while running:
-            finished, running = wait(running, return_when=FIRST_COMPLETED)
-            running |= {pool.submit(work, part) for part in itertools.islice(waiting, len(finished))}
-            for one in finished:
-                yield one.result()
-    finally:
-        for one in running:
-            one.cancel()
-        wait(running)
+    for first in range(0, len(parts), cores):
+        yield from shared_threads(cores).map(work, parts[first : first + cores])
 
 
-def last_window(model: GenreTempoModel, log_mel: np.ndarray) -> WindowPredictions:
-    """What `slide` says of the last window, without the windows before it; parameters as there."""
-    window, stride = model.config.window_frames, model.time_stride
-    begin = max(-(-(log_mel.shape[1] - window) // stride) * stride, 0)
-    newest = log_mel[:, begin:]
-    if begin:
-        newest = np.pad(newest, ((0, 0), (0, window - newest.shape[1])), mode="edge")
-    found = slide(model, newest)
-    return replace(found, start_s=found.start_s + begin / model.config.features.frame_rate_hz)
-
-
-class _SharedFeatures:
-    """What overlapping windows share, computed once along a track and kept only as long as a window needs it.
-
-    Parameters
-    ----------
-    model : GenreTempoModel
-    log_mel : float32 array, shape (mels, frames)
-        The whole track; beyond its end the last frame goes on.
-    """
-
-    def __init__(self, model: GenreTempoModel, log_mel: np.ndarray):
-        self._model, self._log_mel = model, log_mel
-        self._timbre_from = self._novelty_from = 0
-        self._timbre: Tensor | None = None
-        self._novelty: Tensor | None = None
-        self._stretches = np.zeros(0, np.int64)  # their first frames, rising
-        self._texture = torch.zeros(0, TEXTURE_SIZE)
-
-    def of_windows(self, starts: np.ndarray) -> FrameFeatures:
-        """Features of the windows that begin at these frames, as a batch; later calls ask for later windows."""
-        model, window = self._model, self._model.config.window_frames
-        steps = starts // model.time_stride
-        self._go_on(int(starts[0]), int(starts[-1]) + window)
-        assert self._timbre is not None
-        assert self._novelty is not None
-        timbre = [self._timbre[0, :, step - self._timbre_from :][:, : model.window_steps] for step in steps]
-        novelty = [
-            self._novelty[0, :, start - self._novelty_from :][:, : model.window_novelty_frames] for start in starts
-        ]
-        return FrameFeatures(torch.stack(timbre), torch.stack(novelty), self._texture_of(starts))
-
-    def _texture_of(self, starts: np.ndarray) -> Tensor:
-        """What the stretches of the windows that begin at these frames say, (windows, stretches, TEXTURE_SIZE)."""
-        model = self._model
-        wanted = starts[:, None] + STRETCH_HOP * np.arange(model.texture.stretches(model.config.window_frames))
-        kept = self._stretches >= starts[0]
-        new = np.setdiff1d(wanted, self._stretches)
-        stretches, texture = self._stretches[kept], self._texture[torch.from_numpy(kept)]
-        if len(new):
-            heard = self._frames(int(new[0]), int(new[-1]) + STRETCH_FRAMES).unfold(1, STRETCH_FRAMES, 1)
-            cut = heard[:, torch.from_numpy(new - new[0])].transpose(0, 1)
-            stretches = np.concatenate([stretches, new])
-            texture = torch.cat([texture, model.hear_stretches(cut[None])[0]])
-        order = np.argsort(stretches)
-        self._stretches, self._texture = stretches[order], texture[torch.from_numpy(order)]
-        return self._texture[torch.from_numpy(np.searchsorted(self._stretches, wanted))]
-
-    def _go_on(self, begin: int, end: int) -> None:
-        """Forget what lies before frame `begin`, compute what is missing up to frame `end`."""
-        model = self._model
-        stride, context, novelty_context = model.time_stride, model.time_context, model.tempo_head.context_frames
-        step, last_step = begin // stride, (end - context) // stride + 1
-        self._timbre = _without(self._timbre, step - self._timbre_from)
-        self._novelty = _without(self._novelty, begin - self._novelty_from)
-        self._timbre_from, self._novelty_from = step, begin
-        new = step + _length(self._timbre)
-        if new < last_step:
-            heard = self._frames(new * stride, (last_step - 1) * stride + context)
-            self._timbre = _joined(self._timbre, model.timbre_frames(heard[None]))
-        new = begin + _length(self._novelty)
-        if new + novelty_context <= end:
-            self._novelty = _joined(self._novelty, model.tempo_head.frames(self._frames(new, end)[None]))
-
-    def _frames(self, begin: int, end: int) -> Tensor:
-        """Frames `begin` to `end` of the track, which goes on beyond its end as it ended."""
-        found = self._log_mel[:, begin:end]
-        missing = end - begin - found.shape[1]
-        if missing:
-            found = np.concatenate([found, np.repeat(self._log_mel[:, -1:], missing, axis=1)], axis=1)
-        return torch.from_numpy(np.ascontiguousarray(found))
-
-
-def _length(kept: Tensor | None) -> int:
-    return 0 if kept is None else kept.shape[-1]
-
-
-def _without(kept: Tensor | None, count: int) -> Tensor | None:
-    return kept if kept is None or count <= 0 else kept[..., count:]
-
-
-def _joined(kept: Tensor | None, new: Tensor) -> Tensor:
-    return new if kept is None else torch.cat([kept, new], -1)
+def _output(model: GenreTempoModel, log_mel: np.ndarray, starts: np.ndarray) -> ModelOutput:
+    """The model's output for the windows that begin at these frames."""
+    first, last = int(starts[0]), int(starts[-1])
+    frames = torch.from_numpy(np.ascontiguousarray(log_mel[:, first : last + model.config.window_frames]))
+    shared = model.encode_frames(frames[None].to(model.genre_head.weight.device))
+    offsets = starts - first
+    steps = offsets // model.time_stride
+    encoding = torch.stack([shared.encoding[0, ..., step : step + model.window_steps] for step in steps])
+    onsets = torch.stack([shared.onsets[0, :, at : at + model.window_onset_frames] for at in offsets])
+    return model.decide(FrameFeatures(encoding, onsets))

@@ -19,22 +19,16 @@ FULL_COLOUR = 0.06
 def track_heat_figure(found: TrackEvidence, duration_s: float, paints: Mapping[str, Paint]) -> Figure:
     """One heat map per label in its colour, where segments carry it; see-through where nothing speaks for it."""
     figure = empty_figure(duration_s)
-    bands, frames = next(iter(found.evidence.values())).shape
-    group = max(1, -(-frames // COLUMNS))
+    bands, columns = next(iter(found.evidence.values())).shape
+    group = max(1, -(-columns // COLUMNS))
     rows = min(bands, ROWS)
     first_bands = np.arange(rows + 1) * bands // rows
     share = bands / rows / np.diff(first_bands)[:, None]  # a row that holds one band more is not brighter for it
-    time_ms = START_MS + (np.arange(-(-frames // group)) + 0.5) * group / found.frame_rate_hz * 1000
+    time_ms = START_MS + (np.arange(-(-columns // group)) + 0.5) * group * found.column_s * 1000
     for label, evidence in found.evidence.items():
-        carried = np.zeros(frames, bool)
-        for one in found.segments:
-            if one.label == label:
-                first, end = (round(at * found.frame_rate_hz) for at in (one.segment.start_s, one.segment.end_s))
-                carried[first:end] = True
-        positive = evidence.clip(min=0) * carried
-        positive = np.pad(positive, ((0, 0), (0, -frames % group)))
-        columns = positive.reshape(bands, -1, group).mean(axis=2) * found.frame_rate_hz  # per second
-        drawn = np.add.reduceat(columns, first_bands[:-1], axis=0) * share
+        padded = np.pad(evidence, ((0, 0), (0, -columns % group)))
+        together = padded.reshape(bands, -1, group).mean(axis=2)
+        drawn = np.add.reduceat(together, first_bands[:-1], axis=0) * share
         fill = paints[label].fill
         red, green, blue = (int(fill[at : at + 2], 16) for at in (1, 3, 5))
         figure.add_heatmap(

@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 from fluxbeat.analysis import Envelope, Segment, Tempo, TrackAnalysis
 from fluxbeat.charts.colours import Paint
 from fluxbeat.charts.smoothing import fine_curves
-from fluxbeat.charts.wording import clock
+from fluxbeat.charts.wording import clock, segment_name
 
 Figure = dict[str, Any]
 
@@ -179,7 +179,7 @@ def _add_ribbon(figure: go.Figure, segments: Sequence[Segment], paints: Mapping[
         labels = segment.labels[:SEGMENT_LABELS]
         for index, label in enumerate(labels or (None,)):
             bands.append((segment, label, index, max(len(labels), 1)))
-    names = [escape(label or "nothing sure") for _, label, _, _ in bands]
+    names = [escape(label or segment_name(segment)) for segment, label, _, _ in bands]
     span = [f"{clock(s.start_s)} to {clock(s.end_s)}" for s, _, _, _ in bands]
     paint = [None if label is None else paints[label] for _, label, _, _ in bands]
     figure.add_bar(

@@ -1,37 +1,31 @@
-"""Numbers and names as listeners read them."""
+"""Numbers and names as listeners read them; `wording.js` writes times, tempi and shares in the same way."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 
-from fluxbeat.analysis import NOT_TAUGHT_TEMPO, Tempo, TrackAnalysis
+from fluxbeat.analysis import NOT_TAUGHT_TEMPO, Segment, SegmentKind, Tempo, TrackAnalysis
+from fluxbeat.analysis.summary import clock as clock
+from fluxbeat.analysis.summary import whole_bpm as whole_bpm
+from fluxbeat.models.registry import model_title as model_title
 
-MODEL_TITLES = {"cnn": "CNN", "crnn": "CRNN", "vit": "ViT"}
+KIND_WORDS: dict[SegmentKind, str] = {
+    "music": "nothing sure",
+    "speech": "speech",
+    "noise": "no music",
+    "silence": "silence",
+}
 CONFIDENCE_WORDS = ((0.7, "very sure"), (0.5, "fairly sure"), (0.3, "not quite sure"), (0.0, "only guessing"))
-CLOSE_SECOND = 0.4
-"""A second tempo with this share of the first one's probability is worth naming beside it."""
 
 
-def model_title(name: str) -> str:
-    """Name of a model as written on the page."""
-    return MODEL_TITLES.get(name, name)
-
-
-def genre_names(labels: Sequence[str]) -> str:
-    """Genres of a stretch of music: `rock, metal`; `nothing sure` where there are none."""
-    return ", ".join(labels) or "nothing sure"
+def segment_name(segment: Segment) -> str:
+    """What a segment is: its genres, `rock, metal`; `nothing sure`, `speech`, `silence` ... where there are none."""
+    return ", ".join(segment.labels) or KIND_WORDS[segment.kind]
 
 
 def percent(probability: float) -> str:
     """Probability without false precision: `62 %`, `< 1 %`."""
-    return "< 1 %" if 0 < probability < 0.01 else f"{probability:.0%}".replace("%", " %")
-
-
-def clock(seconds: float) -> str:
-    """Time in a track: `3:05`, `1:02:09`."""
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+    return "< 1 %" if 0 < probability < 0.01 else f"{math.floor(100 * probability + 0.5)} %"
 
 
 def took(seconds: float) -> str:
@@ -50,22 +44,22 @@ def confidence(value: float) -> str:
 
 def tempo_choice(tempo: Tempo) -> str:
     """The tempo with its rival, as one would say it: `86 or 172 BPM`; empty where there is no beat."""
-    if tempo.bpm is None:
-        return ""
-    named = [tempo.bpm]
-    if len(tempo.candidates) > 1 and tempo.candidates[1].probability >= CLOSE_SECOND * tempo.candidates[0].probability:
-        named.append(tempo.candidates[1].bpm)
-    return " or ".join(f"{bpm:.0f}" for bpm in named) + " BPM"
+    return "" if tempo.bpm is None else f"{tempo_words(tempo.bpm, tempo.rival_bpm)} BPM"
+
+
+def tempo_words(bpm: float | None, rival_bpm: float | None) -> str:
+    """A tempo and what it could be as well: `86 or 172`; empty where there is none."""
+    return " or ".join(whole_bpm(one) for one in (bpm, rival_bpm) if one is not None)
 
 
 def no_tempo(analysis: TrackAnalysis) -> str:
     """Why there is no tempo, in a few words."""
-    return "not taught tempo" if NOT_TAUGHT_TEMPO in analysis.warnings else "no steady beat"
+    return "not taught tempo" if analysis.warned(NOT_TAUGHT_TEMPO.code) else "no steady beat"
 
 
 def no_tempo_sentence(analysis: TrackAnalysis) -> str:
     """Why there is no tempo, where there is room to say it."""
-    if NOT_TAUGHT_TEMPO in analysis.warnings:
+    if analysis.warned(NOT_TAUGHT_TEMPO.code):
         return f"{model_title(analysis.model.name)} was not taught tempo, so there is none to show."
     return (
         "No steady beat found in this track, so there is no tempo to show. "
@@ -73,11 +67,17 @@ def no_tempo_sentence(analysis: TrackAnalysis) -> str:
     )
 
 
-def doing(engine_words: str, title: str) -> str:
-    """What the engine is at, for the progress bar."""
-    return "Listening to the track" if engine_words == "listening" else f"Hearing it with the {title} model"
+def capitalised(words: str) -> str:
+    """With a capital letter at the begin: what the engine is doing, for a progress bar."""
+    return f"{words[:1].upper()}{words[1:]}"
+
+
+def waiting(before: int) -> str:
+    """What to tell those who wait for their turn: how many go first."""
+    others = "1 other" if before == 1 else f"{before} others"
+    return f"Waiting: {others} before you." if before else "Waiting: you are next."
 
 
 def as_sentence(note: str) -> str:
     """A note of the engine as a sentence: capital letter and full stop."""
-    return f"{note[:1].upper()}{note[1:]}{'' if note.endswith(('.', '!', '?')) else '.'}"
+    return f"{capitalised(note)}{'' if note.endswith(('.', '!', '?')) else '.'}"

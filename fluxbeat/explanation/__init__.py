@@ -1,25 +1,15 @@
 """Why a model says what it says: maps over the spectrogram, how far they may be trusted, and how they sound."""
 
-from fluxbeat.explanation.attribution import LAYERS
-from fluxbeat.explanation.explain import (
-    DEFAULT_LAYER,
-    explain,
-    explain_tempo,
-    explain_track,
-    explain_track_tempo,
-)
-from fluxbeat.explanation.listening import HeardParts, listen_to
-from fluxbeat.explanation.regions import Region
-from fluxbeat.explanation.result import Explanation, Faithfulness
+from fluxbeat.explanation.attribution import CHOSEN, Cam
+from fluxbeat.explanation.explain import explain, explain_tempo, explain_track, explain_track_tempo
+from fluxbeat.explanation.result import Explanation
+from fluxbeat.explanation.sound_parts import split_sound
 from fluxbeat.explanation.whole_track import SegmentEvidence, TrackEvidence, explain_whole_track
 
 __all__ = [
-    "DEFAULT_LAYER",
-    "LAYERS",
+    "CHOSEN",
+    "Cam",
     "Explanation",
-    "Faithfulness",
-    "HeardParts",
-    "Region",
     "SegmentEvidence",
     "TrackEvidence",
     "explain",
@@ -27,5 +17,5 @@ __all__ = [
     "explain_track",
     "explain_track_tempo",
     "explain_whole_track",
-    "listen_to",
+    "split_sound",
 ]

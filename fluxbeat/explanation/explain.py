@@ -9,31 +9,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fluxbeat.analysis import DEFAULT_MODEL, Track, read_track
-from fluxbeat.analysis.engine import audible_windows
+from fluxbeat.analysis import Track, read_track
+from fluxbeat.analysis.presence import own_scale
+from fluxbeat.analysis.track import audible_windows
 from fluxbeat.analysis.windows import slide
 from fluxbeat.audio import AudioSource
 from fluxbeat.errors import ExplanationError
-from fluxbeat.explanation.attribution import LAYERS, attribute
+from fluxbeat.explanation.attribution import Cam, attribute, chosen_cam, shown_probability
 from fluxbeat.explanation.faithfulness import STEPS, curves, energy_map, random_map
 from fluxbeat.explanation.regions import strongest_regions
 from fluxbeat.explanation.result import Explanation, Faithfulness
-from fluxbeat.explanation.tempo_evidence import tempo_evidence
+from fluxbeat.explanation.tempo_evidence import TEMPO_CAM, tempo_evidence
 from fluxbeat.explanation.windows import CutWindow, band_centres_hz, band_edges_hz, cut_window, strongest_start_s
-from fluxbeat.models import GenreTempoModel
-from fluxbeat.zoo import ZooModel, load
-
-DEFAULT_LAYER = LAYERS[0]
+from fluxbeat.models.base import WindowModel
+from fluxbeat.models.registry import LoadedModel, load
 
 
 def explain(
     source: AudioSource,
-    model: str | Path | ZooModel = DEFAULT_MODEL,
+    model: str | Path | LoadedModel | None = None,
     label: str | None = None,
     start_s: float | None = None,
     *,
     name: str | None = None,
-    layer: str = DEFAULT_LAYER,
+    cam: Cam | None = None,
     measure: bool = True,
 ) -> Explanation:
     """What in one window of a recording speaks for a genre.
@@ -42,16 +41,16 @@ def explain(
     ----------
     source : path, bytes, or (array, sample rate)
         Any audio, as `fluxbeat.analyze` takes it.
-    model : str, path or ZooModel
-        As `fluxbeat.load` takes it.
+    model : str, path or LoadedModel, optional
+        As `fluxbeat.load` takes it; the default model where not given.
     label : str, optional
         Genre to explain; by default the most probable one of the window, or of the track.
     start_s : float, optional
         Where the window begins; by default where the label is most probable.
     name : str, optional
         Name shown to a person.
-    layer : str
-        Where the model is asked, one of `fluxbeat.explanation.LAYERS`.
+    cam : Cam, optional
+        Where and how the network is explained; as `fluxbeat.explanation.CHOSEN` says, where not given.
     measure : bool
         Whether to measure how faithful the map is, which takes longer than the map.
 
@@ -60,26 +59,27 @@ def explain(
     AudioDecodeError
         If there is nothing to analyse in `source`.
     ExplanationError
-        If the model does not know the label, the window does not lie within the track or is silent, or there is no
-        such layer.
+        If the model does not know the label, the window does not lie within the track or is silent, or the model has
+        no such layer.
     """
-    chosen = model if isinstance(model, ZooModel) else load(model)
+    chosen = model if isinstance(model, LoadedModel) else load(model)
     track = read_track(source, chosen.network.config.features, name)
-    return explain_track(track, chosen, label, start_s, layer=layer, measure=measure)
+    return explain_track(track, chosen, label, start_s, cam=cam, measure=measure)
 
 
 def explain_track(
     track: Track,
-    model: ZooModel,
+    model: LoadedModel,
     label: str | None = None,
     start_s: float | None = None,
     *,
-    layer: str = DEFAULT_LAYER,
+    cam: Cam | None = None,
     measure: bool = True,
     steps: int = STEPS,
 ) -> Explanation:
     """As `explain`, of a track that was read with the model's features; `steps` of measuring how faithful it is."""
     network = model.network
+    cam = cam or chosen_cam(network)
     if label is not None:
         label_index(network, label)
     if start_s is None:
@@ -88,20 +88,19 @@ def explain_track(
     cut = _audible_window(track, network, start_s)
     if label is None:
         with torch.inference_mode():
-            label = network.config.labels[int(network(cut.log_mel[None]).genre_logits[0].argmax())]
+            logits = network(cut.log_mel[None]).genre_logits
+        label = network.config.labels[int(shown_probability(network, logits)[0].argmax())]
     index = label_index(network, label)
-    found = attribute(network, cut.log_mel[None], index, layer)
+    found = attribute(network, cut.log_mel[None], index, cam)
     evidence = found.evidence[0]
     faithfulness = measured(network, cut.log_mel, index, evidence, steps) if measure else None
-    return _explanation(
-        track, model, cut, evidence, about=label, kind="genre", layer=layer, logit=float(found.logit[0]),
-        probability=float(network.probabilities(found.logit)[0]), faithfulness=faithfulness,
-    )  # fmt: skip
+    logit, probability = float(found.logit[0]), float(found.probability[0])
+    return _explanation(track, model, cut, evidence, cam, label, "genre", logit, probability, faithfulness)
 
 
 def explain_tempo(
     source: AudioSource,
-    model: str | Path | ZooModel = DEFAULT_MODEL,
+    model: str | Path | LoadedModel | None = None,
     bpm: float | None = None,
     start_s: float | None = None,
     *,
@@ -117,13 +116,13 @@ def explain_tempo(
     Others and errors as in `explain`; also if `bpm` lies outside the model's tempo grid, or the model was not taught
     tempo.
     """
-    chosen = model if isinstance(model, ZooModel) else load(model)
+    chosen = model if isinstance(model, LoadedModel) else load(model)
     track = read_track(source, chosen.network.config.features, name)
     return explain_track_tempo(track, chosen, bpm, start_s)
 
 
 def explain_track_tempo(
-    track: Track, model: ZooModel, bpm: float | None = None, start_s: float | None = None
+    track: Track, model: LoadedModel, bpm: float | None = None, start_s: float | None = None
 ) -> Explanation:
     """As `explain_tempo`, of a track that was read with the model's features."""
     network = model.network
@@ -138,13 +137,11 @@ def explain_track_tempo(
         start_s, _ = _strongest(track, network, None)
     cut = _audible_window(track, network, start_s)
     evidence, bpm, probability = tempo_evidence(network, cut.log_mel, bpm)
-    return _explanation(
-        track, model, cut, evidence, about=f"{bpm:.1f} BPM", kind="tempo", layer="novelty",
-        logit=math.log(max(probability, 1e-9)), probability=probability, faithfulness=None,
-    )  # fmt: skip
+    logit = math.log(max(probability, 1e-9))
+    return _explanation(track, model, cut, evidence, TEMPO_CAM, f"{bpm:.1f} BPM", "tempo", logit, probability)
 
 
-def label_index(network: GenreTempoModel, label: str) -> int:
+def label_index(network: WindowModel, label: str) -> int:
     """Place of a label among the model's.
 
     Raises
@@ -157,24 +154,24 @@ def label_index(network: GenreTempoModel, label: str) -> int:
     return network.config.labels.index(label)
 
 
-def measured(
-    network: GenreTempoModel, log_mel: Tensor, label: int, evidence: Tensor, steps: int = STEPS
-) -> Faithfulness:
+def measured(network: WindowModel, log_mel: Tensor, label: int, evidence: Tensor, steps: int = STEPS) -> Faithfulness:
     """How faithful a map of one window is, beside a random one and the energy; both shapes (mels, frames)."""
     beside = [random_map(tuple(log_mel.shape), seed=0), energy_map(network, log_mel)]
     return Faithfulness(*curves(network, log_mel, label, torch.stack([evidence, *beside]), steps))
 
 
-def _strongest(track: Track, network: GenreTempoModel, label: str | None) -> tuple[float, str]:
+def _strongest(track: Track, network: WindowModel, label: str | None) -> tuple[float, str]:
     """Where a label, or the track's most probable one, is most probable: start of the window, label."""
     windows = slide(network, track.log_mel)
-    said = network.probabilities(torch.from_numpy(windows.genre_logits)).numpy()
-    said = said * audible_windows(track, windows.start_s, network.config.window_s)[:, None]
-    column = label_index(network, label) if label else int(said.mean(axis=0).argmax())
-    return strongest_start_s(track, network, windows.start_s, said[:, column]), network.config.labels[column]
+    probability = (
+        own_scale(windows.probability, network.thresholds)
+        * audible_windows(track, windows.start_s, network.config.window_s)[:, None]
+    )
+    column = label_index(network, label) if label else int(probability.mean(axis=0).argmax())
+    return strongest_start_s(track, network, windows.start_s, probability[:, column]), network.config.labels[column]
 
 
-def _audible_window(track: Track, network: GenreTempoModel, start_s: float) -> CutWindow:
+def _audible_window(track: Track, network: WindowModel, start_s: float) -> CutWindow:
     """As `cut_window`; models name genres for silence, too, and what is not there cannot be explained."""
     cut = cut_window(track, network, start_s)
     if not audible_windows(track, np.array([cut.start_s]), network.config.window_s).any():
@@ -184,16 +181,15 @@ def _audible_window(track: Track, network: GenreTempoModel, start_s: float) -> C
 
 def _explanation(
     track: Track,
-    model: ZooModel,
+    model: LoadedModel,
     cut: CutWindow,
     evidence: Tensor,
-    *,
+    cam: Cam,
     about: str,
     kind: str,
-    layer: str,
     logit: float,
     probability: float,
-    faithfulness: Faithfulness | None,
+    faithfulness: Faithfulness | None = None,
 ) -> Explanation:
     features = track.features
     values = evidence.numpy().astype(np.float32)
@@ -202,7 +198,8 @@ def _explanation(
         model=model.info,
         about=about,
         kind=kind,
-        layer=layer,
+        layer=cam.layer,
+        method=cam.method,
         start_s=cut.start_s,
         window_s=model.network.config.window_s,
         logit=logit,

@@ -1,7 +1,7 @@
 """How faithful a map is: does the answer fall when the marked places are taken away, and come back when only they stay?
 
 Deletion and insertion (Petsiuk, Das & Saenko, "RISE", BMVC 2018), always beside a random map and the energy of the
-sound, with the usual music's mean spectrum in place of what is taken away.
+sound, with the mean spectrum of music in place of what is taken away.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fluxbeat.explanation.attribution import usual_spectrum
-from fluxbeat.models import GenreTempoModel
+from fluxbeat.explanation.attribution import shown_probability
+from fluxbeat.explanation.mean_spectrum import mean_spectrum
+from fluxbeat.models.base import WindowModel
 
-CELLS = (16, 21)
-"""Places that are taken away together, in bands and time: about 0.4 s and five mel bands of a window of 8 s."""
+CELL_BANDS, CELL_S = 5, 0.4
+"""Places that are taken away together."""
 STEPS = 10
 BATCH = 32
 
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """A label's probability while the places of a window are taken away, or put back, strongest first.
+    """A label's probability, on its own scale, while places of a window are taken away, or put back, strongest first.
 
     Attributes
     ----------
@@ -52,12 +53,12 @@ class Curves:
 
 
 @torch.inference_mode()
-def curves(model: GenreTempoModel, log_mel: Tensor, label: int, maps: Tensor, steps: int = STEPS) -> list[Curves]:
+def curves(model: WindowModel, log_mel: Tensor, label: int, maps: Tensor, steps: int = STEPS) -> list[Curves]:
     """Deletion and insertion of one window by several maps.
 
     Parameters
     ----------
-    model : GenreTempoModel
+    model : WindowModel
     log_mel : Tensor, shape (mels, frames)
         One window.
     label : int
@@ -67,15 +68,16 @@ def curves(model: GenreTempoModel, log_mel: Tensor, label: int, maps: Tensor, st
     steps : int
         In how many equal steps.
     """
-    coarse = F.adaptive_avg_pool2d(maps[:, None].float(), CELLS)[:, 0].flatten(1)  # (maps, cells)
+    cells = -(-log_mel.shape[0] // CELL_BANDS), round(model.config.window_s / CELL_S)
+    coarse = F.adaptive_avg_pool2d(maps[:, None].float(), cells)[:, 0].flatten(1)  # (maps, cells)
     rank = coarse.argsort(dim=1, descending=True).argsort(dim=1)
     share = torch.arange(steps + 1)[:, None] / steps
     taken = (rank[:, None] < (share * rank.shape[1]).round()).float()  # (maps, steps + 1, cells)
-    wide = F.interpolate(taken.unflatten(2, CELLS).flatten(0, 1)[:, None], log_mel.shape)[:, 0]
-    usual = usual_spectrum(model)
-    heard = torch.cat([torch.lerp(log_mel.expand_as(wide), usual, wide), torch.lerp(usual, log_mel, wide)])
-    said = torch.cat([model(batch).genre_logits for batch in heard.split(BATCH)])
-    probability = model.probabilities(said)[:, label].unflatten(0, (2, len(maps), steps + 1)).double().numpy()
+    wide = F.interpolate(taken.unflatten(2, cells).flatten(0, 1)[:, None], log_mel.shape)[:, 0]
+    usual = mean_spectrum(model.config.features)
+    windows = torch.cat([torch.lerp(log_mel.expand_as(wide), usual, wide), torch.lerp(usual, log_mel, wide)])
+    logits = torch.cat([model(batch).genre_logits for batch in windows.split(BATCH)])
+    probability = shown_probability(model, logits)[:, label].unflatten(0, (2, len(maps), steps + 1)).double().numpy()
     return [Curves(deletion, insertion) for deletion, insertion in zip(*probability, strict=True)]
 
 
@@ -84,6 +86,6 @@ def random_map(shape: tuple[int, ...], seed: int) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def energy_map(model: GenreTempoModel, log_mel: Tensor) -> Tensor:
-    """Where the sound is louder than the usual music's mean spectrum, shape as `log_mel`."""
-    return log_mel - usual_spectrum(model)
+def energy_map(model: WindowModel, log_mel: Tensor) -> Tensor:
+    """Where the sound is louder than the mean spectrum of music, shape as `log_mel`."""
+    return log_mel - mean_spectrum(model.config.features)

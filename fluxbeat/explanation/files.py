@@ -1,4 +1,4 @@
-"""Explanations as files: a picture, all arrays, and the sound."""
+"""Explanations as files: all arrays, and the sound of the window."""
 
 from __future__ import annotations
 
@@ -10,26 +10,10 @@ import numpy as np
 import soundfile
 
 from fluxbeat.audio import AudioSource, Samples, open_audio
-from fluxbeat.errors import ExportError
-from fluxbeat.explanation.listening import HeardParts, listen_to
-from fluxbeat.explanation.picture import draw_png
 from fluxbeat.explanation.result import Explanation
+from fluxbeat.explanation.sound_parts import SoundParts, split_sound
 
 SOUND_RATE_HZ = 44_100
-
-
-def write_png(explanation: Explanation, path: Path) -> None:
-    """The picture of an explanation.
-
-    Raises
-    ------
-    ExportError
-        If the file cannot be written.
-    """
-    try:
-        path.write_bytes(draw_png(explanation))
-    except OSError as error:
-        raise ExportError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def npz_bytes(explanation: Explanation) -> bytes:
@@ -46,17 +30,9 @@ def npz_bytes(explanation: Explanation) -> bytes:
     return out.getvalue()
 
 
-def write_npz(explanation: Explanation, path: Path) -> None:
-    """`npz_bytes` in a file; errors as in `write_png`."""
-    try:
-        path.write_bytes(npz_bytes(explanation))
-    except OSError as error:
-        raise ExportError(f"{path} cannot be written: {error.strerror}") from error
-
-
-def heard_parts(explanation: Explanation, source: AudioSource) -> HeardParts:
+def window_parts(explanation: Explanation, source: AudioSource) -> SoundParts:
     """The sound of the explained window, taken apart, at 44.1 kHz."""
-    return listen_to(explanation, _window(source, explanation.start_s, explanation.window_s), SOUND_RATE_HZ)
+    return split_sound(explanation, _window(source, explanation.start_s, explanation.window_s), SOUND_RATE_HZ)
 
 
 def _window(source: AudioSource, start_s: float, window_s: float) -> Samples:
@@ -74,11 +50,15 @@ def _window(source: AudioSource, start_s: float, window_s: float) -> Samples:
 
 
 def write_sound(explanation: Explanation, source: AudioSource, folder: Path, prefix: str = "") -> None:
-    """`attended.wav` and `rest.wav` of the explained window; errors as in `write_png`."""
-    parts = heard_parts(explanation, source)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, samples in (("attended", parts.attended), ("rest", parts.rest)):
-            soundfile.write(folder / f"{prefix}{name}.wav", samples, parts.sample_rate_hz, subtype="PCM_16")
-    except OSError as error:
-        raise ExportError(f"{folder} cannot be written: {error.strerror}") from error
+    """`attended.wav` and `rest.wav` of the explained window.
+
+    Raises
+    ------
+    OSError
+        If one cannot be written.
+    """
+    parts = window_parts(explanation, source)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, samples in (("attended", parts.attended), ("rest", parts.rest)):
+        with open(folder / f"{prefix}{name}.wav", "wb") as file:
+            soundfile.write(file, samples, parts.sample_rate_hz, format="WAV", subtype="PCM_16")

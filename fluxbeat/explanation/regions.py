@@ -14,6 +14,14 @@ CUT = 0.5
 """A place reaches as far as the blurred map holds this share of its maximum."""
 LEAST_SHARE = 0.01
 MOST = 5
+REGISTERS = (
+    (150.0, "bass and kick drum"),
+    (500.0, "low voices and chords"),
+    (2000.0, "voices and melody"),
+    (5000.0, "brightness and snare"),
+    (float("inf"), "cymbals and breath"),
+)
+"""What usually sounds below each frequency: names of registers for listeners, not of instruments that were found."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +44,16 @@ class Region:
     share: float
 
     def words(self) -> str:
-        """As one would say it: `3.2-4.1 s, 60-120 Hz`."""
-        return f"{self.start_s:.1f}–{self.end_s:.1f} s, {_hz(self.low_hz)}–{_hz(self.high_hz)} Hz"
+        """As one would say it: `3.2-4.1 s, 60-120 Hz (bass)`."""
+        return f"{self.start_s:.1f}–{self.end_s:.1f} s, {_hz(self.low_hz)}–{_hz(self.high_hz)} Hz ({self.register})"
+
+    @property
+    def register(self) -> str:
+        """Where that lies for a listener, by the middle of its octaves."""
+        middle_hz = (self.low_hz * self.high_hz) ** 0.5
+        if self.low_hz <= REGISTERS[0][0] and self.high_hz >= REGISTERS[-2][0]:
+            return "all registers"
+        return next(name for below_hz, name in REGISTERS if middle_hz < below_hz)
 
     def to_dict(self) -> dict[str, Any]:
         """Part of an explanation's JSON."""

@@ -1,9 +1,9 @@
-"""How far a model's explanations may be trusted, measured on a folder of music."""
+"""How far a model's explanations may be trusted, measured on music, with 95 % intervals by artist."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,128 +12,151 @@ import torch
 from torch import Tensor
 
 from fluxbeat.analysis import read_track
-from fluxbeat.analysis.engine import audible_windows
+from fluxbeat.analysis.track import audible_windows
 from fluxbeat.errors import ExplanationError, FluxBeatError
-from fluxbeat.explanation.attribution import LAYERS, attribute
-from fluxbeat.explanation.faithfulness import Curves, curves, energy_map, random_map
-from fluxbeat.explanation.sanity import contrast, likeness, mass_inside, randomised, splice
+from fluxbeat.explanation.attribution import METHODS, Cam, attribute, chosen_cam, shown_probability
+from fluxbeat.explanation.faithfulness import STEPS, curves, energy_map, random_map
+from fluxbeat.explanation.layers import placed_layers
+from fluxbeat.explanation.sanity import likeness, mass_inside, randomised, splice
 from fluxbeat.explanation.windows import cut_window
-from fluxbeat.models import GenreTempoModel
-from fluxbeat.zoo import ZooModel
+from fluxbeat.models.base import WindowModel
+from fluxbeat.models.registry import LoadedModel
 
 PASSES_BELOW = 0.2
 """Rank correlation with the map of a model that knows nothing, below which a map depends on what was learned."""
 NOTICED = 0.3
 """A splice is noticed where it lifts its genre's logit by at least this much."""
 RESAMPLES = 2000
+COMPARED_STEPS = 6
+"""Of taking away and putting back, where many layers are compared."""
+BESIDE = ("random", "energy")
+"""What every map is measured beside."""
 
 Report = Callable[[float, str], None]
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One window of real music with the genre to explain."""
+    """One window of real music and the genre to explain.
 
-    file: str
+    Attributes
+    ----------
+    recording, artist : str
+        Windows of one artist are drawn together in the bootstrap.
+    log_mel : Tensor, shape (mels, window_frames)
+    label : int
+        The one that the model finds most probable.
+    """
+
+    recording: str
+    artist: str
     log_mel: Tensor
     label: int
 
 
-@dataclass(eq=False)
-class _AtLayer:
-    """All that was measured at one layer."""
-
-    curves: list[Curves] = field(default_factory=list)
-    forgotten: dict[str, list[float]] = field(default_factory=dict)
-    inside: list[float] = field(default_factory=list)
-    inside_noticed: list[float] = field(default_factory=list)
-    contrast: list[float] = field(default_factory=list)
-
-
-@dataclass(eq=False)
-class _Measured:
-    """All that was measured."""
-
-    layers: dict[str, _AtLayer]
-    beside: dict[str, list[Curves]] = field(default_factory=lambda: {"random": [], "energy": []})
-    files: set[str] = field(default_factory=set)
-    windows: int = 0
-    splices: int = 0
+def candidate_cams(network: WindowModel) -> list[Cam]:
+    """Every layer of a network with every method."""
+    return [Cam(layer, method) for layer in placed_layers(network) for method in METHODS]
 
 
 def explanation_report(
-    model: ZooModel,
-    files: Sequence[Path],
+    model: LoadedModel,
+    samples: Sequence[Sample],
     *,
-    layers: Sequence[str] = LAYERS,
-    windows: int = 1,
+    cams: Sequence[Cam] | None = None,
     seed: int = 0,
     progress: Report | None = None,
 ) -> dict[str, Any]:
-    """Deletion and insertion, cascading randomisation, localisation and class contrast, with 95 % intervals.
+    """Deletion and insertion, cascading randomisation, localisation and class contrast of a model's explanations.
 
     Parameters
     ----------
-    model : ZooModel
-    files : sequence of Path
-        Music. A file that lies in a folder named as one of the model's labels is explained for that label; any other
-        for the label that the model gives it.
-    layers : sequence of str
-        Of `LAYERS`.
-    windows : int
-        Windows of each file, evenly apart; silent ones are left out.
+    model : LoadedModel
+    samples : sequence of Sample
+    cams : sequence of Cam, optional
+        What is measured; how the model is explained by default, where not given.
     seed : int
         Of the random maps, weights and splices.
     progress : callable, optional
         Called with the finished share and what is being done.
+
+    Returns
+    -------
+    dict
+        Ready for JSON. Of each `Cam`, by its name, under `layers`: `insertion_minus_deletion` of its map, a random one
+        and the energy, `beats_random` and `beats_energy` (paired), `apart` (its interval lies above both others),
+        `randomisation`, `splice_mass`, `class_contrast`.
+    """
+    network, done = model.network, progress or (lambda share, doing: None)
+    asked = list(cams or [chosen_cam(network)])
+    layers = _faithfulness(network, samples, asked, seed, STEPS, lambda share, doing: done(0.4 * share, doing))
+    spliced = _spliced(samples, seed)
+    for number, cam in enumerate(asked):
+        done(0.4 + 0.6 * number / len(asked), f"random weights and splices, {cam}")
+        layers[str(cam)]["randomisation"] = _randomisation(network, samples, seed, cam)
+        layers[str(cam)] |= _localisation(network, spliced, cam)
+    return {**_about(model, samples, seed), "splices": len(spliced), "layers": layers}
+
+
+def compare_cams(
+    model: LoadedModel,
+    samples: Sequence[Sample],
+    *,
+    cams: Sequence[Cam] | None = None,
+    seed: int = 0,
+    progress: Report | None = None,
+) -> dict[str, Any]:
+    """Insertion minus deletion alone, in fewer steps, of many layers and methods: what `CHOSEN` is chosen by.
+
+    As `explanation_report`, with `cams` being all there are where not given; the most faithful comes first and is named
+    under `best`.
+    """
+    asked, done = list(cams or candidate_cams(model.network)), progress or (lambda share, doing: None)
+    found = _faithfulness(model.network, samples, asked, seed, COMPARED_STEPS, done)
+    layers = dict(sorted(found.items(), key=lambda item: -item[1]["insertion_minus_deletion"]["map"]["value"]))
+    return {**_about(model, samples, seed), "best": next(iter(layers)), "layers": layers}
+
+
+def _about(model: LoadedModel, samples: Sequence[Sample], seed: int) -> dict[str, Any]:
+    return {
+        "model": asdict(model.info),
+        "chosen": str(chosen_cam(model.network)),
+        "files": len({sample.recording for sample in samples}),
+        "artists": len({sample.artist for sample in samples}),
+        "windows": len(samples),
+        "seed": seed,
+    }
+
+
+def samples_of_files(
+    model: LoadedModel, files: Sequence[Path], windows: int = 1, progress: Report | None = None
+) -> tuple[list[Sample], list[dict[str, str]]]:
+    """Windows of music files; each file counts as an artist of its own.
+
+    Parameters
+    ----------
+    model : LoadedModel
+    files : sequence of Path
+    windows : int
+        Windows of each file, evenly apart; silent ones are left out.
+    progress : callable, optional
+
+    Returns
+    -------
+    samples : list of Sample
+    unread : list of dict
+        `file` and `error` of each that could not be read or holds nothing to explain.
 
     Raises
     ------
     ExplanationError
         If no file can be read, or none has a window of music.
     """
-    report = pooled_report([(model, files)], layers=layers, windows=windows, seed=seed, progress=progress)
-    named = {"name": model.info.name, "source": model.info.source, "revision": model.info.revision}
-    return {"model": named, **report}
-
-
-def pooled_report(
-    judged: Sequence[tuple[ZooModel, Sequence[Path]]],
-    *,
-    layers: Sequence[str] = LAYERS,
-    windows: int = 1,
-    seed: int = 0,
-    progress: Report | None = None,
-) -> dict[str, Any]:
-    """The same of several models of one kind, each with its own music, as one: for cross-validation."""
-    found, unread = _Measured({layer: _AtLayer() for layer in layers}), []
-    for number, (model, files) in enumerate(judged):
-
-        def done(share: float, doing: str, number: int = number) -> None:
-            if progress:
-                progress((number + share) / len(judged), doing)
-
-        samples, failed = _samples(model, files, windows, done)
-        unread += failed
-        _judge_windows(model.network, samples, seed, found, done)
-        _judge_splices(model.network, samples, seed, found, done)
-    return {
-        "files": len(found.files),
-        "windows": found.windows,
-        "splices": found.splices,
-        "seed": seed,
-        "unread": unread,
-        "layers": {layer: _summary(at, found.beside) for layer, at in found.layers.items()},
-    }
-
-
-def _samples(
-    model: ZooModel, files: Sequence[Path], windows: int, done: Report
-) -> tuple[list[Sample], list[dict[str, str]]]:
     network, samples, unread = model.network, [], []
-    labels, window_s = network.config.labels, network.config.window_s
+    window_s = network.config.window_s
     for number, path in enumerate(files):
-        done(0.2 * number / len(files), path.name)
+        if progress:
+            progress(number / len(files), path.name)
         try:
             track = read_track(path, network.config.features)
         except FluxBeatError as error:
@@ -148,99 +171,95 @@ def _samples(
         if not len(starts_s):
             unread.append({"file": path.name, "error": "silent where it was asked"})
         for start_s in starts_s.tolist():
-            log_mel = cut_window(track, network, start_s).log_mel
-            with torch.inference_mode():
-                said = int(network(log_mel[None]).genre_logits[0].argmax())
-            named = path.parent.name in labels
-            samples.append(Sample(str(path), log_mel, labels.index(path.parent.name) if named else said))
+            samples.append(sample_of(network, cut_window(track, network, start_s).log_mel, str(path), str(path)))
     if not samples:
         why = "; ".join(f"{one['file']}: {one['error']}" for one in unread[:3])
         raise ExplanationError(f"none of the {len(files)} files can be explained ({why})")
     return samples, unread
 
 
-def _pairs(samples: Sequence[Sample], rng: np.random.Generator) -> list[tuple[Sample, Sample]]:
-    """Each window with one of another file and another genre."""
-    pairs = []
-    for sample in samples:
-        others = [other for other in samples if other.label != sample.label and other.file != sample.file]
+def sample_of(network: WindowModel, log_mel: Tensor, recording: str, artist: str) -> Sample:
+    """A window, (mels, window_frames), to be explained for the label that the model finds most probable."""
+    with torch.inference_mode():
+        label = int(shown_probability(network, network(log_mel[None]).genre_logits)[0].argmax())
+    return Sample(recording, artist, log_mel, label)
+
+
+def _spliced(samples: Sequence[Sample], seed: int) -> list[tuple[Sample, Sample, Tensor, slice]]:
+    """Each window with a quarter of another artist's and genre's: host, guest, window, frames of the guest."""
+    rng, found = np.random.default_rng(seed), []
+    for host in samples:
+        others = [other for other in samples if other.label != host.label and other.artist != host.artist]
         if others:
-            pairs.append((sample, others[int(rng.integers(len(others)))]))
-    return pairs
+            guest = others[int(rng.integers(len(others)))]
+            found.append((host, guest, *splice(host.log_mel, guest.log_mel, rng)))
+    return found
 
 
-def _judge_windows(
-    network: GenreTempoModel, samples: Sequence[Sample], seed: int, found: _Measured, done: Report
-) -> None:
-    """Deletion, insertion and randomisation of each window, explained at each layer."""
-    maps: dict[str, list[Tensor]] = {layer: [] for layer in found.layers}
+def _faithfulness(
+    network: WindowModel, samples: Sequence[Sample], cams: Sequence[Cam], seed: int, steps: int, done: Report
+) -> dict[str, dict[str, Any]]:
+    """Insertion minus deletion of the windows by each map, beside that of random ones and of the energy."""
+    gains: dict[str, list[float]] = {name: [] for name in (*map(str, cams), *BESIDE)}
     for number, sample in enumerate(samples):
-        done(0.2 + 0.4 * number / len(samples), "taking away and putting back")
-        for layer, kept in maps.items():
-            kept.append(attribute(network, sample.log_mel[None], sample.label, layer).evidence[0])
-        beside = [random_map(tuple(sample.log_mel.shape), seed + number), energy_map(network, sample.log_mel)]
-        asked = torch.stack([*(kept[-1] for kept in maps.values()), *beside])
-        *judged, random, energy = curves(network, sample.log_mel, sample.label, asked)
-        for at, one in zip(found.layers.values(), judged, strict=True):
-            at.curves.append(one)
-        found.beside["random"].append(random)
-        found.beside["energy"].append(energy)
-    found.windows += len(samples)
-    found.files |= {sample.file for sample in samples}
+        done(number / len(samples), "taking away and putting back")
+        maps = [attribute(network, sample.log_mel[None], sample.label, cam).evidence[0] for cam in cams]
+        maps += [random_map(tuple(sample.log_mel.shape), seed + number), energy_map(network, sample.log_mel)]
+        judged = curves(network, sample.log_mel, sample.label, torch.stack(maps), steps)
+        for values, one in zip(gains.values(), judged, strict=True):
+            values.append(one.faithfulness)
+    artists = [sample.artist for sample in samples]
+    beside = {name: np.array(gains.pop(name)) for name in BESIDE}
+    found = {}
+    for cam, values in gains.items():
+        ours = np.array(values)
+        means = {name: mean_with_interval(each, artists) for name, each in {"map": ours, **beside}.items()}
+        found[cam] = {
+            "insertion_minus_deletion": means,
+            **{f"beats_{name}": mean_with_interval(ours - other, artists) for name, other in beside.items()},
+            "apart": means["map"]["interval_95"][0] > max(means[name]["interval_95"][1] for name in BESIDE),
+        }
+    return found
+
+
+def _randomisation(network: WindowModel, samples: Sequence[Sample], seed: int, cam: Cam) -> dict[str, Any]:
+    """Likeness of each map to that of the same network with random weights, from the answer down."""
+    artists = [sample.artist for sample in samples]
+    maps = [attribute(network, sample.log_mel[None], sample.label, cam).evidence[0] for sample in samples]
+    found = {}
     for part, broken in randomised(network, seed):
-        done(0.6, f"random weights from {part} up")
-        for layer, at in found.layers.items():
-            at.forgotten.setdefault(part, []).extend(
-                likeness(evidence, attribute(broken, sample.log_mel[None], sample.label, layer).evidence[0])
-                for evidence, sample in zip(maps[layer], samples, strict=True)
-            )
+        forgotten = [attribute(broken, sample.log_mel[None], sample.label, cam).evidence[0] for sample in samples]
+        alike = [abs(likeness(one, other)) for one, other in zip(maps, forgotten, strict=True)]
+        found[part] = mean_with_interval(alike, artists)
+    return {"likeness": found, "passes": list(found.values())[-1]["value"] < PASSES_BELOW}
 
 
-def _judge_splices(
-    network: GenreTempoModel, samples: Sequence[Sample], seed: int, found: _Measured, done: Report
-) -> None:
-    """Localisation and class contrast, where a quarter of each window is music of another genre."""
-    rng = np.random.default_rng(seed)
-    pairs = _pairs(samples, rng)
-    found.splices += len(pairs)
-    for number, (host, guest) in enumerate(pairs):
-        done(0.75 + 0.25 * number / len(pairs), "finding what was put in")
-        spliced, place = splice(host.log_mel, guest.log_mel, rng)
+def _localisation(
+    network: WindowModel, spliced: Sequence[tuple[Sample, Sample, Tensor, slice]], cam: Cam
+) -> dict[str, Any]:
+    """Whether a map finds what was put in, and differs from that of the music around it."""
+    inside, noticed, alike = list[float](), list[float](), list[float]()
+    for host, guest, window, place in spliced:
         with torch.inference_mode():
-            before, after = network(torch.stack([host.log_mel, spliced])).genre_logits[:, guest.label].tolist()
-        for layer, at in found.layers.items():
-            share = mass_inside(attribute(network, spliced[None], guest.label, layer).evidence[0], place)
-            at.inside.append(share)
-            if after - before >= NOTICED:
-                at.inside_noticed.append(share)
-            at.contrast.append(contrast(network, spliced, guest.label, host.label, layer))
+            before, after = network(torch.stack([host.log_mel, window])).genre_logits[:, guest.label].tolist()
+        maps = [attribute(network, window[None], one.label, cam).evidence[0] for one in (guest, host)]
+        inside.append(mass_inside(maps[0], place))
+        noticed.append(inside[-1] if after - before >= NOTICED else float("nan"))
+        alike.append(likeness(*maps))
+    measures = {"splice_mass": inside, "splice_mass_where_noticed": noticed, "class_contrast": alike}
+    artists = [host.artist for host, *_ in spliced]
+    return {name: mean_with_interval(values, artists) for name, values in measures.items()}
 
 
-def _summary(found: _AtLayer, beside: dict[str, list[Curves]]) -> dict[str, Any]:
-    gains = {
-        name: np.array([one.faithfulness for one in judged]) for name, judged in {"map": found.curves, **beside}.items()
-    }
-    last = list(found.forgotten)[-1]
-    forgotten = {part: mean_with_interval(np.abs(values)) for part, values in found.forgotten.items()}
-    return {
-        "insertion_minus_deletion": {name: mean_with_interval(values) for name, values in gains.items()},
-        "deletion": mean_with_interval([one.deletion.mean() for one in found.curves]),
-        "insertion": mean_with_interval([one.insertion.mean() for one in found.curves]),
-        "beats_random": mean_with_interval(gains["map"] - gains["random"]),
-        "beats_energy": mean_with_interval(gains["map"] - gains["energy"]),
-        "randomisation": {"likeness": forgotten, "passes": forgotten[last]["value"] < PASSES_BELOW},
-        "splice_mass": mean_with_interval(found.inside),
-        "splice_mass_where_noticed": mean_with_interval(found.inside_noticed),
-        "class_contrast": mean_with_interval(found.contrast),
-    }
-
-
-def mean_with_interval(values: Sequence[float] | np.ndarray) -> dict[str, Any]:
-    """Mean, 95 % interval by bootstrap over windows, and how many; NaN counts as not measured."""
-    known = np.asarray(values, np.float64)
-    known = known[np.isfinite(known)]
-    if not len(known):
+def mean_with_interval(values: Sequence[float] | np.ndarray, artists: Sequence[str]) -> dict[str, Any]:
+    """Mean, 95 % interval by bootstrap over artists, and how many values; NaN counts as not measured."""
+    numbers = np.asarray(values, np.float64)
+    known = np.isfinite(numbers)
+    if not known.any():
         return {"value": None, "interval_95": None, "n": 0}
-    drawn = np.random.default_rng(0).integers(len(known), size=(RESAMPLES, len(known)))
-    low, high = np.quantile(known[drawn].mean(axis=1), [0.025, 0.975])
-    return {"value": float(known.mean()), "interval_95": [float(low), float(high)], "n": len(known)}
+    numbers = numbers[known]
+    _, artist = np.unique(np.asarray(artists)[known], return_inverse=True)
+    total, count = np.bincount(artist, numbers), np.bincount(artist)
+    drawn = np.random.default_rng(0).integers(len(count), size=(RESAMPLES, len(count)))
+    low, high = np.quantile(total[drawn].sum(1) / count[drawn].sum(1), [0.025, 0.975])
+    return {"value": float(numbers.mean()), "interval_95": [float(low), float(high)], "n": len(numbers)}

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from fluxbeat.explanation.faithfulness import Curves
 from fluxbeat.explanation.regions import Region
-from fluxbeat.zoo import ModelInfo
+from fluxbeat.models.registry import ModelInfo
 
 SCHEMA = 1
 TRUST_WORDS = ((0.2, "trustworthy"), (0.07, "partly trustworthy"), (-2.0, "no better than chance"))
 """From which score on."""
+WEAK_ANSWER = 0.25
+"""Probability below which there is no answer that could fall when what is marked goes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +39,8 @@ class Faithfulness:
 
     def in_words(self) -> str:
         """How far to trust the map, in a few words."""
+        if self.map.deletion[0] < WEAK_ANSWER:
+            return "hard to test, for the answer is weak"
         return next(words for least, words in TRUST_WORDS if self.score >= least)
 
     def to_dict(self) -> dict[str, Any]:
@@ -68,7 +72,9 @@ class Explanation:
     kind : str
         'genre' or 'tempo'.
     layer : str
-        Where the model was asked; one of `fluxbeat.explanation.LAYERS`, or 'novelty' for tempo.
+        Where the model was explained; one of `fluxbeat.explanation.layers.placed_layers`, or 'onsets' for tempo.
+    method : str
+        How; one of `fluxbeat.explanation.METHODS`, or 'gradient' for tempo.
     start_s, window_s : float
         The window in the track.
     logit, probability : float
@@ -76,7 +82,7 @@ class Explanation:
     evidence : float32 array, shape (mels, frames)
         Positive where the sound speaks for the answer, negative where against; in units of the logit.
     log_mel : float32 array, shape (mels, frames)
-        What the model heard.
+        What the model was given.
     band_hz : float64 array, shape (mels,)
         Centre of each mel band.
     frame_rate_hz : float
@@ -91,6 +97,7 @@ class Explanation:
     about: str
     kind: str
     layer: str
+    method: str
     start_s: float
     window_s: float
     logit: float
@@ -117,10 +124,11 @@ class Explanation:
         return {
             "schema": SCHEMA,
             "file": self.file,
-            "model": {"name": self.model.name, "source": self.model.source, "revision": self.model.revision},
+            "model": asdict(self.model),
             "kind": self.kind,
             "about": self.about,
             "layer": self.layer,
+            "method": self.method,
             "start_s": round(self.start_s, 3),
             "window_s": round(self.window_s, 3),
             "logit": round(self.logit, 4),

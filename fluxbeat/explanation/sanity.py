@@ -10,20 +10,17 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
-from fluxbeat.explanation.attribution import attribute
-from fluxbeat.models import GenreTempoModel
+from fluxbeat.models.base import WindowModel
 
 SPLICE_SHARE = 0.25
 
 
-def randomised(model: GenreTempoModel, seed: int = 0) -> Iterator[tuple[str, GenreTempoModel]]:
+def randomised(model: WindowModel, seed: int = 0) -> Iterator[tuple[str, WindowModel]]:
     """The model with random weights from its answer down, one part more each time (Adebayo et al., NeurIPS 2018).
-
-    What standardises the spectrogram's statistics is no learned judgement and stays.
 
     Yields
     ------
-    part, model : str, GenreTempoModel
+    part, model : str, WindowModel
         The part that was randomised last, and a model in which it and all above it are random.
     """
     broken = copy.deepcopy(model)
@@ -31,21 +28,30 @@ def randomised(model: GenreTempoModel, seed: int = 0) -> Iterator[tuple[str, Gen
         torch.manual_seed(seed)
         for name, part in reversed(list(_parts(broken))):
             for module in part.modules():
-                reset = getattr(module, "reset_parameters", None)
-                if callable(reset):
-                    reset()
-            for value in part.parameters(recurse=False):
-                nn.init.normal_(value, std=0.02)
+                _randomise(module)
+            if name == "stack":
+                _randomise(broken)  # what the network holds beside its parts: positions of tokens
             yield name, broken
 
 
-def _parts(model: GenreTempoModel) -> Iterator[tuple[str, nn.Module]]:
+def _parts(model: WindowModel) -> Iterator[tuple[str, nn.Module]]:
     """What decides about genre, from the spectrogram up."""
-    for name, part in model.named_children():
-        if name not in ("texture", "tempo_head", "texture_embedding", "genre_head"):
+    parts = {name: part for name, part in model.named_children() if any(True for _ in part.parameters())}
+    heads = {name: parts.pop(name, None) for name in ("tempo_head", "kind_head", "genre_head")}
+    first = parts.pop("stack", None)
+    for name, part in {"stack": first, **parts, "genre_head": heads["genre_head"]}.items():
+        if part is not None:
             yield name, part
-    yield "texture_embedding", model.texture_embedding
-    yield "genre_head", model.genre_head
+
+
+def _randomise(module: nn.Module) -> None:
+    """The weights that a module holds itself, as it would begin; small noise where it does not say how."""
+    reset = getattr(module, "reset_parameters", None)
+    if callable(reset):
+        reset()
+        return
+    for value in module.parameters(recurse=False):
+        nn.init.normal_(value, std=0.02)
 
 
 def likeness(one: Tensor, other: Tensor) -> float:
@@ -71,9 +77,3 @@ def mass_inside(evidence: Tensor, place: slice) -> float:
     positive = evidence.clamp(min=0)
     total = float(positive.sum())
     return float(positive[:, place].sum()) / total if total > 0 else float("nan")
-
-
-def contrast(model: GenreTempoModel, log_mel: Tensor, label: int, other: int, layer: str) -> float:
-    """Rank correlation between two labels' maps of one window (mels, frames): a map for all genres says nothing."""
-    one, two = (attribute(model, log_mel[None], index, layer).evidence[0] for index in (label, other))
-    return likeness(one, two)

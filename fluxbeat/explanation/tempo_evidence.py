@@ -7,17 +7,23 @@ from torch import Tensor
 
 from fluxbeat.analysis.tempo import TOLERANCE
 from fluxbeat.errors import ExplanationError
-from fluxbeat.models import GenreTempoModel
+from fluxbeat.explanation.attribution import Cam
+from fluxbeat.models.base import WindowModel
+
+TEMPO_CAM = Cam("onsets", "gradient")
+LEAST_CHANGE = 1e-6
+"""Of the spectrogram, in standard deviations: less is no change."""
 
 
-def tempo_evidence(model: GenreTempoModel, log_mel: Tensor, bpm: float | None = None) -> tuple[Tensor, float, float]:
-    """The gradient of a tempo's log-probability, weighted by how far each place stands out of its band's mean.
+def tempo_evidence(model: WindowModel, log_mel: Tensor, bpm: float | None = None) -> tuple[Tensor, float, float]:
+    """The gradient of a tempo's log-probability through the onset strength curves, by place of the spectrogram.
 
-    The steady part of a band carries no beat: only what rises and falls can speak for a tempo.
+    Each place counts by how far it stands out of its band's mean: what is steady carries no beat. The embedding, which
+    says what tempi are usual in such music, is taken as it is.
 
     Parameters
     ----------
-    model : GenreTempoModel
+    model : WindowModel
         In evaluation mode.
     log_mel : Tensor, shape (mels, frames)
         One window.
@@ -37,18 +43,16 @@ def tempo_evidence(model: GenreTempoModel, log_mel: Tensor, bpm: float | None = 
     ExplanationError
         If nothing in the window moves, so that nothing can speak for a tempo.
     """
+    moving = log_mel - log_mel.mean(1, keepdim=True)
+    if float(moving.abs().max()) < LEAST_CHANGE:
+        raise ExplanationError("this window is silent or does not change: nothing in it can speak for a tempo")
     grid = torch.from_numpy(model.config.tempo_grid.bpm)
-    heard = log_mel[None].detach().clone().requires_grad_(True)
-    with torch.no_grad():
-        usual = model.texture_embedding(model.texture(log_mel[None]))
+    given = log_mel[None].detach().clone().requires_grad_(True)
     with torch.enable_grad():
-        logits = model.tempo_head(model.tempo_head.frames(heard), usual)[0]
+        logits = model(given).tempo_logits[0]
         if bpm is None:
             bpm = float(grid[logits.argmax()])
         near = (grid / bpm).log2().abs() <= torch.log2(torch.tensor(1 + TOLERANCE))
-        said = torch.logsumexp(logits[near], 0) - torch.logsumexp(logits, 0)
-        (gradient,) = torch.autograd.grad(said, heard)
-    moving = log_mel - log_mel.mean(1, keepdim=True)
-    if float(moving.abs().max()) < 1e-6:
-        raise ExplanationError("this window is silent or does not change: nothing in it can speak for a tempo")
-    return (gradient[0] * moving).detach(), bpm, float(said.detach().exp())
+        log_probability = torch.logsumexp(logits[near], 0) - torch.logsumexp(logits, 0)
+        (gradient,) = torch.autograd.grad(log_probability, given)
+    return (gradient[0] * moving).detach(), bpm, float(log_probability.detach().exp())

@@ -1,26 +1,31 @@
-"""Which frequencies and moments carried each segment's genres, over a whole track."""
+"""Which frequencies and moments carried each segment's genres, over a whole track, in bounded memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from fluxbeat.analysis import Segment, Track, TrackAnalysis
+from fluxbeat.analysis.windows import window_starts
 from fluxbeat.errors import ExplanationError
-from fluxbeat.explanation.attribution import LAYERS, attribute
+from fluxbeat.explanation.attribution import Cam, attribute
 from fluxbeat.explanation.explain import label_index
-from fluxbeat.explanation.regions import Region, strongest_regions
+from fluxbeat.explanation.regions import MOST, Region, strongest_regions
 from fluxbeat.explanation.windows import band_centres_hz, band_edges_hz
-from fluxbeat.models import GenreTempoModel
-from fluxbeat.zoo import ZooModel
+from fluxbeat.models.base import WindowModel
+from fluxbeat.models.registry import LoadedModel
 
-BATCH = 8
+BATCH = 4
 OVERLAP = 2
 """Windows lie over each moment this often."""
+BLOCK_S = 60.0
+"""Of the map that is held at a time."""
+MOST_COLUMNS = 1200
+"""Moments that the track's evidence is kept at: finer than any screen."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,95 +64,108 @@ class TrackEvidence:
 
     Attributes
     ----------
-    evidence : dict of str to float32 array, shape (mels, frames)
-        By label, mean over the windows that lie over each moment; in units of the logit of one window.
+    evidence : dict of str to float32 array, shape (mels, columns)
+        By label, 0 or more: what speaks for it, in units of one window's logit per second; 0 outside the segments that
+        it was explained in.
     segments : tuple of SegmentEvidence
         One for each label of each segment.
     band_hz : float array, shape (mels,)
-    frame_rate_hz : float
+    column_s : float
+        Seconds from one column to the next.
     """
 
     evidence: dict[str, np.ndarray]
     segments: tuple[SegmentEvidence, ...]
     band_hz: np.ndarray
-    frame_rate_hz: float
+    column_s: float
 
 
 def explain_whole_track(
     track: Track,
-    model: ZooModel,
+    model: LoadedModel,
     analysis: TrackAnalysis,
     *,
-    layer: str = LAYERS[0],
+    cam: Cam | None = None,
     progress: Callable[[float, str], None] | None = None,
 ) -> TrackEvidence:
-    """Explain every label of every segment; where nothing is sure, the track's most probable label.
+    """Explain every label of every segment of music; where nothing is sure, the track's most probable label.
 
     Parameters
     ----------
     track : Track
         As the model's features need it.
-    model : ZooModel
+    model : LoadedModel
     analysis : TrackAnalysis
         By the same model, of the same track.
-    layer : str
+    cam : Cam, optional
+        As in `fluxbeat.explanation.explain`.
     progress : callable, optional
         Called with the finished share and the label that is explained.
 
     Raises
     ------
     ExplanationError
-        If the track is shorter than a window.
+        If the track is shorter than a window, or holds no music.
     """
-    first = analysis.genres[0].label
-    wanted = [(segment, label) for segment in analysis.segments for label in segment.labels or (first,)]
-    labels = list(dict.fromkeys(label for _, label in wanted))
-    evidence = {}
-    for number, label in enumerate(labels):
-
-        def report(share: float, number: int = number, label: str = label) -> None:
-            if progress:
-                progress((number + share) / len(labels), label)
-
-        evidence[label] = _along(track, model.network, label_index(model.network, label), layer, report)
-    found = tuple(_of_segment(segment, label, evidence[label], track) for segment, label in wanted)
-    return TrackEvidence(evidence, found, band_centres_hz(track.features), track.features.frame_rate_hz)
-
-
-def _along(
-    track: Track, network: GenreTempoModel, label: int, layer: str, report: Callable[[float], None]
-) -> np.ndarray:
-    frames, log_mel = network.config.window_frames, torch.from_numpy(track.log_mel)
-    if log_mel.shape[1] < frames:
+    network, rate_hz = model.network, track.features.frame_rate_hz
+    if track.log_mel.shape[1] < network.config.window_frames:
         raise ExplanationError(
             f"{track.file} is {track.duration_s:.1f} s long: a whole track needs at least one window of "
             f"{network.config.window_s:g} s"
         )
-    last = log_mel.shape[1] - frames
-    starts = np.unique(np.append(np.arange(0, last + 1, frames // OVERLAP), last)).tolist()
-    total, count = np.zeros(track.log_mel.shape, np.float32), np.zeros(log_mel.shape[1], np.float32)
-    for begin in range(0, len(starts), BATCH):
-        batch = starts[begin : begin + BATCH]
-        windows = torch.stack([log_mel[:, start : start + frames] for start in batch])
-        for start, found in zip(batch, attribute(network, windows, label, layer).evidence.numpy(), strict=True):
-            total[:, start : start + frames] += found
-            count[start : start + frames] += 1
-        report((begin + len(batch)) / len(starts))
-    return total / count
+    first = analysis.genres[0].label
+    music = [segment for segment in analysis.segments if segment.kind == "music"]
+    wanted = [(segment, label) for segment in music for label in segment.labels or (first,)]
+    if not wanted:
+        raise ExplanationError(f"{track.file} holds no music: there is no genre that could be explained")
+    log_mel, features = track.log_mel, track.features
+    per_column = -(-log_mel.shape[1] // MOST_COLUMNS)
+    column = np.arange(log_mel.shape[1]) // per_column  # of each frame
+    totals = {label: np.zeros((len(log_mel), column[-1] + 1), np.float32) for _, label in wanted}
+    found, done_s, all_s = [], 0.0, sum(segment.end_s - segment.start_s for segment, _ in wanted) or 1.0
+    for segment, label in wanted:
+        by_band, frames, regions = np.zeros(len(log_mel)), 0, list[Region]()
+        for block in _blocks(track, segment):
+            evidence = _map(track, network, block, label_index(network, label), cam)
+            np.add.at(totals[label].T, column[block], evidence.T)
+            by_band += evidence.sum(axis=1)
+            frames += block.stop - block.start
+            places = strongest_regions(evidence, block.start / rate_hz, rate_hz, band_edges_hz(features))
+            regions += [replace(place, share=place.share * float(evidence.sum())) for place in places]
+            regions = sorted(regions, key=lambda region: -region.share)[:MOST]
+            done_s += (block.stop - block.start) / rate_hz
+            if progress:
+                progress(min(1.0, done_s / all_s), label)
+        mass = by_band.sum() or 1.0
+        shares = tuple(replace(region, share=region.share / mass) for region in regions)
+        found.append(SegmentEvidence(segment, label, by_band / max(1, frames) * rate_hz, shares))
+    by_label = {label: (total / np.bincount(column) * rate_hz).astype(np.float32) for label, total in totals.items()}
+    return TrackEvidence(by_label, tuple(found), band_centres_hz(features), per_column / rate_hz)
 
 
-def _of_segment(segment: Segment, label: str, evidence: np.ndarray, track: Track) -> SegmentEvidence:
-    rate_hz = track.features.frame_rate_hz
-    first, end = round(segment.start_s * rate_hz), round(segment.end_s * rate_hz)
-    positive = evidence[:, first : max(end, first + 1)].clip(min=0)
-    regions = strongest_regions(positive, first / rate_hz, rate_hz, band_edges_hz(track.features))
-    return SegmentEvidence(segment, label, positive.mean(axis=1) * rate_hz, regions)
+def _blocks(track: Track, segment: Segment) -> Iterator[slice]:
+    """The frames of a segment, in blocks."""
+    frames, rate_hz = track.log_mel.shape[1], track.features.frame_rate_hz
+    first, end = (min(round(at * rate_hz), frames) for at in (segment.start_s, segment.end_s))
+    size = round(BLOCK_S * rate_hz)
+    for begin in range(first, end, size):
+        yield slice(begin, min(begin + size, end))
 
 
-def in_words(found: Sequence[SegmentEvidence]) -> list[str]:
-    """One line per segment and label, for people."""
-    return [
-        f"{one.segment.start_s:.0f}–{one.segment.end_s:.0f} s {one.label}: "
-        + ("; ".join(region.words() for region in one.regions[:3]) or "nothing speaks for it clearly")
-        for one in found
-    ]
+def _map(track: Track, network: WindowModel, block: slice, label: int, cam: Cam | None) -> np.ndarray:
+    """What speaks for a label in the frames of a block, 0 or more: mean over the windows over each moment."""
+    window, log_mel = network.config.window_frames, torch.from_numpy(track.log_mel)
+    starts = window_starts(log_mel.shape[1], window, max(1, window // OVERLAP))
+    over = starts[(starts < block.stop) & (starts + window > block.start)].tolist()
+    origin = over[0]
+    total = np.zeros((len(log_mel), over[-1] + window - origin), np.float32)
+    count = np.zeros(total.shape[1], np.float32)
+    for begin in range(0, len(over), BATCH):
+        batch = over[begin : begin + BATCH]
+        windows = torch.stack([log_mel[:, start : start + window] for start in batch])
+        for start, found in zip(batch, attribute(network, windows, label, cam).evidence.numpy(), strict=True):
+            total[:, start - origin : start - origin + window] += found
+            count[start - origin : start - origin + window] += 1
+    inside = slice(block.start - origin, block.stop - origin)
+    mean: np.ndarray = total[:, inside] / count[inside]
+    return mean.clip(min=0)

@@ -1,4 +1,4 @@
-"""The window that is explained, cut out of a track as the model hears it there."""
+"""The window that is explained, cut out of a track as the model is given it there."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import Tensor
 
 from fluxbeat.analysis import Track
 from fluxbeat.errors import ExplanationError
-from fluxbeat.features import FeatureConfig
-from fluxbeat.models import GenreTempoModel
+from fluxbeat.features import FeatureConfig, fill_window
+from fluxbeat.models.base import WindowModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,7 @@ class CutWindow:
     start_s: float
 
 
-def cut_window(track: Track, model: GenreTempoModel, start_s: float) -> CutWindow:
+def cut_window(track: Track, model: WindowModel, start_s: float) -> CutWindow:
     """The window that begins at `start_s`; a track shorter than a window is repeated to fill it.
 
     Raises
@@ -47,17 +47,17 @@ def cut_window(track: Track, model: GenreTempoModel, start_s: float) -> CutWindo
             f"track {track.duration_s:.1f} s, so it can begin at 0 to {last_s:.1f} s"
         )
     if log_mel.shape[1] < frames:
-        log_mel = np.tile(log_mel, (1, -(-frames // log_mel.shape[1])))
+        log_mel = fill_window(log_mel, frames, track.features)
     first = min(round(start_s * rate_hz), log_mel.shape[1] - frames)
     return CutWindow(torch.from_numpy(log_mel[:, first : first + frames].copy()), first / rate_hz)
 
 
-def last_start_s(track: Track, model: GenreTempoModel) -> float:
+def last_start_s(track: Track, model: WindowModel) -> float:
     """Where the last window that lies within the track begins; 0 for a track shorter than a window."""
     return max(0.0, track.duration_s - model.config.window_s)
 
 
-def strongest_start_s(track: Track, model: GenreTempoModel, start_s: np.ndarray, probability: np.ndarray) -> float:
+def strongest_start_s(track: Track, model: WindowModel, start_s: np.ndarray, probability: np.ndarray) -> float:
     """Where the window begins, of those within the track, in which a label is most probable; both shapes (windows,)."""
     # the last window may reach a little past the end
     fits = start_s <= last_start_s(track, model) + 1e-3

@@ -1,39 +1,39 @@
-"""Explanations as pictures for a report: what in the sound speaks for the genres that are present."""
+"""Explanations as images for a report: what in the sound speaks for the genres that are present."""
 
 from __future__ import annotations
 
 from fluxbeat.analysis import Track, TrackAnalysis
 from fluxbeat.explanation import explain_track
-from fluxbeat.explanation.picture import draw_png
+from fluxbeat.explanation.drawing import draw_png
 from fluxbeat.explanation.windows import strongest_start_s
-from fluxbeat.export.html_report import Picture
-from fluxbeat.zoo import ZooModel
+from fluxbeat.export.formats import CaptionedImage
+from fluxbeat.models.registry import LoadedModel
 
 MOST_GENRES = 4
 
 
-def explanation_pictures(track: Track, model: ZooModel, analysis: TrackAnalysis) -> list[Picture]:
-    """A picture for each of `explained_genres`.
+def explanation_images(track: Track, model: LoadedModel, analysis: TrackAnalysis) -> list[CaptionedImage]:
+    """An image for each of `explained_genres`.
 
     Parameters
     ----------
     track : Track
         As the model's features need it.
-    model : ZooModel
+    model : LoadedModel
     analysis : TrackAnalysis
         By the same model, of the same track.
     """
-    return [explanation_picture(track, model, analysis, label) for label in explained_genres(analysis)]
+    return [explanation_image(track, model, analysis, label) for label in explained_genres(analysis)]
 
 
 def explained_genres(analysis: TrackAnalysis) -> list[str]:
     """The genres that are clearly present, four at most; else the most probable one; none where all is silent."""
-    heard = [genre for genre in analysis.genres if genre.probability > 0]
-    return [genre.label for genre in heard if genre.active][:MOST_GENRES] or [genre.label for genre in heard[:1]]
+    there = [genre for genre in analysis.genres if genre.probability > 0]
+    return [genre.label for genre in there if genre.active][:MOST_GENRES] or [genre.label for genre in there[:1]]
 
 
-def explanation_picture(track: Track, model: ZooModel, analysis: TrackAnalysis, label: str) -> Picture:
-    """Caption and PNG of what speaks for a genre where it is strongest; the rest as in `explanation_pictures`."""
+def explanation_image(track: Track, model: LoadedModel, analysis: TrackAnalysis, label: str) -> CaptionedImage:
+    """Caption and PNG of what speaks for a genre where it is strongest; the rest as in `explanation_images`."""
     timeline = analysis.timeline
     probability = timeline.probability[:, timeline.labels.index(label)]
     found = explain_track(track, model, label, strongest_start_s(track, model.network, timeline.start_s, probability))

@@ -1,23 +1,23 @@
-"""Which formats there are: their names, endings and media types, and who writes them."""
+"""Which formats there are: their names, endings and media types, and who writes them.
+
+Nothing heavy is imported before something is written: the command line reads the table for its `--help`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from importlib import import_module
+from typing import TYPE_CHECKING, TypeAlias
 
-from fluxbeat.analysis import TrackAnalysis
 from fluxbeat.errors import ExportError
-from fluxbeat.export.analysis_json import to_json
-from fluxbeat.export.audacity_labels import to_audacity_labels
-from fluxbeat.export.html_report import Picture, to_html_report
-from fluxbeat.export.jams_file import to_jams
-from fluxbeat.export.windows_csv import to_windows_csv
 
-__all__ = ["FORMATS", "TAGS", "Format", "Picture", "the_format"]
+if TYPE_CHECKING:
+    from fluxbeat.analysis import TrackAnalysis
 
-Writer: TypeAlias = Callable[[TrackAnalysis, Sequence[Picture]], bytes]
-TAGS = "tags"
+CaptionedImage: TypeAlias = tuple[str, bytes]
+"""A caption and the content of a PNG file."""
+Writer: TypeAlias = "Callable[[TrackAnalysis, Sequence[CaptionedImage]], bytes]"
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Format:
     media_type : str
         Empty where it is that of the music file.
     write : callable or None
-        From the analysis, and pictures for formats that can show them; None where the music file is needed.
+        From the analysis, and images for formats that can show them; None where the music file is needed.
     """
 
     name: str
@@ -51,6 +51,17 @@ class Format:
         return self.write is None
 
 
+def _by(module: str, function: str, *, with_images: bool = False) -> Writer:
+    """What a module of this folder writes, imported when it is asked for."""
+
+    def write(analysis: TrackAnalysis, images: Sequence[CaptionedImage]) -> bytes:
+        writer = getattr(import_module(f"fluxbeat.export.{module}"), function)
+        content: bytes = writer(analysis, images) if with_images else writer(analysis)
+        return content
+
+    return write
+
+
 FORMATS: dict[str, Format] = {
     one.name: one
     for one in (
@@ -60,10 +71,10 @@ FORMATS: dict[str, Format] = {
             "A page with the charts, to keep or to send: opens anywhere, without internet.",
             ".html",
             "text/html",
-            to_html_report,
+            _by("html_report", "to_html_report", with_images=True),
         ),
         Format(
-            TAGS,
+            "tags",
             "Tagged copy",
             "The song with its genres and tempo written into it, for music libraries and DJ programs.",
             "",
@@ -76,7 +87,7 @@ FORMATS: dict[str, Format] = {
             "Every genre and the tempo second by second, for spreadsheets (CSV).",
             ".csv",
             "text/csv",
-            lambda analysis, _: to_windows_csv(analysis),
+            _by("windows_csv", "to_windows_csv"),
         ),
         Format(
             "audacity",
@@ -84,7 +95,15 @@ FORMATS: dict[str, Format] = {
             "The segments as a label track: in Audacity, File, Import, Labels.",
             ".txt",
             "text/plain",
-            lambda analysis, _: to_audacity_labels(analysis),
+            _by("audacity_labels", "to_audacity_labels"),
+        ),
+        Format(
+            "audacity-beats",
+            "Audacity beats",
+            "Every beat as a label track: in Audacity, File, Import, Labels.",
+            ".beats.txt",
+            "text/plain",
+            _by("audacity_labels", "to_audacity_beats"),
         ),
         Format(
             "json",
@@ -92,15 +111,15 @@ FORMATS: dict[str, Format] = {
             "All that was found, for programs.",
             ".json",
             "application/json",
-            lambda analysis, _: to_json(analysis),
+            _by("analysis_json", "to_json"),
         ),
         Format(
             "jams",
             "JAMS",
-            "Genres, tempo and segments as music researchers exchange them.",
+            "Genres, tempo, beats and segments as music researchers exchange them.",
             ".jams",
             "application/json",
-            lambda analysis, _: to_jams(analysis),
+            _by("jams_file", "to_jams"),
         ),
     )
 }

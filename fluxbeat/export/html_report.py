@@ -7,7 +7,7 @@ import gzip
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import jinja2
 import numpy as np
@@ -21,17 +21,16 @@ from fluxbeat.charts.wording import (
     as_sentence,
     clock,
     confidence,
-    genre_names,
     model_title,
     no_tempo,
     no_tempo_sentence,
     percent,
+    segment_name,
     tempo_choice,
+    whole_bpm,
 )
 from fluxbeat.errors import ExportError
-
-Picture: TypeAlias = tuple[str, bytes]
-"""A caption and the content of a PNG file."""
+from fluxbeat.export.formats import CaptionedImage
 
 _FOLDER = Path(__file__).with_name("report")
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -39,21 +38,21 @@ _NEUTRAL = "#808691"
 _TEMPO_MARKS = 4
 
 
-def to_html_report(analysis: TrackAnalysis, pictures: Sequence[Picture] = ()) -> bytes:
+def to_html_report(analysis: TrackAnalysis, images: Sequence[CaptionedImage] = ()) -> bytes:
     """The report as UTF-8; it asks no host for anything, and its own policy forbids it to.
 
     Parameters
     ----------
     analysis : TrackAnalysis
-    pictures : sequence of (str, bytes)
+    images : sequence of (str, bytes)
         Captions and PNG files that explain the analysis; their section is left out where there are none.
 
     Raises
     ------
     ExportError
-        If a picture is not a PNG file.
+        If an image is not a PNG file.
     """
-    for number, (caption, content) in enumerate(pictures, 1):
+    for number, (caption, content) in enumerate(images, 1):
         if not content.startswith(_PNG):
             raise ExportError(f"picture {number} of the report ({caption}) is not a PNG file: give its bytes as PNG")
     paints = genre_paints(analysis.timeline.labels)
@@ -62,12 +61,12 @@ def to_html_report(analysis: TrackAnalysis, pictures: Sequence[Picture] = ()) ->
         analysis=analysis,
         subtitle=[clock(analysis.duration_s), tempo_choice(analysis.tempo) or no_tempo(analysis)],
         model=model_title(analysis.model.name),
-        notes=[as_sentence(note) for note in analysis.warnings],
+        notes=[as_sentence(warning.text) for warning in analysis.warnings],
         genres=[_genre(genre.label, genre.probability, genre.active, paints) for genre in analysis.genres],
         no_tempo=no_tempo_sentence(analysis),
         tempo=_tempo(analysis.tempo, model_title(analysis.model.name)),
         segments=[_segment(segment, paints) for segment in analysis.segments],
-        pictures=[(caption, base64.b64encode(content).decode()) for caption, content in pictures],
+        images=[(caption, base64.b64encode(content).decode()) for caption, content in images],
         figures=_figures(analysis, paints),
         version=__version__,
         css=FIGURES_CSS.read_text("utf-8") + (_FOLDER / "report.css").read_text("utf-8"),
@@ -91,7 +90,7 @@ def _segment(segment: Segment, paints: Mapping[str, Paint]) -> dict[str, Any]:
     return {
         "start": clock(segment.start_s),
         "end": clock(segment.end_s),
-        "names": genre_names(segment.labels),
+        "names": segment_name(segment),
         "colours": [paints[label].fill for label in segment.labels],
     }
 
@@ -100,10 +99,12 @@ def _tempo(tempo: Tempo, title: str) -> dict[str, Any] | None:
     """The words beside the tempo's charts; None where there is no beat."""
     if tempo.bpm is None:
         return None
+    if tempo.corrected:
+        return {"bpm": f"{tempo.bpm:.0f}", "sentence": "A listener set this tempo.", "candidates": []}
     return {
-        "bpm": f"{tempo.bpm:.0f}",
-        "said": f"{title} is {confidence(tempo.confidence)}: {tempo_choice(tempo)}.",
-        "candidates": [f"{one.bpm:.0f} BPM ({percent(one.probability)})" for one in tempo.candidates],
+        "bpm": whole_bpm(tempo.bpm),
+        "sentence": f"{title} is {confidence(tempo.confidence)}: {tempo_choice(tempo)}.",
+        "candidates": [f"{whole_bpm(one.bpm)} BPM ({percent(one.probability)})" for one in tempo.candidates],
     }
 
 
@@ -132,7 +133,7 @@ def _marked(figure: Figure, tempo: Tempo) -> Figure:
     word = {"y": 1, "yref": "paper", "yanchor": "bottom", "showarrow": False, "font": {"size": 12}}
     marks = [one.bpm for one in tempo.candidates[:_TEMPO_MARKS]]
     figure["layout"]["shapes"] = [{**line, "x0": bpm, "x1": bpm} for bpm in marks]
-    figure["layout"]["annotations"] = [{**word, "x": float(np.log10(bpm)), "text": f"{bpm:.0f}"} for bpm in marks]
+    figure["layout"]["annotations"] = [{**word, "x": float(np.log10(bpm)), "text": whole_bpm(bpm)} for bpm in marks]
     return figure
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from fluxbeat import __version__
-from fluxbeat.analysis import TrackAnalysis
-from fluxbeat.charts.wording import genre_names
+from fluxbeat.analysis import Segment, TrackAnalysis
+from fluxbeat.charts.wording import segment_name
 
 
 def to_jams(analysis: TrackAnalysis) -> bytes:
-    """JAMS with three annotations over the whole track, checked against its schema.
+    """JAMS with annotations over the whole track, checked against its schema.
 
     `tag_open` has the genres that are clearly present with their probability; `tempo` every candidate with its share
-    of the tempo distribution, most probable first, and nothing where there is no beat; `segment_open` the segments.
+    of the tempo distribution, most probable first, and nothing where there is no beat; `beat` the beats, which count
+    from 1 in each bar where the bars are sure; `segment_open` the segments.
     """
     import jams  # with pandas: a second that only this format should cost
 
@@ -43,17 +44,28 @@ def to_jams(analysis: TrackAnalysis) -> bytes:
             for candidate in (found["tempo"]["candidates"] if found["tempo"]["bpm"] is not None else [])
         ],
     )
-    annotate("segment_open", [_observation(segment) for segment in found["segments"]])
+    if found["tempo"]["beats_s"]:
+        annotate("beat", _beats(found["tempo"]["beats_s"], found["tempo"]["downbeats_s"]))
+    annotate("segment_open", [_observation(segment) for segment in analysis.segments])
     document.validate(strict=True)
     text: str = document.dumps(indent=2)
     return (text + "\n").encode()
 
 
-def _observation(segment: dict[str, Any]) -> dict[str, Any]:
+def _beats(beats_s: list[float], downbeats_s: list[float]) -> list[dict[str, Any]]:
+    begins, number, observations = set(downbeats_s), None, []
+    for beat_s in beats_s:
+        number = 1 if beat_s in begins else None if number is None else number + 1
+        observations.append({"time": beat_s, "duration": 0.0, "value": number, "confidence": None})
+    return observations
+
+
+def _observation(segment: Segment) -> dict[str, Any]:
+    start_s, end_s = round(segment.start_s, 2), round(segment.end_s, 2)
     return {
-        "time": segment["start_s"],
-        "duration": round(segment["end_s"] - segment["start_s"], 2),
-        "value": genre_names(segment["labels"]),
+        "time": start_s,
+        "duration": round(end_s - start_s, 2),
+        "value": segment_name(segment),
         "confidence": None,
     }
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import mutagen
 from mutagen.aiff import AIFF
+from mutagen.apev2 import APENoHeaderError, APEv2
 from mutagen.flac import FLAC
 from mutagen.id3 import TBPM, TCON, TXXX
 from mutagen.mp3 import MP3
@@ -22,8 +21,11 @@ from mutagen.wave import WAVE
 
 from fluxbeat.analysis import TrackAnalysis
 from fluxbeat.audio import safe_name
-from fluxbeat.audio_readers import after_id3
+from fluxbeat.audio.chunks import find_samples
+from fluxbeat.audio.mpeg_frames import is_aac_frame, is_mp3_frame
+from fluxbeat.audio.source import after_id3
 from fluxbeat.errors import ExportError
+from fluxbeat.export.riff_info import replace_words
 
 EXACT_BPM = "FLUXBEAT_BPM"
 MODEL = "FLUXBEAT_MODEL"
@@ -33,7 +35,7 @@ _TAGGABLE = "MP3, WAV, AIFF, FLAC, Ogg Vorbis, Opus or M4A"
 
 
 @dataclass(frozen=True)
-class Found:
+class _Found:
     """What is written: genres that are clearly present, and the tempo in BPM, None where there is no beat."""
 
     genres: tuple[str, ...]
@@ -41,57 +43,34 @@ class Found:
     model: str
 
 
-def found_in(analysis: TrackAnalysis) -> Found:
-    """What an analysis has to say in tags.
+def write_tags(file: BinaryIO, analysis: TrackAnalysis) -> None:
+    """Write what was found into a copy of the music file, open for reading and writing.
+
+    Genre and tempo take the place of those in the file where something was found, wherever the format keeps them:
+    RIFF INFO and ID3 in WAV; ID3v1, ID3v2 with its free texts, and APEv2 in MP3. Every other tag and the cover stay.
+    ID3 keeps its version.
 
     Raises
     ------
     ExportError
-        If it is sure of no genre and heard no beat.
+        If nothing was found, or the file is of a kind that carries no such tags, or is damaged.
     """
+    name, bpm = analysis.file, analysis.tempo.bpm
     genres = tuple(genre.label for genre in analysis.genres if genre.active)
-    if not genres and analysis.tempo.bpm is None:
+    if not genres and bpm is None:
         raise ExportError(
-            f"{analysis.file}: no genre is sure and there is no steady beat, so there is nothing to write as tags; "
+            f"{name}: no genre is sure and there is no steady beat, so there is nothing to write as tags; "
             "try another model, or another format"
         )
-    bpm = None if analysis.tempo.bpm is None else round(analysis.tempo.bpm, 1)
-    return Found(genres, bpm, f"{analysis.model.name} {analysis.model.revision}")
-
-
-def copy_with_tags(source: str | os.PathLike[str], target: Path, analysis: TrackAnalysis) -> None:
-    """Copy a music file and write what was found into the copy.
-
-    Genre and tempo take the place of those in the file where something was found; every other tag and the cover
-    stay. ID3 keeps its version.
-
-    Raises
-    ------
-    ExportError
-        If nothing was found, the file cannot be read, is of a kind that carries no such tags, or is damaged.
-    OSError
-        If the copy cannot be written.
-    """
-    found = found_in(analysis)
-    try:
-        with open(source, "rb") as original:
-            _kind(original, analysis.file)  # before many megabytes are copied
-    except OSError as error:
-        raise unreadable(error) from error
-    shutil.copyfile(source, target)
-    with open(target, "r+b") as copy:
-        write_tags(copy, found, analysis.file)
-
-
-def unreadable(error: OSError) -> ExportError:
-    """What to say of a music file that was there to be analysed and cannot be read now."""
-    return ExportError(f"the music file cannot be read ({error.strerror or error}): give it again")
-
-
-def write_tags(file: BinaryIO, found: Found, name: str) -> None:
-    """Write into an open file; `name` is what to call it in front of a person. Errors as in `copy_with_tags`."""
+    found = _Found(genres, bpm, f"{analysis.model.name} {analysis.model.revision}")
     kind = _kind(file, name)
+    _refuse_untrue_sizes(file, name)
     try:
+        if kind is _WAV:
+            replace_words(file, _words(found))
+        old_id3 = _id3v1(file) if kind is _MP3 else b""
+        if kind is _MP3:
+            _fill_ape(file, found)
         file.seek(0)
         audio = kind.open(file)
         if audio.tags is None:
@@ -99,56 +78,111 @@ def write_tags(file: BinaryIO, found: Found, name: str) -> None:
         options = kind.fill(audio.tags, found)
         file.seek(0)
         audio.save(file, **options)
+        if old_id3:
+            _write_id3v1(file, old_id3, found)
     except mutagen.MutagenError as error:
         raise ExportError(
             f"{name}: its tags cannot be written ({safe_name(str(error))}): it may be damaged; export it again"
         ) from error
 
 
-def media_type_of(file: BinaryIO, name: str) -> str:
-    """Media type of an open music file, judged by its content.
-
-    Raises
-    ------
-    ExportError
-        If it is of a kind that carries no tags we can write.
-    """
-    return _kind(file, name).media_type
+def _refuse_untrue_sizes(file: BinaryIO, name: str) -> None:
+    """Tags would be written where the header says that the samples end: into their midst."""
+    samples = find_samples(file, 0, file.seek(0, os.SEEK_END))
+    if samples is not None and not samples.believed and len(samples.pieces) == 1:
+        raise ExportError(f"{name}: its header tells another length than it has, so no tags fit in: export it again")
 
 
-def _fill_id3(tags: Any, found: Found) -> dict[str, Any]:
+def _words(found: _Found) -> dict[bytes, str]:
+    """Genre and tempo by their marks in RIFF INFO."""
+    words = {b"IGNR": "; ".join(found.genres)} if found.genres else {}
+    return words if found.bpm is None else words | {b"IBPM": str(round(found.bpm))}
+
+
+def _fill_ape(file: BinaryIO, found: _Found) -> None:
+    """Where an MP3 has APEv2 tags beside ID3, what they say of genre and tempo."""
+    file.seek(0)
+    try:
+        tags = APEv2(file)
+    except APENoHeaderError:
+        return
+    if found.genres and "Genre" in tags:
+        tags["Genre"] = list(found.genres)
+    for name in ("BPM", "Tempo"):
+        if found.bpm is not None and name in tags:
+            tags[name] = str(round(found.bpm))
+    file.seek(0)
+    tags.save(file)
+
+
+def _id3v1(file: BinaryIO) -> bytes:
+    """The oldest kind of tag, at the very end; empty where there is none."""
+    if file.seek(0, os.SEEK_END) < 128:
+        return b""
+    file.seek(-128, os.SEEK_END)
+    tag = file.read(128)
+    return tag if tag[:3] == b"TAG" else b""
+
+
+def _write_id3v1(file: BinaryIO, tag: bytes, found: _Found) -> None:
+    """As it was, with another genre: a number, 255 where none fits."""
+    known = [name.casefold() for name in TCON.GENRES]
+    first = found.genres[0].casefold() if found.genres else ""
+    number = known.index(first) if first in known else 255
+    file.seek(-128 if _id3v1(file) else 0, os.SEEK_END)
+    file.write(tag[:127] + bytes([number if found.genres else tag[127]]))
+
+
+def _without_free_texts(tags: Any, names: set[str]) -> None:
+    """ID3 without the free texts (TXXX) of these names, in which other programs keep what has a frame of its own."""
+    for frame in tags.getall("TXXX"):
+        if frame.desc.casefold() in names:
+            del tags[frame.HashKey]
+
+
+def _fill_id3(tags: Any, found: _Found) -> dict[str, Any]:
     is_new, utf8 = not tags.keys(), 3
     if found.genres:
+        _without_free_texts(tags, {"genre", "genres"})
         tags.setall("TCON", [TCON(encoding=utf8, text=list(found.genres))])
     if found.bpm is not None:
+        _without_free_texts(tags, {"bpm", "tbpm", "tempo"})
         tags.setall("TBPM", [TBPM(encoding=utf8, text=[str(round(found.bpm))])])
-        tags.add(TXXX(encoding=utf8, desc=EXACT_BPM, text=[str(found.bpm)]))
+        tags.add(TXXX(encoding=utf8, desc=EXACT_BPM, text=[str(round(found.bpm, 2))]))
     tags.add(TXXX(encoding=utf8, desc=MODEL, text=[found.model]))
     if is_new or tags.version >= (2, 4, 0):
         return {"v2_version": 4}
-    tags.update_to_v23()
+    if tags.version < (2, 3, 0):
+        tags.update_to_v23()
     return {"v2_version": 3}
 
 
-def _fill_vorbis(tags: Any, found: Found) -> dict[str, Any]:
+def _fill_vorbis(tags: Any, found: _Found) -> dict[str, Any]:
     if found.genres:
         tags["GENRE"] = list(found.genres)
     if found.bpm is not None:
+        for name in ("TBPM", "TEMPO"):
+            if name in tags:
+                del tags[name]
         tags["BPM"] = [str(round(found.bpm))]
-        tags[EXACT_BPM] = [str(found.bpm)]
+        tags[EXACT_BPM] = [str(round(found.bpm, 2))]
     tags[MODEL] = [found.model]
     return {}
 
 
-def _fill_mp4(tags: Any, found: Found) -> dict[str, Any]:
+def _fill_mp4(tags: Any, found: _Found) -> dict[str, Any]:
     def own(name: str, value: str) -> None:
         tags[f"----:com.apple.iTunes:{name}"] = [MP4FreeForm(value.encode())]
 
+    doubles = {"genre"} if found.genres else set()
+    doubles |= {"bpm", "tempo"} if found.bpm is not None else set()
+    for key in [key for key in tags if key.startswith("----:") and key.rpartition(":")[2].casefold() in doubles]:
+        del tags[key]
     if found.genres:
         tags["\xa9gen"] = list(found.genres)
     if found.bpm is not None:
         tags["tmpo"] = [round(found.bpm)]
-        own(EXACT_BPM, str(found.bpm))
+        own(EXACT_BPM, str(round(found.bpm, 2)))
     own(MODEL, found.model)
     return {}
 
@@ -156,19 +190,23 @@ def _fill_mp4(tags: Any, found: Found) -> dict[str, Any]:
 @dataclass(frozen=True)
 class _Kind:
     open: Callable[[BinaryIO], Any]
-    fill: Callable[[Any, Found], dict[str, Any]]
-    media_type: str
+    fill: Callable[[Any, _Found], dict[str, Any]]
 
 
-_MP3 = _Kind(MP3, _fill_id3, "audio/mpeg")
-_WAV = _Kind(WAVE, _fill_id3, "audio/wav")
-_AIFF = _Kind(AIFF, _fill_id3, "audio/aiff")
-_FLAC = _Kind(FLAC, _fill_vorbis, "audio/flac")
-_MP4 = _Kind(MP4, _fill_mp4, "audio/mp4")
+def _untranslated(kind: Callable[..., Any]) -> Callable[[BinaryIO], Any]:
+    """Frames as they are: translated to ID3v2.4, those that have no place there (RVAD, TSIZ) would be lost."""
+    return lambda file: kind(file, translate=False)
+
+
+_MP3 = _Kind(_untranslated(MP3), _fill_id3)
+_WAV = _Kind(_untranslated(WAVE), _fill_id3)
+_AIFF = _Kind(_untranslated(AIFF), _fill_id3)
+_FLAC = _Kind(FLAC, _fill_vorbis)
+_MP4 = _Kind(MP4, _fill_mp4)
 _OGG = {
-    b"\x01vorbis": _Kind(OggVorbis, _fill_vorbis, "audio/ogg"),
-    b"OpusHead": _Kind(OggOpus, _fill_vorbis, "audio/ogg"),
-    b"\x7fFLAC": _Kind(OggFLAC, _fill_vorbis, "audio/ogg"),
+    b"\x01vorbis": _Kind(OggVorbis, _fill_vorbis),
+    b"OpusHead": _Kind(OggOpus, _fill_vorbis),
+    b"\x7fFLAC": _Kind(OggFLAC, _fill_vorbis),
 }
 
 
@@ -189,8 +227,6 @@ def _kind(file: BinaryIO, name: str) -> _Kind:
         return _AIFF
     if head[4:8] == b"ftyp":
         return _MP4
-    second = head[1] if head[:1] == b"\xff" and len(head) > 1 else 0
-    is_layer_3, is_aac = second & 0xE6 == 0xE2, second & 0xF6 == 0xF0
-    if is_layer_3 or (begin and not is_aac):  # behind ID3 there may be zeros or half a frame first
+    if is_mp3_frame(head) or (begin and not is_aac_frame(head)):  # behind ID3 may be zeros or half a frame first
         return _MP3
     raise ExportError(f"{name}: files of this kind carry no tags that FluxBeat can write: convert it to {_TAGGABLE}")

@@ -5,16 +5,17 @@ from __future__ import annotations
 import io
 import os
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
 from fluxbeat.analysis import TrackAnalysis
+from fluxbeat.atomic_write import atomic_write
 from fluxbeat.audio import safe_name
 from fluxbeat.errors import ExportError
-from fluxbeat.export.formats import Picture, the_format
-from fluxbeat.export.tagged_copy import copy_with_tags, found_in, media_type_of, unreadable, write_tags
-from fluxbeat.replacing import replacing
+from fluxbeat.export.formats import CaptionedImage, the_format
+from fluxbeat.export.tagged_copy import write_tags
 
 Source: TypeAlias = str | os.PathLike[str] | bytes
 """The music file itself: its path, or its content."""
@@ -24,7 +25,7 @@ _LONGEST_STEM_BYTES = 180
 
 
 def render(
-    analysis: TrackAnalysis, kind: str, source: Source | None = None, *, pictures: Sequence[Picture] = ()
+    analysis: TrackAnalysis, kind: str, source: Source | None = None, *, images: Sequence[CaptionedImage] = ()
 ) -> bytes:
     """An analysis as the content of a file.
 
@@ -35,20 +36,20 @@ def render(
         A name in `FORMATS`.
     source : path or bytes, optional
         The music file that was analysed; needed for `tags` alone, whose result is a copy of it in memory.
-    pictures : sequence of (str, bytes), optional
+    images : sequence of (str, bytes), optional
         Captions and PNG files that explain the analysis, shown by `html`.
 
     Raises
     ------
     ExportError
-        If there is no such format, it needs the music file, or the file or a picture does not fit.
+        If there is no such format, it needs the music file, or the file or an image does not fit.
     """
     wanted = the_format(kind)
     if wanted.write is not None:
-        return wanted.write(analysis, pictures)
-    found = found_in(analysis)
-    copy = io.BytesIO(_content(source))
-    write_tags(copy, found, analysis.file)
+        return wanted.write(analysis, images)
+    with _opened(source) as original:
+        copy = io.BytesIO(original.read())
+    write_tags(copy, analysis)
     return copy.getvalue()
 
 
@@ -58,14 +59,14 @@ def export(
     output: str | os.PathLike[str],
     source: str | os.PathLike[str] | None = None,
     *,
-    pictures: Sequence[Picture] = (),
+    images: Sequence[CaptionedImage] = (),
     overwrite: bool = False,
 ) -> Path:
     """Write an analysis to a file, which is there whole or not at all.
 
     Parameters
     ----------
-    analysis, kind, pictures
+    analysis, kind, images
         As in `render`.
     output : path
         File to write, or a folder that is there: then the file is called as `file_name` says.
@@ -90,11 +91,13 @@ def export(
         target /= file_name(analysis.file, kind, source)
     refuse_output(target, kind, source, overwrite)
     try:
-        with replacing(target) as partial:
+        with atomic_write(target) as partial:
             if wanted.needs_source:
-                copy_with_tags(_needed(source), partial, analysis)
+                with _opened(source) as original, open(partial, "w+b") as copy:
+                    shutil.copyfileobj(original, copy)
+                    write_tags(copy, analysis)
             else:
-                partial.write_bytes(render(analysis, kind, pictures=pictures))
+                partial.write_bytes(render(analysis, kind, images=images))
     except OSError as error:
         raise ExportError(f"{target} cannot be written ({error.strerror or error})") from error
     return target
@@ -145,39 +148,15 @@ def file_name(file: str, kind: str, source: str | os.PathLike[str] | None = None
     return f"{stem}.fluxbeat{wanted.suffix}"
 
 
-def media_type(kind: str, source: Source | None = None) -> str:
-    """Media type of a format; that of a tagged copy is its music file's.
-
-    Raises
-    ------
-    ExportError
-        If there is no such format, or `source` is needed and missing or carries no tags.
-    """
-    wanted = the_format(kind)
-    if not wanted.needs_source:
-        return wanted.media_type
-    if isinstance(source, bytes):
-        return media_type_of(io.BytesIO(source), "the music file")
-    try:
-        with open(_needed(source), "rb") as file:
-            return media_type_of(file, safe_name(os.fspath(_needed(source))))
-    except OSError as error:
-        raise unreadable(error) from error
-
-
-def _needed(source: str | os.PathLike[str] | None) -> str:
+def _opened(source: Source | None) -> BinaryIO:
     if source is None:
         raise ExportError("a tagged copy needs the music file that was analysed: give its path as source")
-    return os.fspath(source)
-
-
-def _content(source: Source | None) -> bytes:
     if isinstance(source, bytes):
-        return source
+        return io.BytesIO(source)
     try:
-        return Path(_needed(source)).read_bytes()
+        return open(source, "rb")
     except OSError as error:
-        raise unreadable(error) from error
+        raise ExportError(f"the music file cannot be read ({error.strerror or error}): give it again") from error
 
 
 def _split(file: str) -> tuple[str, str]:

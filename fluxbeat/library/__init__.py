@@ -1,10 +1,10 @@
-"""Whole folders of music: every sound file heard once, remembered by its content, and laid out as one table."""
+"""Whole folders of music: every sound file analysed once, remembered by its content, and laid out as one table."""
 
+from fluxbeat.audio.sound_files import SOUND_SUFFIXES, SoundFile, find_sound_files
 from fluxbeat.library.cache import AnalysisCache, cache_folder, question
 from fluxbeat.library.job import LibraryJob, Step
-from fluxbeat.library.table import LibraryRow, filtered, ordered, write_csv
+from fluxbeat.library.table import LibraryRow, analysed_row, filtered, ordered, write_csv
 from fluxbeat.library.workers import ThreadWorkers, Workers
-from fluxbeat.sound_files import SOUND_SUFFIXES, SoundFile, find_sound_files
 
 __all__ = [
     "SOUND_SUFFIXES",
@@ -15,6 +15,7 @@ __all__ = [
     "Step",
     "ThreadWorkers",
     "Workers",
+    "analysed_row",
     "cache_folder",
     "filtered",
     "find_sound_files",

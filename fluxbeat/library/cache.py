@@ -1,9 +1,9 @@
-"""What was heard before, in one SQLite file that several processes may use at once; found by content, not by name."""
+"""Earlier analyses in one SQLite file that several processes may use at once; found by content, not by name."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import json
 import logging
 import os
 import sqlite3
@@ -11,35 +11,34 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
 from fluxbeat import __version__
-from fluxbeat.analysis import TrackAnalysis
+from fluxbeat.analysis import TrackAnalysis, corrected
+from fluxbeat.analysis.correction import check_bpm
 from fluxbeat.analysis.result import SCHEMA
 from fluxbeat.audio import check_file, safe_name
+from fluxbeat.audio.sound_files import SoundFile
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.library.stored_analysis import pack, unpack
-from fluxbeat.library.tags import Tags
-from fluxbeat.models.checkpoint import config_to_dict
-from fluxbeat.sound_files import SoundFile
-from fluxbeat.zoo import ZooModel
+from fluxbeat.models.registry import LoadedModel
 
 CACHE_VARIABLE = "FLUXBEAT_CACHE"
-TABLES = 1
+TABLES = 2
 """Version of the tables. It is part of the file's name, so that two versions of the program get along."""
 BUSY_S = 60.0
+ANSWERING_ROOMS = ("audio", "features", "models", "analysis")
 SETTLED_S = 2.0
 """A file that was changed this recently may change again within the resolution of its time stamp."""
 
 _CREATE = """
 CREATE TABLE IF NOT EXISTS analyses (
-    sha256 TEXT NOT NULL, model TEXT NOT NULL, hop_s REAL NOT NULL, schema TEXT NOT NULL,
-    title TEXT NOT NULL, artist TEXT NOT NULL, analysis BLOB NOT NULL,
-    PRIMARY KEY (sha256, model, hop_s, schema)
+    sha256 TEXT NOT NULL, question TEXT NOT NULL, program TEXT NOT NULL, analysis BLOB NOT NULL,
+    PRIMARY KEY (sha256, question)
 );
+CREATE TABLE IF NOT EXISTS tempo_corrections (sha256 TEXT PRIMARY KEY, bpm REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS digests (
     path BLOB PRIMARY KEY, bytes INTEGER NOT NULL, changed_ns INTEGER NOT NULL, sha256 TEXT NOT NULL
 );
@@ -47,37 +46,21 @@ CREATE TABLE IF NOT EXISTS digests (
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Question:
-    """Which model is asked, and how: what an answer depends on beside the content of the file.
+@functools.cache
+def program_revision() -> str:
+    """Schema of the result, version of the program and a digest of the code that answers.
 
-    Attributes
-    ----------
-    model : str
-        Revision of the weights and a digest of the configuration they are used with (thresholds, calibration ...).
-    hop_s : float
-    schema : str
-        Of the result, with the program's version, which may decide differently from the same probabilities.
+    The version alone would not do: answers change between two releases too.
     """
-
-    model: str
-    hop_s: float
-    schema: str = f"{SCHEMA}/{__version__}"
-
-
-@dataclass(frozen=True, eq=False)
-class Kept:
-    """An answer that was given before."""
-
-    analysis: TrackAnalysis
-    tags: Tags
+    package = Path(__file__).parents[1]
+    sources = sorted(path for room in ANSWERING_ROOMS for path in (package / room).rglob("*.py"))
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+    return f"{SCHEMA}/{__version__}/{digest[:12]}"
 
 
-def question(model: ZooModel, hop_s: float) -> Question:
-    """What is asked of every file of a library."""
-    config = {name: value for name, value in config_to_dict(model.network.config).items() if name != "metrics"}
-    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
-    return Question(f"{model.info.revision}-{digest}", float(hop_s))
+def question(model: LoadedModel, hop_s: float) -> str:
+    """What an answer depends on beside the content of the file and the program: the model's revision, and the hop."""
+    return f"{model.info.revision} each {float(hop_s)} s"
 
 
 def cache_folder() -> Path:
@@ -93,7 +76,7 @@ class AnalysisCache:
     Parameters
     ----------
     folder : path, optional
-        Where `library-1.sqlite3` lies or is made; `cache_folder()` where not given.
+        Where `library-2.sqlite3` lies or is made; `cache_folder()` where not given.
 
     Raises
     ------
@@ -113,14 +96,12 @@ class AnalysisCache:
             ) from error
         with self._explained():
             self._base = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-            try:
-                self._base.execute("PRAGMA journal_mode = WAL")
-                # WAL stays whole after a crash without waiting for the disk at every answer
-                self._base.execute("PRAGMA synchronous = NORMAL")
-                self._base.executescript(_CREATE)
-            except sqlite3.Error:
-                self._base.close()
-                raise
+            self._base.execute("PRAGMA journal_mode = WAL")
+            # WAL stays whole after a crash without waiting for the disk at every answer
+            self._base.execute("PRAGMA synchronous = NORMAL")
+            self._base.executescript(_CREATE)
+            # what another program answered is never asked for again
+            self._base.execute("DELETE FROM analyses WHERE program <> ?", (program_revision(),))
 
     def close(self) -> None:
         """Release the file. May be called twice."""
@@ -143,8 +124,7 @@ class AnalysisCache:
             before = os.fstat(opened.fileno())
             sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
             after = os.fstat(opened.fileno())
-        settled = time.time() - after.st_mtime > SETTLED_S and before.st_mtime_ns == after.st_mtime_ns
-        if settled:
+        if time.time() - after.st_mtime > SETTLED_S and before.st_mtime_ns == after.st_mtime_ns:
             row = (_key(file.path), after.st_size, after.st_mtime_ns, sha256)
             with self._using() as base:
                 base.execute("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?)", row)
@@ -163,28 +143,49 @@ class AnalysisCache:
             ).fetchone()
         return found[0] if found else None
 
-    def find(self, sha256: str, asked: Question, name: str) -> Kept | None:
-        """What was answered before for this content, with the analysis under the name `name`."""
+    def find(self, sha256: str, asked: str, name: str) -> TrackAnalysis | None:
+        """What was answered before for this content and `question`, under the name `name`.
+
+        A person's correction of the tempo is in it.
+        """
         with self._using() as base:
             found = base.execute(
-                "SELECT title, artist, analysis FROM analyses "
-                "WHERE sha256 = ? AND model = ? AND hop_s = ? AND schema = ?",
-                (sha256, asked.model, asked.hop_s, asked.schema),
+                "SELECT analysis FROM analyses WHERE sha256 = ? AND question = ? AND program = ?",
+                (sha256, asked, program_revision()),
             ).fetchone()
         if found is None:
             return None
-        title, artist, content = found
         try:
-            return Kept(unpack(content, safe_name(name)), Tags(title, artist))
+            return self.with_correction(sha256, unpack(found[0], safe_name(name)))
         except ValueError as error:
             _log.warning("an entry of %s is asked for anew: %s", self.path.name, error)
             return None
 
-    def keep(self, sha256: str, asked: Question, kept: Kept) -> None:
+    def keep(self, sha256: str, asked: str, analysis: TrackAnalysis) -> None:
         """Remember an answer; one that is there already is replaced."""
-        row = (sha256, asked.model, asked.hop_s, asked.schema, kept.tags.title, kept.tags.artist, pack(kept.analysis))
+        row = (sha256, asked, program_revision(), pack(analysis))
         with self._using() as base:
-            base.execute("INSERT OR REPLACE INTO analyses VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            base.execute("INSERT OR REPLACE INTO analyses VALUES (?, ?, ?, ?)", row)
+
+    def correct(self, sha256: str, bpm: float | None) -> None:
+        """Remember what a person says the tempo of this content is, whichever model is asked; None takes it back.
+
+        Raises
+        ------
+        TempoError
+            If it is no tempo.
+        """
+        with self._using() as base:
+            if bpm is None:
+                base.execute("DELETE FROM tempo_corrections WHERE sha256 = ?", (sha256,))
+            else:
+                base.execute("INSERT OR REPLACE INTO tempo_corrections VALUES (?, ?)", (sha256, check_bpm(bpm)))
+
+    def with_correction(self, sha256: str, analysis: TrackAnalysis) -> TrackAnalysis:
+        """An analysis of this content with the tempo that a person gave, if one did."""
+        with self._using() as base:
+            kept = base.execute("SELECT bpm FROM tempo_corrections WHERE sha256 = ?", (sha256,)).fetchone()
+        return corrected(analysis, kept[0]) if kept else analysis
 
     @contextmanager
     def _using(self) -> Iterator[sqlite3.Connection]:

@@ -1,4 +1,4 @@
-"""The way through a library: what is known comes first, the rest as it is heard, and every answer is kept at once."""
+"""The way through a library: what is known comes first, the rest as it is done, and every result is kept at once."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ from typing import TypeAlias
 
 from fluxbeat.analysis import DEFAULT_HOP_S
 from fluxbeat.audio import safe_name
+from fluxbeat.audio.sound_files import SoundFile
 from fluxbeat.errors import AnalysisCancelled, AudioDecodeError
-from fluxbeat.library.cache import AnalysisCache, Kept, question
-from fluxbeat.library.hearing import Answer
+from fluxbeat.library.cache import AnalysisCache, question
 from fluxbeat.library.table import LibraryRow, analysed_row, failed_row
-from fluxbeat.library.tags import Tags
-from fluxbeat.library.workers import Workers
-from fluxbeat.sound_files import SoundFile
-from fluxbeat.zoo import ZooModel
+from fluxbeat.library.workers import Answer, Workers
+from fluxbeat.models.registry import LoadedModel
 
 TICK_S = 0.5
 Placed: TypeAlias = tuple[int, LibraryRow]
@@ -37,7 +35,7 @@ class Step:
         Rows that are new since the step before, each with the place of its file among the job's files; may be empty.
     done, total : int
         Files.
-    heard : int
+    analysed : int
         Files that were analysed now; the others were known, failed, or are copies.
     remaining_s : float or None
         None before there is anything to judge by.
@@ -46,7 +44,7 @@ class Step:
     placed: tuple[Placed, ...]
     done: int
     total: int
-    heard: int
+    analysed: int
     remaining_s: float | None
 
     @property
@@ -56,12 +54,12 @@ class Step:
 
 
 class LibraryJob:
-    """Hear the files of a library with one model.
+    """Analyse the files of a library with one model.
 
     Parameters
     ----------
     files : sequence of SoundFile
-    model : ZooModel
+    model : LoadedModel
     cache : AnalysisCache
         Only this job's caller writes to it, never a worker.
     workers : Workers
@@ -69,13 +67,13 @@ class LibraryJob:
     hop_s : float
         Distance of windows in seconds.
     fresh : bool
-        Hear everything anew, whatever the cache knows; the new answers are kept.
+        Analyse everything anew, whatever the cache knows; the new answers are kept.
     """
 
     def __init__(
         self,
         files: Sequence[SoundFile],
-        model: ZooModel,
+        model: LoadedModel,
         cache: AnalysisCache,
         workers: Workers,
         *,
@@ -93,8 +91,7 @@ class LibraryJob:
         self._running: dict[Future[Answer], str] = {}
         self._copies: dict[str, list[int]] = {}
         self._answered: set[str] = set()
-        self._failed: dict[str, Answer] = {}
-        self._done = self._heard = 0
+        self._done = self._analysed = 0
         self._began_s = 0.0
 
     def cancel(self) -> None:
@@ -132,7 +129,7 @@ class LibraryJob:
         """The row of a file that looks unchanged and was answered before; its content is not read."""
         sha256 = None if file.problem else self._cache.known_digest(file)
         kept = self._cache.find(sha256, self._asked, file.shown) if sha256 else None
-        return analysed_row(file, kept.tags, kept.analysis) if kept else None
+        return analysed_row(file, kept) if kept else None
 
     def _begin_some(self, waiting: deque[int]) -> list[Placed]:
         """Give the workers enough to do; returns the rows of files that need no worker."""
@@ -156,12 +153,10 @@ class LibraryJob:
         if sha256 in self._copies:
             self._copies[sha256].append(place)
             return None
-        if sha256 in self._failed:
-            return _failed_copy(file, self._failed[sha256])
         wanted = not self._fresh or sha256 in self._answered
         kept = self._cache.find(sha256, self._asked, file.shown) if wanted else None
         if kept:
-            return analysed_row(file, kept.tags, kept.analysis)
+            return analysed_row(file, kept)
         future = self._workers.begin(file, self._model, self._hop_s, self._stop)
         self._copies[sha256] = [place]
         self._running[future] = sha256
@@ -178,34 +173,28 @@ class LibraryJob:
 
     def _rows(self, future: Future[Answer], sha256: str, copies: list[int]) -> list[Placed]:
         """The rows of one content: one for each of the files that hold it."""
-        files = [(place, self._files[place]) for place in copies]
+        files = [self._files[place] for place in copies]
         try:
             answer = future.result()
         except (AnalysisCancelled, CancelledError):
             return []
         # whatever a file does to a worker, the others still get their turn
         except Exception as error:
-            _log.exception("%s could not be analysed", files[0][1].shown)
-            answer = Answer(Tags(), None, f"the analysis failed unexpectedly ({type(error).__name__}: {error})")
-        self._heard += 1
-        if answer.analysis is None:
-            self._failed[sha256] = answer
-            return [(place, _failed_copy(file, answer)) for place, file in files]
-        self._answered.add(sha256)
-        self._cache.keep(sha256, self._asked, Kept(answer.analysis, answer.tags))
-        return [(place, analysed_row(file, answer.tags, answer.analysis)) for place, file in files]
+            _log.exception("%s could not be analysed", files[0].shown)
+            answer = f"the analysis failed unexpectedly ({type(error).__name__}: {error})"
+        self._analysed += 1
+        if isinstance(answer, str):
+            named = f'"{safe_name(files[0].shown)}"'
+            rows = [failed_row(file, answer.replace(named, f'"{safe_name(file.shown)}"')) for file in files]
+        else:
+            self._answered.add(sha256)
+            self._cache.keep(sha256, self._asked, answer)
+            rows = [analysed_row(file, self._cache.with_correction(sha256, answer)) for file in files]
+        return list(zip(copies, rows, strict=True))
 
     def _step(self, placed: list[Placed]) -> Step:
         self._done += len(placed)
         total, remaining_s = len(self._files), None
-        if self._heard:
-            remaining_s = (time.monotonic() - self._began_s) / self._heard * (total - self._done)
-        return Step(tuple(placed), self._done, total, self._heard, remaining_s)
-
-
-def _failed_copy(file: SoundFile, answer: Answer) -> LibraryRow:
-    """The row of a file whose content cannot be analysed, with this file's name in the sentence."""
-    reason = answer.error or ""
-    if answer.name:
-        reason = reason.replace(f'"{safe_name(answer.name)}"', f'"{safe_name(file.shown)}"')
-    return failed_row(file, reason, answer.tags)
+        if self._analysed:
+            remaining_s = (time.monotonic() - self._began_s) / self._analysed * (total - self._done)
+        return Step(tuple(placed), self._done, total, self._analysed, remaining_s)

@@ -1,4 +1,4 @@
-"""The same listening on a Ray cluster, for libraries that outgrow one machine.
+"""The same work on a Ray cluster, for libraries that outgrow one machine.
 
 Files and model travel by content: the cluster needs no disk in common with this machine, only FluxBeat installed on
 every node. This machine reads the files, and alone writes the cache.
@@ -18,11 +18,10 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError
 
 from fluxbeat import __version__
+from fluxbeat.audio.sound_files import SoundFile
 from fluxbeat.errors import ConfigMismatchError, FluxBeatError
-from fluxbeat.library.hearing import Answer, hear
-from fluxbeat.library.workers import cores
-from fluxbeat.sound_files import SoundFile
-from fluxbeat.zoo import ZooModel
+from fluxbeat.library.workers import Answer, analyse_file, cores
+from fluxbeat.models.registry import LoadedModel
 
 LOCAL = "local"
 CONNECT_S = 10.0
@@ -68,11 +67,11 @@ class RayWorkers:
         except BaseException:
             ray.shutdown()
             raise
-        self.at_once = self.count + max(1, self.count // 2)  # the next files travel while the first are heard
-        self._task = ray.remote(num_cpus=1, max_retries=1)(_hear_content)
-        self._model: tuple[ZooModel, ray.ObjectRef] | None = None
+        self.at_once = self.count + max(1, self.count // 2)  # the next files travel while the first are analysed
+        self._task = ray.remote(num_cpus=1, max_retries=1)(_analyse_content)
+        self._model: tuple[LoadedModel, ray.ObjectRef] | None = None
 
-    def begin(self, file: SoundFile, model: ZooModel, hop_s: float, stop: threading.Event) -> Future[Answer]:
+    def begin(self, file: SoundFile, model: LoadedModel, hop_s: float, stop: threading.Event) -> Future[Answer]:
         """Send one file; `close` ends what is no longer wanted."""
         if self._model is None or self._model[0] is not model:
             self._model = model, ray.put(model)
@@ -131,7 +130,7 @@ def _same_version(there: str, here: str) -> None:
         )
 
 
-def _hear_content(content: bytes, name: str, model: ZooModel, hop_s: float, version: str) -> Answer:
+def _analyse_content(content: bytes, name: str, model: LoadedModel, hop_s: float, version: str) -> Answer:
     """What runs on the cluster."""
     _same_version(__version__, version)
-    return hear(content, name, model, hop_s)
+    return analyse_file(content, name, model, hop_s)

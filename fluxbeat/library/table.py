@@ -9,10 +9,11 @@ from pathlib import PurePosixPath
 from typing import Any, TextIO
 
 from fluxbeat.analysis import TrackAnalysis
-from fluxbeat.library.tags import Tags, one_line
-from fluxbeat.sound_files import SoundFile
+from fluxbeat.audio.sound_files import SoundFile
+from fluxbeat.audio.tags import one_line
+from fluxbeat.export.windows_csv import harmless_cell
 
-CSV_COLUMNS = ("path", "title", "artist", "length_s", "genres", "bpm", "warnings", "error")
+CSV_COLUMNS = ("path", "title", "artist", "length_s", "genres", "bpm", "rival_bpm", "warnings", "error")
 SEPARATOR = "; "
 """Between the genres, and between the warnings, of one row."""
 
@@ -34,6 +35,8 @@ class LibraryRow:
         Those that pass their threshold over the whole track, most probable first; none where no genre is sure.
     bpm : float or None
         None where there is no beat.
+    rival_bpm : float or None
+        What the tempo could be as well, where that is to be named beside it.
     warnings : tuple of str
     error : str or None
         Why there is nothing to say of this file; then only `path`, `title` and `artist` are known.
@@ -45,6 +48,7 @@ class LibraryRow:
     duration_s: float | None = None
     genres: tuple[str, ...] = ()
     bpm: float | None = None
+    rival_bpm: float | None = None
     warnings: tuple[str, ...] = ()
     error: str | None = None
 
@@ -53,43 +57,42 @@ class LibraryRow:
         return asdict(self) | {"genres": list(self.genres), "warnings": list(self.warnings)}
 
 
-def analysed_row(file: SoundFile, tags: Tags, analysis: TrackAnalysis) -> LibraryRow:
+def analysed_row(file: SoundFile, analysis: TrackAnalysis) -> LibraryRow:
     """The row of a file that could be analysed."""
     return LibraryRow(
         path=file.shown,
-        title=_title(file, tags),
-        artist=tags.artist,
+        title=_title(file, analysis.title),
+        artist=analysis.artist,
         duration_s=round(analysis.duration_s, 3),
         genres=tuple(genre.label for genre in analysis.genres if genre.active),
-        bpm=None if analysis.tempo.bpm is None else round(analysis.tempo.bpm, 1),
-        warnings=analysis.warnings,
+        bpm=_rounded(analysis.tempo.bpm),
+        rival_bpm=_rounded(analysis.tempo.rival_bpm),
+        warnings=tuple(warning.text for warning in analysis.warnings),
     )
 
 
-def failed_row(file: SoundFile, error: str, tags: Tags | None = None) -> LibraryRow:
+def failed_row(file: SoundFile, error: str) -> LibraryRow:
     """The row of a file that could not."""
-    tags = tags or Tags()
-    return LibraryRow(path=file.shown, title=_title(file, tags), artist=tags.artist, error=error)
+    return LibraryRow(path=file.shown, title=_title(file, ""), error=error)
 
 
-def _title(file: SoundFile, tags: Tags) -> str:
-    return tags.title or one_line(PurePosixPath(file.shown).stem) or file.shown
+def _rounded(bpm: float | None) -> float | None:
+    return None if bpm is None else round(bpm, 2)
 
 
-def _unknown_last(value: Callable[[LibraryRow], Any]) -> Callable[[LibraryRow], Any]:
-    return lambda row: (value(row) is None, value(row) or 0, row.title.casefold(), row.path)
+def _title(file: SoundFile, tagged: str) -> str:
+    return tagged or one_line(PurePosixPath(file.shown).stem) or file.shown
+
+
+def _key(value: Any, row: LibraryRow) -> Any:
+    return (not value, value or 0, row.title.casefold(), row.path)
 
 
 _ORDERS: dict[str, Callable[[LibraryRow], Any]] = {
-    "bpm": _unknown_last(lambda row: row.bpm),
-    "title": lambda row: (row.title.casefold(), row.path),
-    "length": _unknown_last(lambda row: row.duration_s),
-    "genre": lambda row: (
-        not row.genres,
-        tuple(name.casefold() for name in row.genres),
-        row.title.casefold(),
-        row.path,
-    ),
+    "bpm": lambda row: _key(row.bpm, row),
+    "title": lambda row: _key(row.title.casefold(), row),
+    "length": lambda row: _key(row.duration_s, row),
+    "genre": lambda row: _key(tuple(name.casefold() for name in row.genres), row),
 }
 
 
@@ -111,10 +114,14 @@ def filtered(
 
 
 def write_csv(rows: Sequence[LibraryRow], file: TextIO) -> None:
-    """Write rows as CSV (RFC 4180) with a header; `file` must have been opened with newline=''."""
+    """Write rows as CSV (RFC 4180) with a header; `file` must have been opened with newline=''.
+
+    Text that a spreadsheet would take for a formula stands behind an apostrophe.
+    """
     writer = csv.writer(file)
     writer.writerow(CSV_COLUMNS)
     for row in rows:
         genres, warnings = SEPARATOR.join(row.genres), SEPARATOR.join(row.warnings)
-        length_s, bpm = ("" if value is None else value for value in (row.duration_s, row.bpm))
-        writer.writerow([row.path, row.title, row.artist, length_s, genres, bpm, warnings, row.error or ""])
+        named = (row.path, row.title, row.artist)
+        cells = (*named, row.duration_s, genres, row.bpm, row.rival_bpm, warnings, row.error)
+        writer.writerow([harmless_cell(cell) if isinstance(cell, str) else cell for cell in cells])

@@ -1,4 +1,4 @@
-"""Who listens: threads of this process. `fluxbeat.library.ray_workers` is the same over many machines.
+"""Who analyses: threads of this process. `fluxbeat.library.ray_workers` is the same over many machines.
 
 Threads, not processes, because they were faster. Ten songs (26 minutes) on two cores by the CRNN, mean of three runs
 beside other work: two threads of one core each 1.0 files/s; two processes 0.66, or 0.9 without their start; one file
@@ -9,14 +9,21 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Protocol
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol, TypeAlias
 
+from fluxbeat.analysis import Progress, TrackAnalysis, analyze
 from fluxbeat.audio import MAX_DURATION_S
-from fluxbeat.library.hearing import Answer, hear
-from fluxbeat.sound_files import SoundFile
-from fluxbeat.torch_threads import own_threads_that_compute_alone
-from fluxbeat.zoo import ZooModel
+from fluxbeat.audio.sound_files import SoundFile
+from fluxbeat.errors import AnalysisCancelled, FluxBeatError
+from fluxbeat.features.torch_threads import threads_that_compute_alone
+from fluxbeat.models.registry import LoadedModel
+
+Answer: TypeAlias = TrackAnalysis | str
+"""The analysis of one file, or in one sentence, in which its name may stand, why there is none."""
+TurnOf: TypeAlias = Callable[[threading.Event], AbstractContextManager[Callable[[], None]]]
 
 
 class Workers(Protocol):
@@ -30,7 +37,7 @@ class Workers(Protocol):
 
     at_once: int
 
-    def begin(self, file: SoundFile, model: ZooModel, hop_s: float, stop: threading.Event) -> Future[Answer]:
+    def begin(self, file: SoundFile, model: LoadedModel, hop_s: float, stop: threading.Event) -> Future[Answer]:
         """Begin one file; once `stop` is set, its answer is not wanted any more."""
 
     def close(self) -> None:
@@ -46,19 +53,58 @@ class ThreadWorkers:
         One per core of this process where not given.
     max_duration_s : float
         Longest recording in seconds that they take.
+    turn : callable, optional
+        Called with a job's `stop` before each file: a context to wait in for the file's turn, whose value is called
+        now and then while the file is analysed, to let others go first. Where not given, nobody else computes.
     """
 
-    def __init__(self, count: int | None = None, max_duration_s: float = MAX_DURATION_S) -> None:
+    def __init__(
+        self, count: int | None = None, max_duration_s: float = MAX_DURATION_S, turn: TurnOf | None = None
+    ) -> None:
         self.count = count or cores()
         self.at_once = self.count + 1  # one waits, so that no thread has to
         self._max_duration_s = max_duration_s
-        self._pool = own_threads_that_compute_alone(self.count, "fluxbeat-library")
+        self._turn: TurnOf = turn or (lambda stop: nullcontext(lambda: None))
+        self._pool = threads_that_compute_alone(self.count, "fluxbeat-library")
 
-    def begin(self, file: SoundFile, model: ZooModel, hop_s: float, stop: threading.Event) -> Future[Answer]:
-        return self._pool.submit(hear, file.path, file.shown, model, hop_s, stop, self._max_duration_s)
+    def begin(self, file: SoundFile, model: LoadedModel, hop_s: float, stop: threading.Event) -> Future[Answer]:
+        return self._pool.submit(self._in_turn, file, model, hop_s, stop)
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _in_turn(self, file: SoundFile, model: LoadedModel, hop_s: float, stop: threading.Event) -> Answer:
+        with self._turn(stop) as give_way:
+
+            def watch(share: float, doing: str) -> None:
+                if stop.is_set():
+                    raise AnalysisCancelled("no longer wanted")
+                give_way()
+
+            return analyse_file(file.path, file.shown, model, hop_s, watch, self._max_duration_s)
+
+
+def analyse_file(
+    source: str | os.PathLike[str] | bytes,
+    name: str,
+    model: LoadedModel,
+    hop_s: float,
+    progress: Progress | None = None,
+    max_duration_s: float = MAX_DURATION_S,
+) -> Answer:
+    """Analyse one file, given by its path or by its bytes, which is called `name` in front of a person.
+
+    Raises
+    ------
+    AnalysisCancelled
+        If `progress` raises it.
+    """
+    try:
+        return analyze(source, model, name=name, hop_s=hop_s, max_duration_s=max_duration_s, progress=progress)
+    except AnalysisCancelled:
+        raise
+    except FluxBeatError as error:
+        return str(error)
 
 
 def cores() -> int:

@@ -1,8 +1,10 @@
-"""The three model families on one base."""
+"""The three model families on one base, their consensus, and classifiers of the Hub in a model's place."""
 
-from fluxbeat.models.base import Calibration, FrameFeatures, GenreTempoModel, ModelConfig, ModelOutput
+from fluxbeat.models.base import Calibration, FrameFeatures, GenreTempoModel, ModelConfig, ModelOutput, WindowModel
 from fluxbeat.models.checkpoint import FAMILIES, build_model, load_checkpoint, save_checkpoint
+from fluxbeat.models.classifier import HubClassifier
 from fluxbeat.models.cnn import BaselineCNN
+from fluxbeat.models.consensus import Consensus
 from fluxbeat.models.crnn import CRNN
 from fluxbeat.models.tempo import TempoGrid, TempoHead
 from fluxbeat.models.vit import AudioTransformer
@@ -13,12 +15,15 @@ __all__ = [
     "AudioTransformer",
     "BaselineCNN",
     "Calibration",
+    "Consensus",
     "FrameFeatures",
     "GenreTempoModel",
+    "HubClassifier",
     "ModelConfig",
     "ModelOutput",
     "TempoGrid",
     "TempoHead",
+    "WindowModel",
     "build_model",
     "load_checkpoint",
     "save_checkpoint",

@@ -1,11 +1,11 @@
 """What the three model families share: configuration, heads, and the two steps from spectrogram to answer.
 
-A model works in two steps, so that overlapping windows share most of it:
+A model works in two steps, so that overlapping windows share what they can:
 
-1. `encode_frames`: convolutions without padding in time and the texture of short stretches, once over a whole track;
+1. `encode_frames`: the family's convolutions, without padding in time, and onset strength, once over a whole track;
 2. `decide`: what looks at one window (pooling, LSTM, attention) and the heads.
 
-`forward` on one window does both, and gives what the two steps give on the same stretch of a track.
+`forward` on one window does both, and gives what the two steps give on the same frames of a track.
 """
 
 from __future__ import annotations
@@ -20,12 +20,9 @@ from torch import Tensor, nn
 from fluxbeat.errors import ConfigMismatchError
 from fluxbeat.features import FeatureConfig
 from fluxbeat.models.tempo import TempoGrid, TempoHead
-from fluxbeat.models.texture import STRETCH_FRAMES, Texture, TextureEmbedding
 
-TEXTURE_SIZE = 192
-TEXTURE_SHARE = 0.9
-"""Usual weight of the texture: the network's own hearing overfits on 630 clips; unseen artists' accuracy (CNN,
-pictures, fold 1 -> 2) was 0.39 by the network alone, 0.55 at a share of 0.7, 0.57 at 0.85 and 0.58 by texture alone."""
+KINDS = ("music", "speech", "neither")
+"""What the kind logits speak of, in order."""
 
 
 class ModelOutput(NamedTuple):
@@ -38,12 +35,15 @@ class ModelOutput(NamedTuple):
     tempo_logits : Tensor, shape (batch, tempo_bins)
         Logits of a distribution over the tempo grid.
     embedding : Tensor, shape (batch, d)
-        What the genre head sees.
+        What the heads see.
+    kind_logits : Tensor, shape (batch, 3)
+        Logits of a distribution over `KINDS`.
     """
 
     genre_logits: Tensor
     tempo_logits: Tensor
     embedding: Tensor
+    kind_logits: Tensor
 
 
 class FrameFeatures(NamedTuple):
@@ -51,17 +51,14 @@ class FrameFeatures(NamedTuple):
 
     Attributes
     ----------
-    timbre : Tensor, shape (batch, c, steps)
-        What the family's convolutions hear.
-    novelty : Tensor, shape (batch, k, frames - a few)
-        Novelty curves for the tempo head.
-    texture : Tensor, shape (batch, stretches, TEXTURE_SIZE)
-        What the textures of its stretches say.
+    encoding : Tensor, shape (batch, c, bands, steps)
+        The output of the family's convolutions.
+    onsets : Tensor, shape (batch, k, frames - a few)
+        Onset strength curves for the tempo head.
     """
 
-    timbre: Tensor
-    novelty: Tensor
-    texture: Tensor
+    encoding: Tensor
+    onsets: Tensor
 
 
 @dataclass(frozen=True)
@@ -80,6 +77,31 @@ class Calibration:
     def __post_init__(self) -> None:
         if not self.scale > 0:
             raise ConfigMismatchError(f"calibration: scale must be above 0, got {self.scale:g}")
+
+
+@dataclass(frozen=True)
+class Familiarity:
+    """How a distance from what was learned becomes a share: sigmoid((distance - middle) / width).
+
+    Attributes
+    ----------
+    middle : float
+        Distance at which music is as likely unlike what was learned as like it.
+    width : float
+        Above 0: how fast that changes.
+
+    Raises
+    ------
+    ConfigMismatchError
+        If the width is not above 0.
+    """
+
+    middle: float
+    width: float
+
+    def __post_init__(self) -> None:
+        if not self.width > 0:
+            raise ConfigMismatchError(f"familiarity: width must be above 0, got {self.width:g}")
 
 
 @dataclass(frozen=True)
@@ -103,18 +125,22 @@ class ModelConfig:
     features : FeatureConfig
         The spectrogram the model was trained on.
     window_s : float
-        Length of one window in seconds: at least one stretch of the texture.
+        Length of one window in seconds.
+    kind_taught : bool
+        Whether the kind head has learned to tell music from speech and noise; where not, all counts as music.
+    familiarity : Familiarity, optional
+        How far from what was learned is unfamiliar; None where that was not measured.
     calibration : Calibration
         How logits become probabilities.
     architecture : dict
         Keyword arguments of the family's class, all numbers.
     metrics : tuple of dict
-        What was measured, on what: each with the keys that `fluxbeat.models.metrics` names.
+        What was measured, on what: each as `fluxbeat.models.config_file.Metric`.
 
     Raises
     ------
     ConfigMismatchError
-        If the settings contradict each other or leave nothing to be heard.
+        If the settings contradict each other or leave nothing to be analysed.
     """
 
     family: str
@@ -124,7 +150,9 @@ class ModelConfig:
     tempo_threshold: float = 0.12
     tempo_taught: bool = True
     features: FeatureConfig = field(default_factory=FeatureConfig)
-    window_s: float = 8.0
+    window_s: float = 10.0
+    kind_taught: bool = False
+    familiarity: Familiarity | None = None
     calibration: Calibration = field(default_factory=Calibration)
     architecture: dict[str, Any] = field(default_factory=dict)
     metrics: tuple[dict[str, Any], ...] = ()
@@ -137,7 +165,7 @@ class ModelConfig:
         for label, threshold in zip(self.labels, self.thresholds, strict=True):
             if not 0 < threshold < 1:
                 raise ConfigMismatchError(f"thresholds must be above 0 and below 1, got {threshold:g} for {label}")
-        self.require_frames(STRETCH_FRAMES, "a stretch of the texture has")
+        self.require_frames(TempoHead.context_frames, "the tempo head sees")
 
     def require_frames(self, least: int, why: str) -> None:
         """Refuse windows of fewer frames than `least`; `why` are the words before that number.
@@ -158,49 +186,89 @@ class ModelConfig:
         return round(self.window_s * self.features.frame_rate_hz)
 
 
-class GenreTempoModel(nn.Module):
-    """Base of BaselineCNN, CRNN and AudioTransformer.
-
-    A family sets `time_stride` and `time_context` and implements `timbre_frames` and `embed`: what its network hears
-    in a window. The base adds the window's texture, and the heads.
+class WindowModel(nn.Module):
+    """Whatever answers for windows of a log-mel: `forward(log_mel: (batch, mels, window_frames)) -> ModelOutput`.
 
     Parameters
     ----------
     config : ModelConfig
-    timbre_size : int
-        Size of what `embed` returns.
-    texture_share : float
-        Weight of the texture beside the network's own hearing, 0..1.
-
-    Raises
-    ------
-    ValueError
-        If `texture_share` is no share.
+        Labels, thresholds, tempo classes, features and length of the window.
     """
 
     time_stride: int
-    """Frames from one step of `timbre_frames` to the next."""
-    time_context: int
-    """Frames that one step of `timbre_frames` sees."""
+    """Windows can begin at every multiple of so many frames."""
 
-    def __init__(self, config: ModelConfig, timbre_size: int, texture_share: float):
+    def __init__(self, config: ModelConfig):
         super().__init__()
-        if not 0 <= texture_share <= 1:
-            raise ValueError(f"texture_share must be 0 to 1, got {texture_share}")
-        self.config, self.texture_share = config, texture_share
-        features = config.features
-        self.texture = Texture(features.n_mels, features.frame_rate_hz)
-        self.texture_embedding = TextureEmbedding(self.texture.size, TEXTURE_SIZE)
-        self.embedding_size = timbre_size + TEXTURE_SIZE
-        self.genre_head = nn.Linear(self.embedding_size, len(config.labels))
-        self.tempo_head = TempoHead(features.n_mels, features.frame_rate_hz, config.tempo_grid, TEXTURE_SIZE)
+        self.config = config
 
-    def timbre_frames(self, log_mel: Tensor) -> Tensor:
-        """log_mel (batch, mels, frames) -> (batch, c, steps), without padding in time."""
+    def probabilities(self, genre_logits: Tensor) -> Tensor:
+        """Calibrated probability of every label: (batch, labels) -> (batch, labels) in 0..1."""
+        return torch.sigmoid(self.calibrated(genre_logits))
+
+    def calibrated(self, genre_logits: Tensor) -> Tensor:
+        """Logits of those probabilities: (batch, labels) -> (batch, labels)."""
+        calibration = self.config.calibration
+        return genre_logits * calibration.scale + calibration.bias
+
+    def kinds(self, kind_logits: Tensor) -> Tensor:
+        """Probability of each of `KINDS`: (batch, 3) -> (batch, 3); all music where the kind was not taught."""
+        if self.config.kind_taught:
+            return torch.softmax(kind_logits, -1)
+        return torch.tensor([1.0, 0.0, 0.0], device=kind_logits.device).expand_as(kind_logits)
+
+    def unfamiliarity(self, embedding: Tensor) -> Tensor:
+        """How far music is from what was learned: (batch, d) -> (batch,) in 0..1."""
         raise NotImplementedError
 
-    def embed(self, timbre: Tensor) -> Tensor:
-        """The steps of one window, (batch, c, steps) -> (batch, timbre_size)."""
+    @property
+    def n_parameters(self) -> int:
+        """Number of trained values."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    @property
+    def thresholds(self) -> np.ndarray:
+        """Probability from which each label counts as present, float64, shape (labels,)."""
+        return np.asarray(self.config.thresholds)
+
+
+class GenreTempoModel(WindowModel):
+    """Base of BaselineCNN, CRNN and AudioTransformer: each a network of its own, with the same heads.
+
+    A family sets `time_stride` and `time_context` and implements `encode` and `embed`.
+
+    Parameters
+    ----------
+    config : ModelConfig
+    embedding_size : int
+        Size of what `embed` returns.
+    """
+
+    time_stride: int
+    """Frames from one step of `encode` to the next."""
+    time_context: int
+    """Frames that one step of `encode` sees."""
+    known_centres: Tensor
+    """Embeddings around which the music that was learned lies, whitened, (centres, whitened size)."""
+    whitening: Tensor
+    """Embedding to whitened embedding, (embedding_size, whitened size)."""
+
+    def __init__(self, config: ModelConfig, embedding_size: int):
+        super().__init__(config)
+        self.embedding_size = embedding_size
+        features = config.features
+        self.genre_head = nn.Linear(embedding_size, len(config.labels))
+        self.kind_head = nn.Linear(embedding_size, len(KINDS))
+        self.tempo_head = TempoHead(features.n_mels, features.frame_rate_hz, config.tempo_grid, embedding_size)
+        self.register_buffer("known_centres", torch.zeros(len(config.labels), embedding_size))
+        self.register_buffer("whitening", torch.eye(embedding_size))
+
+    def encode(self, log_mel: Tensor) -> Tensor:
+        """log_mel (batch, mels, frames) -> (batch, c, bands, steps), without padding in time."""
+        raise NotImplementedError
+
+    def embed(self, encoding: Tensor) -> Tensor:
+        """The steps of one window, (batch, c, bands, steps) -> (batch, embedding_size)."""
         raise NotImplementedError
 
     def require_steps(self, least: int) -> None:
@@ -211,63 +279,42 @@ class GenreTempoModel(nn.Module):
         ConfigMismatchError
         """
         frames = self.time_context + (least - 1) * self.time_stride
-        self.config.require_frames(frames, f"the network of {self.config.family} hears at least")
+        self.config.require_frames(frames, f"the network of {self.config.family} sees at least")
 
     @property
     def window_steps(self) -> int:
-        """Steps of `timbre_frames` in one window."""
+        """Steps of `encode` in one window."""
         return (self.config.window_frames - self.time_context) // self.time_stride + 1
 
     @property
-    def window_novelty_frames(self) -> int:
-        """Frames of the novelty curves in one window."""
+    def window_onset_frames(self) -> int:
+        """Frames of the onset curves in one window."""
         return self.config.window_frames - self.tempo_head.context_frames + 1
-
-    @property
-    def n_parameters(self) -> int:
-        """Number of trained values."""
-        return sum(parameter.numel() for parameter in self.parameters())
 
     def encode_frames(self, log_mel: Tensor) -> FrameFeatures:
         """The part that windows share: log_mel (batch, mels, frames) -> FrameFeatures."""
-        texture = self.hear_stretches(self.texture.cut(log_mel))
-        return FrameFeatures(self.timbre_frames(log_mel), self.tempo_head.frames(log_mel), texture)
-
-    def hear_stretches(self, cut: Tensor) -> Tensor:
-        """What each texture says: (batch, stretches, mels, STRETCH_FRAMES) -> (batch, stretches, TEXTURE_SIZE)."""
-        return self.texture_embedding.of_stretches(self.texture.of_stretches(cut))
+        return FrameFeatures(self.encode(log_mel), self.tempo_head.frames(log_mel))
 
     def decide(self, features: FrameFeatures) -> ModelOutput:
         """The part that looks at one window: features of `window_frames` frames -> ModelOutput."""
-        timbre, texture = self.embed(features.timbre), self.texture_embedding.together(features.texture)
-        embedding = self.embedding(timbre, texture)
-        tempo_logits = self.tempo_head(features.novelty, texture)
-        return ModelOutput(self.genre_head(embedding), tempo_logits, embedding)
-
-    def embedding(self, timbre: Tensor, texture: Tensor) -> Tensor:
-        """What the genre head sees: (..., timbre_size), (..., TEXTURE_SIZE) -> (..., embedding_size)."""
-        return torch.cat([(1 - self.texture_share) * timbre, self.texture_share * texture], -1)
-
-    def halves(self, timbre: Tensor, texture: Tensor) -> tuple[Tensor, Tensor]:
-        """What timbre (batch, timbre_size) and texture (batch, TEXTURE_SIZE) would say alone: (batch, labels) each.
-
-        `genre_logits` is their mean, weighted by `texture_share`.
-        """
-        return (
-            self.genre_head(torch.cat([timbre, torch.zeros_like(texture)], 1)),
-            self.genre_head(torch.cat([torch.zeros_like(timbre), texture], 1)),
-        )
+        embedding = self.embed(features.encoding)
+        tempo_logits = self.tempo_head(features.onsets, embedding)
+        return ModelOutput(self.genre_head(embedding), tempo_logits, embedding, self.kind_head(embedding))
 
     def forward(self, log_mel: Tensor) -> ModelOutput:
         """log_mel (batch, mels, window_frames), normalised as `LogMel` does -> ModelOutput."""
         return self.decide(self.encode_frames(log_mel))
 
-    def probabilities(self, genre_logits: Tensor) -> Tensor:
-        """Calibrated probability of every label: (batch, labels) -> (batch, labels) in 0..1."""
-        calibration = self.config.calibration
-        return torch.sigmoid(genre_logits * calibration.scale + calibration.bias)
+    def unfamiliarity(self, embedding: Tensor) -> Tensor:
+        """How far music is from what was learned: (batch, embedding_size) -> (batch,) in 0..1; 0 where not measured.
 
-    @property
-    def thresholds(self) -> np.ndarray:
-        """Probability from which each label counts as present, float64, shape (labels,)."""
-        return np.asarray(self.config.thresholds)
+        The distance is Mahalanobis' to the nearest genre's centre (Lee et al., NeurIPS 2018).
+        """
+        familiarity = self.config.familiarity
+        if familiarity is None:
+            return embedding.new_zeros(len(embedding))
+        return torch.sigmoid((self.distance(embedding) - familiarity.middle) / familiarity.width)
+
+    def distance(self, embedding: Tensor) -> Tensor:
+        """Distance to the nearest of `known_centres`, in standard deviations: (batch, embedding_size) -> (batch,)."""
+        return torch.cdist(embedding @ self.whitening, self.known_centres).amin(1) / self.known_centres.shape[1] ** 0.5

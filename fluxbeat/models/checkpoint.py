@@ -5,29 +5,27 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-import os
-import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save_file
 
+from fluxbeat.atomic_write import atomic_write
 from fluxbeat.errors import ConfigMismatchError, ModelLoadError
 from fluxbeat.features import FeatureConfig
-from fluxbeat.models.base import Calibration, GenreTempoModel, ModelConfig
+from fluxbeat.models.base import Calibration, Familiarity, GenreTempoModel, ModelConfig
 from fluxbeat.models.cnn import BaselineCNN
+from fluxbeat.models.config_file import CONFIG_FILE as CONFIG_FILE
+from fluxbeat.models.config_file import SCHEMA, ConfigFile, read_config
 from fluxbeat.models.crnn import CRNN
 from fluxbeat.models.tempo import TempoGrid
-from fluxbeat.models.vetting import CONFIG_FILE as CONFIG_FILE
-from fluxbeat.models.vetting import WEIGHTS_FILE as WEIGHTS_FILE
-from fluxbeat.models.vetting import check_length, check_tensors, read_config, tensors_in, tensors_of
 from fluxbeat.models.vit import AudioTransformer
+from fluxbeat.models.weights_file import WEIGHTS_FILE as WEIGHTS_FILE
+from fluxbeat.models.weights_file import check_tensors, tensors_in, tensors_of
 
-SCHEMA = 1
 LONGEST_MESSAGE = 500
 FAMILIES: dict[str, type[GenreTempoModel]] = {"cnn": BaselineCNN, "crnn": CRNN, "vit": AudioTransformer}
 
@@ -58,70 +56,51 @@ def build_model(config: ModelConfig) -> GenreTempoModel:
 
 def config_to_dict(config: ModelConfig) -> dict[str, Any]:
     """What config.json holds."""
-    return {
-        "schema": SCHEMA,
-        "family": config.family,
-        "labels": list(config.labels),
-        "thresholds": list(config.thresholds),
-        "tempo_grid": asdict(config.tempo_grid),
-        "tempo_threshold": config.tempo_threshold,
-        "tempo_taught": config.tempo_taught,
-        "features": config.features.to_dict(),
-        "window_s": config.window_s,
-        "calibration": asdict(config.calibration),
-        "architecture": config.architecture,
-        "metrics": list(config.metrics),
-    }
+    return {"schema": SCHEMA, **asdict(config), "features": config.features.to_dict()}
 
 
-def config_from_dict(values: dict[str, Any]) -> ModelConfig:
-    """Read what `config_to_dict` wrote.
+def config_of(found: ConfigFile) -> ModelConfig:
+    """What config.json means.
 
     Raises
     ------
     ConfigMismatchError
-        If the schema, the features or the labels are not what this program can serve.
-    ModelLoadError
-        If a setting is missing or has the wrong type.
+        If the features or the labels are not what this program can serve, or settings contradict each other.
     """
-    if values.get("schema") != SCHEMA:
-        raise ConfigMismatchError(f"config.json has schema {values.get('schema')}, this program reads {SCHEMA}")
-    try:
-        return ModelConfig(
-            family=values["family"],
-            labels=tuple(values["labels"]),
-            thresholds=tuple(float(threshold) for threshold in values["thresholds"]),
-            tempo_grid=TempoGrid(**values["tempo_grid"]),
-            tempo_threshold=float(values["tempo_threshold"]),
-            tempo_taught=bool(values.get("tempo_taught", True)),  # what was written before this setting was taught
-            features=FeatureConfig.from_dict(values["features"]),
-            window_s=float(values["window_s"]),
-            calibration=Calibration(**values["calibration"]),
-            architecture=dict(values["architecture"]),
-            metrics=tuple(values["metrics"]),
-        )
-    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
-        raise ModelLoadError(f"config.json is incomplete or damaged: {type(error).__name__} {error}") from error
+    settings = found.model_dump(exclude={"schema_version", "weights_sha256"}, exclude_unset=True)
+    parts: dict[str, Any] = {
+        "labels": tuple(found.labels),
+        "thresholds": tuple(found.thresholds),
+        "tempo_grid": TempoGrid(**settings["tempo_grid"]),
+        "features": FeatureConfig.from_dict(settings["features"]),
+        "familiarity": Familiarity(**settings["familiarity"]) if found.familiarity else None,
+        "calibration": Calibration(**settings["calibration"]),
+        "metrics": tuple(settings["metrics"]),
+    }
+    return ModelConfig(**settings | parts)
 
 
 def save_checkpoint(model: GenreTempoModel, folder: str | Path) -> None:
     """Write config.json and model.safetensors into `folder`, which is made where it is missing.
 
     Both are written beside their places and moved there when they are whole, the weights last: whoever is cut off
-    leaves the checkpoint that was there before, and a folder with weights is a finished one.
+    leaves the checkpoint that was there before, and a folder with weights is a finished one. config.json names the
+    weights that belong to it, so that a cut between the two moves leaves nothing that loads: new thresholds never
+    decide on old weights.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as beside:
-        config = json.dumps(config_to_dict(model.config), indent=2) + "\n"
-        Path(beside, CONFIG_FILE).write_text(config, encoding="utf-8")
-        save_file(weights, Path(beside, WEIGHTS_FILE))
-        for name in (CONFIG_FILE, WEIGHTS_FILE):
-            with open(Path(beside, name), "rb") as written:
-                os.fsync(written.fileno())
-        for name in (CONFIG_FILE, WEIGHTS_FILE):
-            os.replace(Path(beside, name), folder / name)
+    with atomic_write(folder / WEIGHTS_FILE) as weights_path, atomic_write(folder / CONFIG_FILE) as config_path:
+        save_file(weights, weights_path)
+        config = {**config_to_dict(model.config), "weights_sha256": sha256_of(weights_path)}
+        config_path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_checkpoint(folder: str | Path) -> ModelConfig:
@@ -134,10 +113,14 @@ def check_checkpoint(folder: str | Path) -> ModelConfig:
     ConfigMismatchError
         If the config is of another version of FluxBeat.
     """
-    folder = Path(folder)
+    return _checked(Path(folder))[0]
+
+
+def _checked(folder: Path) -> tuple[ModelConfig, ConfigFile, bytes]:
+    """As `check_checkpoint`, with what config.json holds, and its bytes."""
     try:
-        config = config_from_dict(read_config(folder / CONFIG_FILE))
-        check_length(config)
+        found, content = read_config(folder / CONFIG_FILE)
+        config = config_of(found)
         with torch.device("meta"):
             expected = tensors_of(build_model(config))
         check_tensors(expected, tensors_in(folder / WEIGHTS_FILE), len(config.labels))
@@ -145,7 +128,7 @@ def check_checkpoint(folder: str | Path) -> ModelConfig:
         text = _one_line(str(error))
         named = text.startswith((CONFIG_FILE, WEIGHTS_FILE))
         raise type(error)(text if named else f"{CONFIG_FILE}: {text}") from error
-    return config
+    return config, found, content
 
 
 def _one_line(text: str) -> str:
@@ -167,7 +150,7 @@ def load_checkpoint(folder: str | Path) -> tuple[GenreTempoModel, str]:
     model : GenreTempoModel
         In evaluation mode.
     revision : str
-        First 12 hexadecimal digits of the SHA-256 of the weights file.
+        First 12 hexadecimal digits of the SHA-256 of config.json and the weights, one after the other.
 
     Raises
     ------
@@ -181,18 +164,20 @@ def load_checkpoint(folder: str | Path) -> tuple[GenreTempoModel, str]:
         if not (folder / name).is_file():
             raise ModelLoadError(f"{folder} is no checkpoint: it has no {name}")
     try:
-        config = check_checkpoint(folder)
+        config, found, described = _checked(folder)
     except (ModelLoadError, ConfigMismatchError) as error:
         raise type(error)(str(folder / str(error))) from error
     model = build_model(config)
     content = (folder / WEIGHTS_FILE).read_bytes()
-    try:
-        weights = load_safetensors(content)
-    except SafetensorError as error:
-        raise ModelLoadError(f"{folder / WEIGHTS_FILE} is damaged or no safetensors file: {error}") from error
+    weights = load_safetensors(content)
     if any(not torch.isfinite(value).all() for value in weights.values()):
         raise ModelLoadError(f"{folder / WEIGHTS_FILE} holds values that are not finite: the file is damaged")
+    if found.weights_sha256 not in (None, hashlib.sha256(content).hexdigest()):
+        raise ModelLoadError(
+            f"{folder / CONFIG_FILE} belongs to other weights than {WEIGHTS_FILE} holds: one of the two files was "
+            "replaced alone, as when saving is cut off; save or fetch the checkpoint again"
+        )
     model.load_state_dict(weights, strict=True)
     # on processors convolutions over interleaved channels take half the time; answers agree to 1e-5
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model.eval(), hashlib.sha256(content).hexdigest()[:12]
+    return model.eval(), hashlib.sha256(described + content).hexdigest()[:12]

@@ -1,72 +1,107 @@
-"""The convolutional stack that all three families start with: no padding in time, so that windows can share it."""
+"""The convolutions that all three families begin with: padded in frequency, not in time, so that windows share them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SMOOTHING = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
+
+class ConvNorm(nn.Module):
+    """Convolution, batch norm and, unless told otherwise, ReLU; padded over bands only.
+
+    Parameters
+    ----------
+    channels_in, channels_out : int
+    kernel : int
+        Odd side of the square kernel.
+    stride : (int, int)
+        Over bands and over frames.
+    relu : bool
+    """
+
+    def __init__(
+        self, channels_in: int, channels_out: int, kernel: int = 3, stride: tuple[int, int] = (1, 1), relu: bool = True
+    ):
+        super().__init__()
+        self.conv = nn.Conv2d(channels_in, channels_out, kernel, stride, (kernel // 2, 0), bias=False)
+        self.norm, self.relu = nn.BatchNorm2d(channels_out), relu
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels_in, bands, frames) -> (batch, channels_out, fewer bands, fewer frames)."""
+        x = self.norm(self.conv(x))
+        return F.relu(x) if self.relu else x
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions beside a shortcut (He et al., CVPR 2016); the shortcut loses the frames that they lose."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.first, self.second = ConvNorm(channels, channels), ConvNorm(channels, channels, relu=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, bands, frames) -> (batch, channels, bands, frames - 4)."""
+        return F.relu(x[..., 2:-2] + self.second(self.first(x)))
 
 
 class ConvolutionStack(nn.Module):
-    """3x3 convolutions with batch norm, ReLU and max pooling; padded in frequency, not in time.
+    """A 5x5 convolution that halves both axes, then a 3x3 convolution and, where asked, a residual block per stage.
 
-    The spectrogram is first smoothed over about a fifth of a second: what is left is the sound, not the chance of
-    single frames, which differs between sources of audio more than between genres.
+    Halving both axes at the very first convolution is what makes a training step cheap.
 
     Parameters
     ----------
     channels : sequence of int
-        Width of each layer.
-    pools : sequence of (int, int)
-        Of each layer: max pooling over bands, and stride over frames.
+        Width of the first convolution and of each stage.
+    strides : sequence of (int, int)
+        Of each stage after the first convolution: over bands and over frames.
+    residual : sequence of bool
+        Whether a residual block follows, of each stage.
     n_mels : int
         Mel bands that come in.
-    dropout : float
-        Share of whole channels dropped after each layer in training.
 
     Attributes
     ----------
     time_stride, time_context : int
         Frames between steps, and frames that one step sees.
-    bands : int
-        Bands that come out.
+    channels, bands : int
+        Channels and bands that come out.
 
     Raises
     ------
     ValueError
-        If a pool or a stride is below 1, or the pools leave no band.
+        If the settings contradict each other, a stride is below 1, or the strides leave no band.
     """
 
-    smoothing: Tensor
-
-    def __init__(self, channels: Sequence[int], pools: Sequence[Sequence[int]], n_mels: int, dropout: float = 0.05):
+    def __init__(
+        self, channels: Sequence[int], strides: Sequence[Sequence[int]], residual: Sequence[bool], n_mels: int
+    ):
         super().__init__()
-        if any(min(pool) < 1 for pool in pools):
-            raise ValueError(f"pools and strides must be at least 1, got {pools}")
-        layers: list[nn.Module] = []
-        self.register_buffer("smoothing", torch.tensor(SMOOTHING)[None, None, None], persistent=False)
-        width, self.bands, self.time_stride, self.time_context = 1, n_mels, 1, len(SMOOTHING)
-        for channel, (pool_bands, stride) in zip(channels, pools, strict=True):
-            layers += [
-                nn.Conv2d(width, channel, 3, stride=(1, stride), padding=(1, 0), bias=False),
-                nn.BatchNorm2d(channel),
-                nn.ReLU(inplace=True),
-            ]
-            if pool_bands > 1:
-                layers.append(nn.MaxPool2d((pool_bands, 1)))
-            layers.append(nn.Dropout2d(dropout))
-            width, self.bands = channel, self.bands // pool_bands
+        if not len(channels) - 1 == len(strides) == len(residual):
+            raise ValueError(f"{len(channels)} widths need {len(channels) - 1} strides and residual flags")
+        if any(len(stride) != 2 or min(stride) < 1 for stride in strides):
+            raise ValueError(f"strides must be two numbers of at least 1 each, got {strides}")
+        self.norm = nn.BatchNorm2d(1)
+        layers: list[nn.Module] = [ConvNorm(1, channels[0], 5, (2, 2))]
+        self.time_context, self.time_stride, self.bands = 5, 2, -(-n_mels // 2)
+        for (width_in, width), (band_stride, stride), is_residual in zip(
+            pairwise(channels), strides, residual, strict=True
+        ):
+            layers.append(ConvNorm(width_in, width, 3, (band_stride, stride)))
             self.time_context += 2 * self.time_stride
             self.time_stride *= stride
+            self.bands = -(-self.bands // band_stride)
+            if is_residual:
+                layers.append(Residual(width))
+                self.time_context += 4 * self.time_stride
         if self.bands < 1:
-            raise ValueError(f"pools {pools} leave nothing of {n_mels} bands")
+            raise ValueError(f"strides {strides} leave nothing of {n_mels} bands")
         self.layers = nn.Sequential(*layers)
-        self.channels = width
+        self.channels = channels[-1]
 
     def forward(self, log_mel: Tensor) -> Tensor:
         """log_mel (batch, mels, frames) -> (batch, channels, bands, steps)."""
-        return self.layers(F.conv2d(log_mel[:, None], self.smoothing))
+        return self.layers(self.norm(log_mel[:, None]))

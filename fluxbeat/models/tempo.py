@@ -1,4 +1,4 @@
-"""Tempo as a distribution: novelty curves, their periodicity on a log-spaced tempo grid, and a small network over it.
+"""Tempo as a distribution: onset strength, its periodicity on a log-spaced tempo grid, and a small network over it.
 
 The periodicity is read twice, as Fourier tempogram (strong at multiples of the tempo) and as autocorrelation
 (strong at fractions), because together they tell the octave (Grosche & Müller, "Extracting predominant local pulse
@@ -23,7 +23,7 @@ LAG_MULTIPLES = (0.5, 1.0, 2.0, 3.0, 4.0)
 LEAST_SPAN = 1.1
 """From a grid's slowest tempo to its fastest: within 4 % either way tempi count as the same."""
 SILENT_ENERGY = 0.5
-"""Novelty curves weaker than this are not blown up to full strength: a drone's ripple is no beat. Music has 1 to 50."""
+"""Onset curves weaker than this are not blown up to full strength: a drone has no beat. Music has 1 to 50."""
 
 
 def fast_length(least: int) -> int:
@@ -69,7 +69,7 @@ class TempoGrid:
 
 
 class TempoHead(nn.Module):
-    """Novelty curves of a window and its embedding to logits over a `TempoGrid`.
+    """Onset strength curves of a window and its embedding to logits over a `TempoGrid`.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class TempoHead(nn.Module):
     embedding_size : int
         Size of the embedding that moves the prior over tempi.
     channels : int
-        Number of novelty curves.
+        Number of onset strength curves.
     hidden : int
         Width of the network over the periodicities.
     """
@@ -100,8 +100,8 @@ class TempoHead(nn.Module):
     ):
         super().__init__()
         self.frame_rate_hz, self.grid = frame_rate_hz, grid
-        self.novelty = nn.Conv1d(n_mels, channels, kernel_size=self.context_frames)
-        self.novelty_norm = nn.BatchNorm1d(channels)
+        self.onset = nn.Conv1d(n_mels, channels, kernel_size=self.context_frames)
+        self.onset_norm = nn.BatchNorm1d(channels)
         features = channels * (len(HARMONICS) + len(LAG_MULTIPLES))
         self.network = nn.Sequential(
             nn.Conv1d(features, hidden, 3, padding=1), nn.BatchNorm1d(hidden), nn.ReLU(),
@@ -112,29 +112,31 @@ class TempoHead(nn.Module):
         to_bins = nn.Linear(8, grid.bins)
         nn.init.zeros_(to_bins.weight)
         nn.init.zeros_(to_bins.bias)
-        self.usual = nn.Sequential(nn.Linear(embedding_size, 8), to_bins)
+        self.genre_prior = nn.Sequential(nn.Linear(embedding_size, 8), to_bins)
         # the bases follow from grid and length of the window: recomputed, never stored
         self._bases: dict[tuple[int, torch.device], tuple[Tensor, Tensor, Tensor]] = {}
 
     def frames(self, log_mel: Tensor) -> Tensor:
-        """log_mel (batch, mels, frames) -> novelty curves (batch, channels, frames - context_frames + 1)."""
-        return torch.relu(self.novelty_norm(self.novelty(log_mel)))
+        """log_mel (batch, mels, frames) -> onset strength curves (batch, channels, frames - context_frames + 1)."""
+        return torch.relu(self.onset_norm(self.onset(log_mel)))
 
-    def forward(self, novelty: Tensor, embedding: Tensor) -> Tensor:
-        """novelty (batch, channels, n), embedding (batch, d) -> logits (batch, tempo_bins)."""
-        periodicity = self.periodicity(novelty)  # (batch, features, bins)
+    def forward(self, onsets: Tensor, embedding: Tensor) -> Tensor:
+        """onsets (batch, channels, n), embedding (batch, d) -> logits (batch, tempo_bins)."""
+        periodicity = self.periodicity(onsets)  # (batch, features, bins)
         logits = self.network(periodicity)[:, 0]  # (batch, bins)
-        return logits + self.prior + self.usual(embedding)
+        return (
+            logits + self.prior + self.genre_prior(embedding.detach())
+        )  # takes the genre as it is and does not bend it
 
-    def periodicity(self, novelty: Tensor) -> Tensor:
+    def periodicity(self, onsets: Tensor) -> Tensor:
         """Fourier and autocorrelation strength at each class and at its multiples: (batch, features, bins)."""
-        wave, window, lags = self._basis(novelty.shape[-1], novelty.device)
-        centred = novelty - novelty.mean(-1, keepdim=True)
+        wave, window, lags = self._basis(onsets.shape[-1], onsets.device)
+        centred = onsets - onsets.mean(-1, keepdim=True)
         energy = centred.square().sum(-1, keepdim=True) + SILENT_ENERGY  # (batch, channels, 1)
         spectrum = (centred * window) @ wave  # (batch, channels, 2 * harmonics * bins)
         cosine, sine = spectrum.chunk(2, dim=-1)
         fourier = torch.sqrt(cosine.square() + sine.square() + 1e-8) / torch.sqrt(energy)
-        n = novelty.shape[-1]
+        n = onsets.shape[-1]
         padded = fast_length(2 * n)
         power = torch.fft.rfft(centred, padded)
         power = power.real.square() + power.imag.square()
@@ -154,9 +156,11 @@ class TempoHead(nn.Module):
     def _make_basis(self, n: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
         beat_hz = torch.from_numpy(self.grid.bpm / 60.0)
         hz = torch.cat([beat_hz * harmonic for harmonic in HARMONICS])
-        heard = (hz < self.frame_rate_hz / 2).double()
+        below_nyquist = (hz < self.frame_rate_hz / 2).double()
         phase = 2 * torch.pi * torch.arange(n, dtype=torch.float64)[:, None] * hz / self.frame_rate_hz
-        wave = torch.cat([torch.cos(phase) * heard, torch.sin(phase) * heard], 1)  # (n, 2 * harmonics * bins)
+        wave = torch.cat(
+            [torch.cos(phase) * below_nyquist, torch.sin(phase) * below_nyquist], 1
+        )  # (n, 2 * harmonics * bins)
         window = torch.hann_window(n, periodic=False, dtype=torch.float64)
         window = window / window.square().sum().sqrt()
         lag = torch.cat([multiple * self.frame_rate_hz / beat_hz for multiple in LAG_MULTIPLES])

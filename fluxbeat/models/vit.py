@@ -1,7 +1,8 @@
 """AudioTransformer: patches of the spectrogram as tokens (Dosovitskiy et al., ICLR 2021; Gong et al., "AST", 2021).
 
-The patches are cut by a short convolutional stem, which lets a transformer learn from little data
-(Xiao et al., "Early convolutions help transformers see better", NeurIPS 2021) and which windows can share.
+The patches are cut by a short convolutional stem, which lets a transformer learn from little data (Xiao et al., "Early
+convolutions help transformers see better", NeurIPS 2021) and which windows share. In training a share of the tokens is
+left out, which is cheaper and keeps it from learning by heart (Koutini et al., "PaSST", Interspeech 2022).
 """
 
 from __future__ import annotations
@@ -9,68 +10,64 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fluxbeat.models.base import TEXTURE_SHARE, GenreTempoModel, ModelConfig
+from fluxbeat.models.base import GenreTempoModel, ModelConfig
 from fluxbeat.models.convolutions import ConvolutionStack
 
 
 class AudioTransformer(GenreTempoModel):
-    """A vision transformer over the spectrogram's patches.
+    """A vision transformer over the spectrogram's patches; the defaults have 3.2M parameters.
 
-    Keyword arguments come from the checkpoint's `architecture`; the defaults have 3.3M parameters.
+    Keyword arguments come from the checkpoint's `architecture`.
 
     Attributes
     ----------
     token_grid : (int, int)
-        Tokens of one window in (bands, steps).
+        Tokens of one window in (bands, steps), each of about 16 mel bands and one second.
     """
 
     def __init__(
         self,
         config: ModelConfig,
-        stem_channels: tuple[int, ...] = (16, 32, 40),
-        stem_pools: tuple[tuple[int, int], ...] = ((2, 3), (2, 1), (2, 1)),
-        patch: tuple[int, int] = (5, 8),
-        patch_stride: tuple[int, int] = (5, 8),
-        width: int = 192,
+        channels: tuple[int, ...] = (24, 48, 96),
+        strides: tuple[tuple[int, int], ...] = ((2, 2), (2, 2)),
+        patch: tuple[int, int] = (2, 3),
+        width: int = 200,
         depth: int = 6,
-        heads: int = 6,
-        timbre_size: int = 128,
+        heads: int = 4,
         dropout: float = 0.1,
-        head_dropout: float = 0.4,
-        texture_share: float = TEXTURE_SHARE,
+        left_out: float = 1 / 3,
+        embedding_size: int = 256,
     ):
-        super().__init__(config, timbre_size, texture_share)
-        self.stem = ConvolutionStack(stem_channels, stem_pools, config.features.n_mels, dropout)
-        self.time_stride, self.time_context = self.stem.time_stride, self.stem.time_context
-        if patch[0] > self.stem.bands or min(*patch, *patch_stride) < 1:
-            raise ValueError(f"no patch of {patch}, {patch_stride} apart, fits into {self.stem.bands} bands")
+        super().__init__(config, embedding_size)
+        self.stack = ConvolutionStack(channels, strides, (False,) * len(strides), config.features.n_mels)
+        self.time_stride, self.time_context = self.stack.time_stride, self.stack.time_context
+        if not 1 <= patch[0] <= self.stack.bands or patch[1] < 1:
+            raise ValueError(f"no patch of {patch} fits into {self.stack.bands} bands")
+        if not 0 <= left_out < 1:
+            raise ValueError(f"left_out must be at least 0 and below 1, got {left_out}")
         self.require_steps(patch[1])
-        self.cut = nn.Conv2d(self.stem.channels, width, patch, stride=patch_stride)
-        self.token_grid = (
-            (self.stem.bands - patch[0]) // patch_stride[0] + 1,
-            (self.window_steps - patch[1]) // patch_stride[1] + 1,
-        )
-        bands, steps = self.token_grid
+        self.left_out = left_out
+        self.cut = nn.Conv2d(self.stack.channels, width, patch, stride=patch)
+        self.token_grid = bands, steps = (self.stack.bands // patch[0], self.window_steps // patch[1])
         self.band_position = nn.Parameter(torch.randn(width, bands, 1) * 0.02)
         self.time_position = nn.Parameter(torch.randn(width, 1, steps) * 0.02)
+        self.class_token = nn.Parameter(torch.zeros(1, 1, width))
         layer = nn.TransformerEncoderLayer(
             width, heads, 4 * width, dropout, activation="gelu", batch_first=True, norm_first=True
         )
         self.transformer = nn.TransformerEncoder(layer, depth, norm=nn.LayerNorm(width), enable_nested_tensor=False)
-        self.to_timbre = nn.Sequential(
-            nn.Dropout(head_dropout),
-            nn.Linear(2 * width, timbre_size),
-            nn.GELU(),
-            nn.Dropout(head_dropout),
-        )
+        self.to_embedding = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * width, embedding_size), nn.GELU())
 
-    def timbre_frames(self, log_mel: Tensor) -> Tensor:
-        """log_mel (batch, mels, frames) -> what the stem hears (batch, channels * bands, steps)."""
-        return self.stem(log_mel).flatten(1, 2)
+    def encode(self, log_mel: Tensor) -> Tensor:
+        """log_mel (batch, mels, frames) -> (batch, channels, bands, steps)."""
+        return self.stack(log_mel)
 
-    def embed(self, timbre: Tensor) -> Tensor:
-        """The stem's answer (batch, channels * bands, steps) -> (batch, timbre_size)."""
-        heard = timbre.unflatten(1, (self.stem.channels, self.stem.bands))  # (batch, channels, bands, steps)
-        patches = self.cut(heard) + self.band_position + self.time_position  # (batch, width, *token_grid)
-        tokens = self.transformer(patches.flatten(2).transpose(1, 2))  # (batch, tokens, width)
-        return self.to_timbre(torch.cat([tokens.mean(1), tokens.amax(1)], 1))
+    def embed(self, encoding: Tensor) -> Tensor:
+        """encoding (batch, channels, bands, steps) -> (batch, embedding_size)."""
+        patches = self.cut(encoding) + self.band_position + self.time_position  # (batch, width, *token_grid)
+        tokens = patches.flatten(2).transpose(1, 2)  # (batch, tokens, width)
+        if self.training and self.left_out:
+            kept = torch.randperm(tokens.shape[1])[: round(tokens.shape[1] * (1 - self.left_out))]
+            tokens = tokens[:, kept]
+        tokens = self.transformer(torch.cat([self.class_token.expand(len(tokens), -1, -1).to(tokens.dtype), tokens], 1))
+        return self.to_embedding(torch.cat([tokens[:, 0], tokens[:, 1:].mean(1)], 1))

@@ -1,229 +1,208 @@
-"""The model card that lies beside a checkpoint, written from its numbers."""
+"""The model card beside a checkpoint: one template for every checkpoint, filled from what was measured."""
 
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from fluxbeat.models import GenreTempoModel
-from fluxbeat.training.calibration import BEATLESS_CASES, BEATLESS_QUANTILE
-from fluxbeat.training.explanation_card import explanation_section
-from fluxbeat.training.recipe import Recipe
-from fluxbeat.training.teacher_labels import USUAL_SHARE
+from fluxbeat.models import ModelConfig
+from fluxbeat.models.hub.model_card import MEASURES
+from fluxbeat.training.evaluation.rankings import Measure
 
-NAMES = {"cnn": "BaselineCNN", "crnn": "CRNN", "vit": "AudioTransformer (ViT)"}
-REASONS = Path(__file__).with_name("feature_reasons.md")
+CARD_FILE = "README.md"
+NAMES = {
+    "cnn": "BaselineCNN",
+    "crnn": "CRNN",
+    "vit": "AudioTransformer (ViT)",
+    "consensus": "consensus of several models",
+}
+PER_LABEL, OF_PAIRS = "average_precision", "logit_correlation"
+WEAK_LABELS = 4
 
-_TEXT = """---
-license: mit
-library_name: fluxbeat
+_TEMPLATE = """---
+{licence}library_name: fluxbeat
 pipeline_tag: audio-classification
 tags: [music, genre, tempo]
 ---
 
-# FluxBeat {name}
+# {title}
 
-Says which of {n_labels} genres are present in {window_s:g} seconds of music (several may be), and how fast it goes.
-{parameters:,} parameters. Made for FluxBeat, which slides it over whole tracks.
+Says which of {count} genres are present in {window_s:g} seconds of music (several may be), whether it is music at all,
+and how fast it goes. {parameters:,} parameters. Made for FluxBeat, which slides it over whole tracks.
+
+{labels}
 
 ## What it was trained on
 
-- 630 clips of GTZAN (Tzanetakis & Cook 2002) as 30 s spectrogram pictures, with human tempo annotations and artist
-  groups, and 102 of them as recordings of 15 to 30 s. GTZAN's music is under its owners' copyright and was collected
-  for research; none of it is in this repository, and no clip can be played back from these weights.
-{corpus}- {synthetic} rhythms and beatless sounds drawn by `fluxbeat/training/synthetic.py`: they teach tempo, never a
-  genre.
-
-The shipped weights saw all of these. The GTZAN numbers below come from two models of the same recipe, each trained on
-one of two artist-disjoint folds and tested on the other; those on free music come from the shipped weights, which saw
-none of its test packages. Seed {seed}; intervals are 95 %: Wilson's for shares, else a bootstrap over artists or
-packages.
+{data}
 
 ## How good it is
 
-{table}
+{measured}
 
-{further}
+{probabilities}
+{front_end}{explained}
+## What it is bad at
 
-Average precision per label (ROC-AUC; positives of tracks of which it is known):
-
-{precision}
-
-{calibrated}
-{lowered}
-{explained}## Features, and why these
-
-{features}
-
-{reasons}
+{weak}
 
 ## What it must not be used for
 
-- Genres beyond these {n_labels}: music of other kinds gets the nearest of them, or none.
-- Judging music, people or rights. GTZAN is small (630 clips here), mostly American and British, recorded before 2002;
-  its labels are disputed (Sturm 2013). On today's recordings expect clearly less than the numbers above.
+- Genres beyond these {count}: music of other kinds gets the nearest of them, or none.
+- Judging music, people or rights.
 - Tempo where no steady beat is: rubato, drones, speech.
 """
 
 
-_CALIBRATED = """Probabilities are calibrated on unseen music (scale {scale:g}, bias {bias:g}; measured across the
-folds, ECE {ece}). A label counts as present from: {thresholds}. Thresholds of labels that only the free music shows
-rest on the same music as their average precision, which no threshold changes. A tempo is given where at least
-{tempo_threshold:.2f} of its distribution lies at one tempo and its octaves: more than in {share:g} % of {cases} drawn
-sounds without a beat."""
+@dataclass(frozen=True)
+class CardFacts:
+    """What a card says beside what stands in the configuration.
 
-_LOWERED = """The logits of labels that only the free music shows are lowered ({lowered}), for there they are far more
-common than elsewhere: by half of what would bring their mean probability over GTZAN's pictures, which were collected
-for other genres, down to {share:g}."""
+    Attributes
+    ----------
+    title : str
+        `cnn`, or the name of a person's own checkpoint.
+    parameters : int
+    data : str
+        Markdown: what the weights were learned from and calibrated on, and the seed.
+    measures : sequence of Measure
+        Of this model, its peers and its siblings.
+    subject : str
+        Whose rows among them are this model's.
+    notes : sequence of str
+        Sentences below the tables.
+    experimental : sequence of str
+        Genres that were learned and are left out, for nothing showed that they work.
+    licence : str
+        Of the weights, as the Hub names it; empty where a person still has to choose one.
+    front_end, explained : str
+        Markdown of further sections, without headings; left out where empty.
+    weak : sequence of str
+        What it is bad at, beside what the measures show.
+    """
 
-_CORPUS = """- Real, freely licensed music of games from Debian packages, in excerpts of 30 s, split by package
-  (`fluxbeat/training/splits/free_music.txt`), with genres from its tags or guessed by ear, and a few Creative Commons
-  songs of which no genre is known, several of them under non-commercial licences. On all of it, and on the 102
-  recordings, MusiCNN (Pons & Serra 2019, ISC licence) was the teacher: its tags stand in where nobody said whether a
-  genre is present, and have a say about the corpus's own labels.
-{blends}"""
+    title: str
+    parameters: int
+    data: str
+    measures: Sequence[Measure] = ()
+    subject: str = ""
+    notes: Sequence[str] = ()
+    experimental: Sequence[str] = ()
+    licence: str = ""
+    front_end: str = ""
+    explained: str = ""
+    weak: Sequence[str] = field(default_factory=tuple)
 
-_BLENDS = """- Blends of two pieces each (of the packages for training, recordings, and accompaniments that MMA and
-  FluidSynth played), faster or slower, filtered, some distorted: only the teacher says what is in them. No model was
-  tested on a recording that is in its blends.
-"""
+
+def write_card(folder: Path, config: ModelConfig, facts: CardFacts) -> None:
+    """Write README.md into a checkpoint's folder."""
+    (folder / CARD_FILE).write_text(card_text(config, facts), encoding="utf-8")
 
 
-def write_card(model: GenreTempoModel, report: dict[str, Any], recipe: Recipe, folder: Path) -> None:
-    """Write README.md beside the weights."""
-    config = model.config
-    text = _TEXT.format(
-        name=NAMES.get(config.family, config.family),
-        n_labels=len(config.labels),
+def card_text(config: ModelConfig, facts: CardFacts) -> str:
+    """A checkpoint's card as Markdown, with the Hub's front matter."""
+    text = _TEMPLATE.format(
+        licence=f"license: {facts.licence}\n" if facts.licence else "",
+        title=f"{facts.title}: a FluxBeat {NAMES.get(config.family, config.family)}",
+        count=len(config.labels),
         window_s=config.window_s,
-        parameters=model.n_parameters,
-        corpus=_CORPUS.format(blends=_BLENDS if recipe.data.blend_share else "") if recipe.data.corpus else "",
-        synthetic=recipe.data.synthetic,
-        seed=recipe.seed,
-        table=_table(report),
-        further="\n".join(_wrapped(line, "  ") for line in _further(report)),
-        precision=_precision(report),
-        calibrated=_wrapped(
-            _CALIBRATED.format(
-                scale=config.calibration.scale,
-                bias=config.calibration.bias,
-                ece=_number(report["pictures"]["calibration"]["ece"]),
-                thresholds=", ".join(
-                    f"{label} {threshold:.2f}"
-                    for label, threshold in zip(config.labels, config.thresholds, strict=True)
-                ),
-                tempo_threshold=config.tempo_threshold,
-                share=100 * BEATLESS_QUANTILE,
-                cases=BEATLESS_CASES,
-            )
-        ),
-        lowered=_lowered(report.get("lowered", {})),
-        explained=explanation_section(report["explanations"]) if "explanations" in report else "",
-        features=_wrapped(", ".join(f"{name} {value}" for name, value in config.features.to_dict().items())),
-        reasons=REASONS.read_text(encoding="utf-8").strip(),
+        parameters=facts.parameters,
+        labels=wrapped(f"Genres: {', '.join(config.labels)}."),
+        data=facts.data.strip(),
+        measured="\n\n".join([*_tables(facts), *map(wrapped, facts.notes)]) or "Not measured.",
+        probabilities=_probabilities(config, facts),
+        front_end=f"\n## Features, and why these\n\n{_features(config)}\n\n{facts.front_end.strip()}\n"
+        if facts.front_end
+        else "",
+        explained=f"\n## How far its explanations may be trusted\n\n{facts.explained.strip()}\n"
+        if facts.explained
+        else "",
+        weak="\n".join(f"- {wrapped(line, '  ')}" for line in _weak(facts)),
     )
-    (folder / "README.md").write_text(text, encoding="utf-8")
+    return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
 
 
-def _lowered(by_label: dict[str, float]) -> str:
-    if not by_label:
-        return ""
-    values = ", ".join(f"{label} by {by:.2f}" for label, by in by_label.items())
-    return "\n" + _wrapped(_LOWERED.format(lowered=values, share=USUAL_SHARE)) + "\n"
-
-
-def _wrapped(text: str, indent: str = "") -> str:
-    return textwrap.fill(" ".join(text.split()), 120, subsequent_indent=indent, break_on_hyphens=False)
-
-
-def _table(report: dict[str, Any]) -> str:
-    lines = [
-        "| measured on | tracks | accuracy | in first three | tempo Accuracy1 / 2 | librosa's | Essentia's |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for split, values in report.items():
-        if "tracks" in values:
-            tempi = " | ".join(_tempo(values.get(who)) for who in ("tempo", "librosa_tempo", "essentia_tempo"))
-            lines.append(
-                f"| {split} | {values['tracks']} | {_percent(values.get('accuracy'))} "
-                f"| {_percent(values.get('top3'))} | {tempi} |"
+def _probabilities(config: ModelConfig, facts: CardFacts) -> str:
+    thresholds = ", ".join(
+        f"{label} {least:.2f}" for label, least in zip(config.labels, config.thresholds, strict=True)
+    )
+    lines = [wrapped(f"A genre counts as present from these probabilities: {thresholds}.")]
+    if facts.experimental:
+        lines.append(
+            wrapped(
+                "Learned as well and left out, since too few recordings show whether they work: "
+                f"{', '.join(facts.experimental)}."
             )
-    return "\n".join(lines)
+        )
+    return "\n\n".join(lines)
 
 
-def _further(report: dict[str, Any]) -> list[str]:
-    """What does not fit into the table, one line each."""
+def _features(config: ModelConfig) -> str:
+    return wrapped(", ".join(f"{name} {value}" for name, value in config.features.to_dict().items()) + ".")
+
+
+def _tables(facts: CardFacts) -> list[str]:
+    """One table of all who were measured, one of this model beside its siblings, and one of its genres."""
+    single = [one for one in facts.measures if one.measure not in (PER_LABEL, OF_PAIRS)]
+    # this model first, then whoever was measured beside it
+    subjects = sorted(dict.fromkeys(one.subject for one in single), key=lambda name: name != facts.subject)
+    order = list(MEASURES)
+    keys = sorted(
+        dict.fromkeys((one.measure, one.split) for one in single),
+        key=lambda key: order.index(key[0]) if key[0] in order else len(order),
+    )
+    found = {(one.measure, one.split, one.subject): one for one in single}
+    tables = []
+    if keys:
+        lines = [f"| | on | {' | '.join(subjects)} |", "|---" * (2 + len(subjects)) + "|"]
+        for measure, split in keys:
+            cells = (found.get((measure, split, name)) for name in subjects)
+            lines.append(f"| {MEASURES.get(measure, measure)} | {split} | {' | '.join(map(cell, cells))} |")
+        tables.append("\n".join(lines))
+    pairs = [one for one in facts.measures if one.measure == OF_PAIRS and facts.subject in one.subject.split(" and ")]
+    if pairs:
+        lines = [f"| {MEASURES[OF_PAIRS]} | on | |", "|---|---|---|"]
+        lines += [f"| {one.subject} | {one.split} | {cell(one)} |" for one in pairs]
+        tables.append("\n".join(lines))
+    labels = [one for one in facts.measures if one.measure == PER_LABEL and one.subject == facts.subject]
+    if labels:
+        lines = ["| genre | average precision | recordings that have it |", "|---|---|---|"]
+        lines += [f"| {one.split} | {cell(one)} | {one.n} |" for one in labels]
+        tables.append("\n".join(lines))
+    return tables
+
+
+def cell(measure: Measure | None) -> str:
+    """A value with its count and interval, in few characters."""
+    if measure is None or measure.value is None:
+        return "-"
+    counted = measure.hits is not None and measure.measure not in ("f1", "precision", "recall")
+    value = f"{measure.hits}/{measure.n} = {measure.value:.2f}" if counted else f"{measure.value:.3f}"
+    if measure.interval_95 is None:
+        return value
+    low, high = measure.interval_95
+    digits = 2 if counted else 3
+    return f"{value} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def _weak(facts: CardFacts) -> list[str]:
+    """What the measures show it to be bad at, worst first, and what is known beside."""
     lines = []
-    seeds = report.get("pictures, over seeds", {}).get("accuracy")
-    if seeds:
-        values = ", ".join(f"{100 * value:.1f}" for value in seeds["values"])
-        lines.append(
-            f"- Accuracy on pictures over {seeds['seeds']} seeds: {100 * seeds['value']:.1f} %, standard deviation "
-            f"{100 * seeds['sd']:.1f} ({values})."
-        )
-    of_all = {
-        split: values["accuracy_all_labels"]
-        for split, values in report.items()
-        if "accuracy_all_labels" in values and "->" not in split
-    }
-    if of_all:
-        named = "; ".join(f"{split} {_percent(value)}" for split, value in of_all.items())
-        lines.append(f"- Right genre first of all labels, also those of which the source says nothing: {named}.")
-    if "gap" in report:
-        lines.append(
-            f"- Pictures minus recordings of the same clips, in points of accuracy: {_number(report['gap'], 100)}."
-        )
-        both = report["mixes"]["both_in_top3"]
-        lines.append(f"- Mixes of two unseen recordings: both genres among the first three in {_percent(both)}.")
-        lines.append(
-            f"- Borders within 3 s in tracks spliced from unseen recordings: F1 {_number(report['splices']['f1'])}."
-        )
-    beside = report.get("free music", {}).get("musicnn")
-    if beside:
-        lines.append(
-            f"- Free music, macro average precision over the {beside['macro']['n']} labels that MusiCNN has too: "
-            f"{_number(beside['own_macro'])}, MusiCNN's {_number(beside['macro'])}, difference "
-            f"{_number(beside['difference'])}."
-        )
-    return lines
+    labels = [
+        one
+        for one in facts.measures
+        if one.measure == PER_LABEL and one.subject == facts.subject and one.value is not None
+    ]
+    split = labels[-1].split.split(", ")[-1] if labels else ""
+    worst = sorted((one for one in labels if one.split.endswith(split)), key=lambda one: one.value or 0.0)[:WEAK_LABELS]
+    if worst:
+        named = ", ".join(f"{one.split.split(', ')[0]} ({one.value:.2f}, {one.n} recordings)" for one in worst)
+        lines.append(f"Genres that it finds least well on {split}, by average precision: {named}.")
+    return [*lines, *facts.weak]
 
 
-def _precision(report: dict[str, Any]) -> str:
-    """A table of labels: GTZAN's pictures, and free music with MusiCNN's beside it."""
-    free = report.get("free music", {})
-    peer = free.get("musicnn", {}).get("average_precision", {})
-    lines = ["| label | GTZAN pictures | free music | MusiCNN on free music |", "|---|---|---|---|"]
-    for label in report["pictures"]["average_precision"]:
-        cells = [_label_cell(values, label) for values in (report["pictures"], free)]
-        theirs = f"{peer[label]['value']:.2f}" if label in peer else "-"
-        lines.append(f"| {label} | {' | '.join(cells)} | {theirs} |")
-    return "\n".join(lines)
-
-
-def _label_cell(values: dict[str, Any], label: str) -> str:
-    entry = values.get("average_precision", {}).get(label)
-    if not entry or not entry["positives"]:
-        return "-"
-    return f"{entry['value']:.2f} ({values['roc_auc'][label]['value']:.2f}; {entry['positives']} of {entry['n']})"
-
-
-def _number(entry: dict[str, Any], factor: float = 1.0) -> str:
-    digits = 1 if factor > 1 else 3
-    if not entry.get("interval_95"):
-        return f"{factor * entry['value']:.{digits}f}"
-    low, high = entry["interval_95"]
-    return f"{factor * entry['value']:.{digits}f} ({factor * low:.{digits}f} to {factor * high:.{digits}f})"
-
-
-def _percent(value: dict[str, Any] | None) -> str:
-    if not value:
-        return "-"
-    low, high = value["interval_95"]
-    return f"{100 * value['value']:.1f} % ({100 * low:.0f}-{100 * high:.0f})"
-
-
-def _tempo(values: dict[str, Any] | None) -> str:
-    if not values:
-        return "-"
-    return f"{100 * values['accuracy1']['value']:.1f} / {100 * values['accuracy2']['value']:.1f} %"
+def wrapped(text: str, indent: str = "") -> str:
+    """One paragraph in lines of at most 120 characters."""
+    return textwrap.fill(" ".join(text.split()), 120, subsequent_indent=indent, break_on_hyphens=False)

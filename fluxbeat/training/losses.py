@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.distributed as distributed
-import torch.nn.functional as F
 from torch import Tensor
 
 from fluxbeat.models.tempo import TempoGrid
@@ -15,7 +14,7 @@ def mean_of(total: Tensor, count: Tensor) -> Tensor:
     """Total over count, both scalar; 0 over 0 is 0.
 
     Where several processes train together, `count` is the mean over all of them: gradients are averaged over
-    processes, and so become those of one process that hears everything.
+    processes, and so become those of one process that gets everything.
     """
     least = 1.0
     if distributed.is_available() and distributed.is_initialized():
@@ -24,31 +23,6 @@ def mean_of(total: Tensor, count: Tensor) -> Tensor:
         least = 1.0 / distributed.get_world_size()
         count = count * least
     return total / count.clamp(min=least)
-
-
-def genre_loss(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-    """Binary cross-entropy over the labels whose truth is known; all shapes (batch, labels); scalar."""
-    loss = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
-    return mean_of((loss * mask).sum(), mask.sum())
-
-
-def ranking_loss(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-    """Softmax cross-entropy among the labels whose truth is known, all shapes (batch, labels); scalar.
-
-    Beside the binary cross-entropy it teaches which label fits best. Rows without a present label, or with fewer
-    than two known ones, take no part.
-    """
-    present = targets * mask
-    total = present.sum(1)
-    counts = ((total > 0) & ((mask > 0).sum(1) > 1)).float()
-    log_share = torch.log_softmax(logits.masked_fill(mask == 0, -1e4), 1)
-    loss = -(present / total.clamp(min=1e-6)[:, None] * log_share).sum(1)
-    return mean_of((loss * counts).sum(), counts.sum())
-
-
-def teacher_loss(answers: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-    """Mean squared difference where the teacher was asked; all shapes (batch, answers); scalar."""
-    return mean_of(((answers - targets).square() * mask).sum(), mask.sum())
 
 
 def tempo_targets(tempo_bpm: np.ndarray, has_beat: np.ndarray, grid: TempoGrid, width_bins: float = 1.2) -> np.ndarray:

@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import lightning
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.replacing import PARTIAL
-from fluxbeat.training.progress import RunProgress
-from fluxbeat.training.whole_file import whole_file
+from fluxbeat.training.progress import progress_callback
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
-LEARNING_RATES = 10
-"""Points of an epoch at which the learning rate is noted."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Where and how a run computes; nothing of it changes what is computed, but for rounding.
+    """Where and how a run computes. Several processes take a batch each, so that a step learns from several batches.
 
     Attributes
     ----------
@@ -43,7 +38,12 @@ class Machine:
     precision : str
         '32-true', or 'bf16-mixed' or '16-mixed' for the network's convolutions, recurrences and attention.
     workers : int
-        Further processes that load windows, for each kind of music; 0 loads in between.
+        Further processes that load windows; 0 loads in between.
+
+    Raises
+    ------
+    FluxBeatError
+        If a number is out of range or the precision is not one of `PRECISIONS`.
     """
 
     accelerator: str = "auto"
@@ -74,14 +74,6 @@ class Machine:
 ONE_PROCESS = Machine()
 
 
-class WholeStates(TorchCheckpointIO):
-    """States that are written whole or not at all: a kill while one is written leaves the one before."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        with whole_file(Path(path)) as partial:
-            torch.save(checkpoint, partial)
-
-
 def latest_state(output: Path) -> Path | None:
     """What a cut-off run in `output` goes on from: its state after the last epoch that it finished."""
     latest = output / "state" / "latest.ckpt"
@@ -96,7 +88,7 @@ def trainer_for(
     callbacks: Sequence[lightning.Callback] = (),
     progress: bool = True,
 ) -> lightning.Trainer:
-    """A trainer that keeps its state in `output`/state after every epoch and its curves in `output`/logs.
+    """A trainer that keeps its state in `output`/state after every epoch, and its curves in `output`/logs.
 
     Call its `fit` with `ckpt_path=latest_state(output)`.
 
@@ -110,7 +102,7 @@ def trainer_for(
     callbacks : sequence of lightning.Callback
         Further ones.
     progress : bool
-        Whether to draw a progress bar where standard error is a terminal.
+        Whether to report progress on standard error.
 
     Raises
     ------
@@ -119,8 +111,6 @@ def trainer_for(
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")
-    for leftover in (output / "state").glob(f"*{PARTIAL}"):
-        leftover.unlink(missing_ok=True)
     keep_state = ModelCheckpoint(
         output / "state", "latest", every_n_epochs=1, save_on_train_epoch_end=True, enable_version_counter=False
     )
@@ -136,20 +126,19 @@ def trainer_for(
             num_nodes=machine.nodes,
             strategy="ddp_spawn" if several and machine.strategy == "auto" else machine.strategy,
             precision=machine.precision,  # type: ignore[arg-type]
-            # batches and their shares are ours: Lightning's sampler knows none that draw with replacement
+            # `StepSampler` gives each process its own batches
             use_distributed_sampler=False,
             sync_batchnorm=several and machine.has_gpu,
             # on a CPU nothing here depends on chance; on a GPU what cannot be exact says so
             deterministic="warn" if machine.has_gpu else None,
             default_root_dir=output,
             logger=TensorBoardLogger(output, name="logs", version=""),
-            log_every_n_steps=max(batches // LEARNING_RATES, 1),
-            callbacks=[*callbacks, *([RunProgress()] if progress else []), keep_state],
-            plugins=[WholeStates()],
+            log_every_n_steps=max(batches // 10, 1),
+            callbacks=[*callbacks, *([progress_callback()] if progress else []), keep_state],
             num_sanity_val_steps=0,
-            enable_progress_bar=False,
+            enable_progress_bar=progress and sys.stderr.isatty(),
             enable_model_summary=False,
-            gradient_clip_val=1.0,
+            gradient_clip_val=5.0,
         )
     except (MisconfigurationException, ValueError, RuntimeError) as error:
         raise FluxBeatError(f"cannot train on this machine in this way: {error}") from error

@@ -4,30 +4,18 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
 
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.features import FeatureConfig
 from fluxbeat.models import TempoGrid
-from fluxbeat.training.augment import AugmentConfig
-from fluxbeat.training.views import SimclrConfig
-
-WANTED = {
-    **dict.fromkeys(("int_parsing", "int_type", "int_from_float"), "a whole number"),
-    **dict.fromkeys(("float_parsing", "float_type"), "a number"),
-    **dict.fromkeys(("bool_parsing", "bool_type"), "true or false"),
-    **dict.fromkeys(("dataclass_type", "dict_type"), "a mapping of settings to values"),
-    "tuple_type": "a list",
-    "too_long": "a shorter list",
-    "string_type": "text",
-}
-"""What a setting wants, by the kind of pydantic's complaint."""
+from fluxbeat.training.data.windows import AugmentConfig
+from fluxbeat.training.tasks.simclr import SimclrConfig
 
 
 @dataclass(frozen=True)
@@ -36,35 +24,14 @@ class DataConfig:
 
     Attributes
     ----------
-    gtzan_archive : str
-        Stem of a picture archive, or empty.
-    gtzan_recordings : str
-        Folder with the audio of some of its clips, or empty.
-    recordings : str
-        CSV of further recordings, or empty.
-    synthetic : int
-        Number of drawn rhythms.
-    corpus : str
-        Folder that `fluxbeat corpus` built, or empty.
-    unlabelled : str
-        Folder of recordings of which nothing is known, or empty: the teacher says what is in them.
-    teacher : str
-        Folder with the teacher's weights, or empty. In a corpus its answers lie already.
-    corpus_share : float
-        Windows of the corpus beside each window of the other music.
-    blend_share : float
-        Windows of the corpus's blends, which only the teacher speaks about, beside each window of the other music.
+    stores : tuple of str
+        Folders of features and teachers' outputs, as `fluxbeat.training.data.store` describes them.
+    balance : float
+        How much more often rare genres are drawn: 0 draws every excerpt equally often, 1 every genre.
     """
 
-    gtzan_archive: str = ""
-    gtzan_recordings: str = ""
-    recordings: str = ""
-    synthetic: int = 0
-    corpus: str = ""
-    unlabelled: str = ""
-    teacher: str = ""
-    corpus_share: float = 0.5
-    blend_share: float = 0.0
+    stores: tuple[str, ...] = ()
+    balance: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -80,7 +47,7 @@ class Recipe:
     data : DataConfig
         Where the music comes from.
     features : FeatureConfig
-        What the model hears of it.
+        The spectrogram that the model takes.
     tempo_grid : TempoGrid
         The tempi that it can tell apart.
     augment : AugmentConfig
@@ -91,23 +58,20 @@ class Recipe:
         Settings of the family's network that differ from its defaults, by their names in its class.
     window_s : float
         Length of one window.
-    epochs, batch_size : int
-        An epoch draws one window from every item.
+    epochs, epoch_steps, batch_size : int
+        A run draws epochs * epoch_steps batches; its state is kept after every epoch.
     learning_rate, weight_decay : float
         AdamW, one-cycle schedule.
-    tempo_weight, teacher_weight : float
-        Weights of the tempo loss and of the teacher's beside the genre loss.
-    pretrain_epochs : int
-        Epochs over the corpus alone before everything else; no test of the other music depends on them.
+    genre_weight, kind_weight, tempo_weight, teacher_weight : float
+        Weights of the losses.
+    tempo_share : float
+        Share of each batch that the tempo head learns from, above 0 to 1.
     ema_decay : float
         The shipped weights are a moving average with this decay per step.
-    validation_share : float
-        Share of each genre's artists that is not learned from but asked after every epoch, 0 to 0.5; the weights of
-        the best epoch are shipped. 0: everything is learned from, and the last epoch is shipped.
-    patience_epochs : int
-        Stop when that many epochs in a row were no better than the best one; 0 never stops early.
-    freeze_norm : bool
-        Leave the batch norms' statistics as they are: for fine-tuning on little.
+    start_from : str
+        Run whose weights to start from, beside the output folder; empty for random ones.
+    frozen : bool
+        Leave the network as it is and teach its kind and tempo heads only.
     seed : int
         Of everything random.
     """
@@ -120,29 +84,47 @@ class Recipe:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     simclr: SimclrConfig = field(default_factory=SimclrConfig)
     architecture: dict[str, Any] = field(default_factory=dict)
-    window_s: float = 8.0
+    window_s: float = 10.0
     epochs: int = 40
-    batch_size: int = 32
-    learning_rate: float = 2.5e-3
+    epoch_steps: int = 250
+    batch_size: int = 48
+    learning_rate: float = 3e-3
     weight_decay: float = 0.05
-    tempo_weight: float = 0.3
+    genre_weight: float = 0.5
+    kind_weight: float = 0.3
+    tempo_weight: float = 0.2
     teacher_weight: float = 1.0
-    pretrain_epochs: int = 0
-    ema_decay: float = 0.98
-    validation_share: float = 0.0
-    patience_epochs: int = 0
-    freeze_norm: bool = False
+    tempo_share: float = 0.5
+    ema_decay: float = 0.999
+    start_from: str = ""
+    frozen: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.validation_share <= 0.5:
-            raise FluxBeatError(f"validation_share must be 0 to 0.5, got {self.validation_share}")
-        if self.patience_epochs and not self.validation_share:
-            raise FluxBeatError("patience_epochs needs a validation_share above 0: some artists to judge an epoch by")
+        if not 0 < self.tempo_share <= 1:
+            raise FluxBeatError(f"tempo_share must be above 0 and at most 1, got {self.tempo_share:g}")
+
+    @property
+    def steps(self) -> int:
+        """Batches of the whole run."""
+        return self.epochs * self.epoch_steps
+
+
+def recipes_folder() -> Path:
+    """Where the recipes of the shipped weights lie: beside the package, or inside it when installed."""
+    package = Path(__file__).resolve().parents[1]
+    beside = package.parent / "recipes"
+    return beside if beside.is_dir() else package / "recipes"
 
 
 def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
     """Read a recipe, with single values changed by `name=value` or `part.name=value` (value in YAML).
+
+    Parameters
+    ----------
+    path : path
+        A file, or the name of a recipe that comes with the program: `cnn`.
+    changes : sequence of str
 
     Raises
     ------
@@ -150,8 +132,10 @@ def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
         If the file is missing or is no YAML mapping, or a setting is unknown, missing or of the wrong type.
     """
     path = Path(path)
+    shipped = {file.stem: file for file in recipes_folder().glob("*.yaml")}
+    path = shipped.get(str(path), path)
     if not path.is_file():
-        raise FluxBeatError(f"{path}: no such recipe")
+        raise FluxBeatError(f"{path}: no such recipe; expected a file, or one of {', '.join(sorted(shipped))}")
     values = _yaml(path.read_bytes(), str(path))
     if not isinstance(values, dict):
         raise FluxBeatError(f"{path}: a recipe is a YAML mapping of settings to values, got {reprlib.repr(values)}")
@@ -187,18 +171,6 @@ def _build(values: dict[Any, Any], where: str) -> Recipe:
     try:
         return TypeAdapter(Recipe).validate_python(given, extra="forbid")
     except ValidationError as error:
-        raise FluxBeatError(f"{where}: {_fault(error.errors()[0])}") from error
-
-
-def _fault(error: ErrorDetails) -> str:
-    """What is wrong with one setting, in one sentence."""
-    name = ".".join(map(str, error["loc"]))
-    if error["type"] == "missing":
-        return f"the setting {name!r} is missing"
-    if error["type"] == "unexpected_keyword_argument":
-        kind: Any = Recipe
-        for part in error["loc"][:-1]:
-            kind = get_type_hints(kind)[str(part)]
-        return f"unknown setting {name!r}; known are {', '.join(sorted(item.name for item in fields(kind)))}"
-    wanted = WANTED.get(error["type"], error["msg"])
-    return f"{name} must be {wanted}, got {reprlib.repr(error['input'])}"
+        wrong = error.errors(include_url=False)[0]
+        setting = ".".join(map(str, wrong["loc"]))
+        raise FluxBeatError(f"{where}: {setting}: {wrong['msg']}, got {reprlib.repr(wrong['input'])}") from error

@@ -1,148 +1,214 @@
-"""From a recipe to a checkpoint; a run that was cut off goes on where it was, a finished one is not done again."""
+"""One run from stores to a checkpoint: what was cut off goes on where it was, a finished one is not done again."""
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import lightning
-from lightning.pytorch.utilities import CombinedLoader
-from torch.utils.data import DataLoader
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch.utils.data import DataLoader, Dataset
 
+from fluxbeat.atomic_write import atomic_write
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.models import GenreTempoModel, load_checkpoint, save_checkpoint
+from fluxbeat.models import GenreTempoModel, ModelConfig, build_model, load_checkpoint, save_checkpoint
 from fluxbeat.models.checkpoint import WEIGHTS_FILE
-from fluxbeat.training.augment import AugmentConfig
-from fluxbeat.training.gathering import cached_items
-from fluxbeat.training.items import BLEND, FREE, TEMPO_ONLY, Item
+from fluxbeat.training.data.store import FeatureStore
+from fluxbeat.training.data.windows import BatchSettings, StepSampler, WindowBatches
 from fluxbeat.training.machine import ONE_PROCESS, Machine, latest_state, trainer_for
-from fluxbeat.training.picture_step import picture_steps
-from fluxbeat.training.recipe import DataConfig, Recipe
-from fluxbeat.training.sampling import Draw, EpochBatches, EpochSeeds
-from fluxbeat.training.supervised import SupervisedTask, Window, WindowDataset, new_model
-from fluxbeat.training.teacher_scale import TeacherScale
-from fluxbeat.training.validation import split_artists
-from fluxbeat.training.whole_file import whole_file
+from fluxbeat.training.recipe import Recipe
+from fluxbeat.training.tasks.simclr import SimclrTask, ViewBatches
+from fluxbeat.training.tasks.supervised import SupervisedTask
+from fluxbeat.training.tasks.teaching import TeacherHeads
 
-RUN_FILE = "run.json"
-VALIDATION_WINDOWS = 3
-"""Windows of each item that an epoch is judged by."""
-LOADERS = ("music", FREE, "drawn", "validation", BLEND)
+RUN_FILE, HEADS_FILE = "run.json", "teacher_heads.safetensors"
+NOT_FOR_USE = "pretrained by SimCLR, not for use: its heads are untrained"
 
 
-def _kinds(items: Sequence[Item]) -> dict[str, list[Item]]:
-    """The music that makes up an epoch, and what stands beside it: the corpus's music, drawn rhythms and blends.
+def new_model(recipe: Recipe) -> GenreTempoModel:
+    """A model as the recipe describes it, with random weights."""
+    return build_model(
+        ModelConfig(
+            family=recipe.family,
+            labels=recipe.labels,
+            thresholds=(0.5,) * len(recipe.labels),
+            tempo_grid=recipe.tempo_grid,
+            kind_taught=True,
+            features=recipe.features,
+            window_s=recipe.window_s,
+            architecture=recipe.architecture,
+        )
+    )
 
-    Where there is no other music, the corpus is the music.
+
+def open_stores(recipe: Recipe, data_root: Path) -> list[FeatureStore]:
+    """The stores that a recipe names.
+
+    Raises
+    ------
+    FluxBeatError
+        If one is missing, or was made with other features than the recipe's.
     """
-    drawn = [item for item in items if item.source in TEMPO_ONLY]
-    free = [item for item in items if item.source == FREE]
-    blends = [item for item in items if item.source == BLEND]
-    music = [item for item in items if item.source not in (*TEMPO_ONLY, FREE, BLEND)]
-    beside = {"drawn": drawn, BLEND: blends}
-    return {"music": music, FREE: free, **beside} if music else {"music": free, FREE: [], **beside}
+    stores = [FeatureStore(data_root / name) for name in recipe.data.stores]
+    for store in stores:
+        if store.features != recipe.features:
+            raise FluxBeatError(f"{store.folder} was made with other features than the recipe asks for: make it anew")
+    return stores
 
 
-def _batches(kinds: dict[str, list[Item]], recipe: Recipe, processes: int) -> dict[str, EpochBatches]:
-    """Batches of each kind, as many of what stands beside the music as of the music, drawn with replacement."""
-    size = recipe.batch_size
-    music = EpochBatches(len(kinds["music"]), size, (recipe.seed, LOADERS.index("music")))
-    if not len(music):
-        raise FluxBeatError("there is no music to learn from: the data holds none, or none outside the held-out fold")
-    batches = {"music": music}
-    shares = {FREE: recipe.data.corpus_share, "drawn": 0.5, BLEND: recipe.data.blend_share}
-    for name, wanted in ((name, round(size * share)) for name, share in shares.items()):
-        count = min(wanted, len(kinds[name]))
-        if count:
-            entropy = (recipe.seed, LOADERS.index(name))
-            batches[name] = EpochBatches(len(kinds[name]), max(count, processes), entropy, len(music))
-    return batches
-
-
-def _loader(windows: WindowDataset, batches: EpochBatches | list[list[Draw]], workers: int) -> DataLoader[Window]:
-    return DataLoader(windows, batch_sampler=batches, num_workers=workers, persistent_workers=workers > 0)
-
-
-def _validation_loader(items: Sequence[Item], recipe: Recipe, window_frames: int, workers: int) -> DataLoader[Window]:
-    """The same windows after every epoch, as they are."""
-    unchanged = AugmentConfig(**dict.fromkeys((setting.name for setting in fields(AugmentConfig)), 0.0))
-    kind, size = LOADERS.index("validation"), recipe.batch_size
-    draws = [
-        Draw(row, (recipe.seed, kind, row, window)) for row in range(len(items)) for window in range(VALIDATION_WINDOWS)
-    ]
-    windows = WindowDataset(items, replace(recipe, augment=unchanged), window_frames)
-    return _loader(windows, [draws[start : start + size] for start in range(0, len(draws), size)], workers)
+def batch_settings(recipe: Recipe, stores: Sequence[FeatureStore], model: GenreTempoModel) -> BatchSettings:
+    """What every kind of batches is drawn by, in the order that `WindowBatches` takes it."""
+    frames, drawn = model.config.window_frames, (recipe.batch_size, recipe.augment, recipe.seed)
+    return stores, recipe.labels, recipe.tempo_grid, frames, *drawn
 
 
 def train(
     recipe: Recipe,
-    data_root: Path,
+    stores: Sequence[FeatureStore],
     output: Path,
-    held_out_fold: int = 0,
-    cache: Path | None = None,
+    model: GenreTempoModel | None = None,
+    class_weights: Mapping[str, torch.Tensor] | None = None,
     progress: bool = True,
     machine: Machine = ONE_PROCESS,
 ) -> SupervisedTask:
-    """Train one model and write its checkpoint into `output`.
+    """Train one model on the `train` rows of stores and write its checkpoint into `output`.
+
+    A run that was cut off goes on after the last epoch that it finished, and ends as if it had not been cut off. A
+    finished run is not done again.
 
     Parameters
     ----------
     recipe : Recipe
-        What to train, on what.
-    data_root : Path
-        Folder that the recipe's paths start from.
+    stores : sequence of FeatureStore
+        With the recipe's features, all with the same teachers' outputs.
     output : Path
-        Folder for the checkpoint; its `state/` holds what a cut-off run goes on from.
-    held_out_fold : int
-        Items of this fold are left out, to be tested on; 0 trains on everything.
-    cache : Path, optional
-        Folder for spectrograms and for what the corpus alone has taught; `output` where not given.
+        Folder for the checkpoint and the teachers' heads, with curves for TensorBoard in `logs/`, what a cut-off run
+        goes on from in `state/`, and what is trained in `run.json`.
+    model : GenreTempoModel, optional
+        To start from; by default what the recipe names, else a new one with random weights.
+    class_weights : mapping of str to Tensor, optional
+        How much each class of a teacher's output counts.
     progress : bool
-        Whether to draw a progress bar where standard error is a terminal.
+        Whether to report progress.
     machine : Machine
         What to compute on.
+
+    Raises
+    ------
+    FluxBeatError
+        If the folder holds a run of another recipe, or there is no music to learn from.
     """
-    cache = cache or output
-    items = cached_items(recipe, data_root, cache)
-    corpus = [item for item in items if item.source == FREE]
-    model = None
-    if recipe.pretrain_epochs and corpus:
-        apart = [item for item in items if item.source in (*TEMPO_ONLY, FREE, BLEND) and not item.fold]
-        model = pretrained(recipe, apart, cache, progress, machine)
-    items = [item for item in items if not held_out_fold or item.fold != held_out_fold]
+    claim_folder(output, recipe, stores)
     lightning.seed_everything(recipe.seed, verbose=False)
-    return fit(_task(recipe, items, model or new_model(recipe)), items, output, progress, machine)
+    if model is None:
+        model = load_checkpoint(output.parent / recipe.start_from)[0] if recipe.start_from else new_model(recipe)
+    teachers = None
+    if recipe.teacher_weight and stores[0].outputs and not recipe.frozen:
+        teachers = TeacherHeads.of(stores, model.embedding_size, class_weights)
+    task = SupervisedTask(recipe, model, recipe.epochs * _epoch_steps(recipe, machine), teachers)
+    if is_finished(output):
+        task.average.module.load_state_dict(load_checkpoint(output)[0].state_dict())
+        return task
+    batches = WindowBatches(*batch_settings(recipe, stores, model), balance=recipe.data.balance)
+    trainer = _fit(task, batches, recipe, output, progress, machine)
+    if trainer.is_global_zero:
+        if task.teacher_average is not None:
+            heads = {name: value.contiguous() for name, value in task.teacher_average.module.state_dict().items()}
+            save_file(heads, output / HEADS_FILE)
+        save_checkpoint(task.averaged.cpu(), output)
+    trainer.strategy.barrier()
+    return task
 
 
-def pretrained(
-    recipe: Recipe, items: list[Item], cache: Path, progress: bool = True, machine: Machine = ONE_PROCESS
-) -> GenreTempoModel:
-    """A model that has heard the corpus alone; kept in `cache`, for every fold and run that starts from it."""
-    first = replace(
-        recipe,
-        epochs=recipe.pretrain_epochs,
-        pretrain_epochs=0,
-        validation_share=0.0,
-        patience_epochs=0,
-        freeze_norm=False,
-        seed=0,
-        data=DataConfig(corpus=recipe.data.corpus, blend_share=recipe.data.blend_share),
-    )
-    key = json.dumps([asdict(first), len(items)], sort_keys=True, default=list)
-    folder = cache / f"pretrained-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
-    claim_folder(folder, first, items)
-    if not is_finished(folder):
-        lightning.seed_everything(recipe.seed, verbose=False)
-        fit(_task(first, items, new_model(first)), items, folder, progress, machine)
-    return load_checkpoint(folder)[0]
+def pretrain(
+    recipe: Recipe,
+    stores: Sequence[FeatureStore],
+    output: Path,
+    progress: bool = True,
+    machine: Machine = ONE_PROCESS,
+) -> Path:
+    """Pretrain a model by SimCLR on the `train` rows of stores, without labels; goes on and ends as `train` does.
+
+    Parameters and errors as there.
+
+    Returns
+    -------
+    Path
+        The checkpoint, to start supervised training from. Its heads are untrained, and its metrics say so.
+    """
+    claim_folder(output, recipe, stores)
+    if is_finished(output):
+        return output
+    lightning.seed_everything(recipe.seed, verbose=False)
+    model = new_model(recipe)
+    steps = recipe.epochs * _epoch_steps(recipe, machine)
+    task = SimclrTask(model, recipe.simclr, recipe.learning_rate, recipe.weight_decay, steps)
+    batches = ViewBatches(*batch_settings(recipe, stores, model), config=recipe.simclr)
+    trainer = _fit(task, batches, recipe, output, progress, machine)
+    if trainer.is_global_zero:
+        model = task.model.cpu().eval()
+        metric = {"measure": "epochs of SimCLR", "value": recipe.epochs, "n": len(batches.recordings)}
+        date = datetime.datetime.now(datetime.UTC).date().isoformat()
+        metric = {**metric, "split": NOT_FOR_USE, "seed": recipe.seed, "date": date}
+        model.config = replace(model.config, tempo_taught=False, kind_taught=False, metrics=(metric,))
+        save_checkpoint(model, output)
+    trainer.strategy.barrier()
+    return output
 
 
-def _task(recipe: Recipe, items: list[Item], model: GenreTempoModel) -> SupervisedTask:
-    """The task with all that the items say of it."""
-    return SupervisedTask(recipe, model, TeacherScale.of(items).size, picture_steps(items, model.texture))
+class ExactResume(lightning.Callback):
+    """Gives every step the batch and the random numbers that it has in a run that was not cut off.
+
+    Parameters
+    ----------
+    seed : int
+    sampler : StepSampler
+        Lightning tells it the epoch, but where a run goes on only after it has fetched the first batch.
+    """
+
+    def __init__(self, seed: int, sampler: StepSampler):
+        self.seed, self.sampler = seed, sampler
+
+    def on_load_checkpoint(
+        self, trainer: lightning.Trainer, task: lightning.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self.sampler.set_epoch(checkpoint["epoch"] + 1)
+
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, task: lightning.LightningModule, batch: object, batch_idx: int
+    ) -> None:
+        # not once an epoch: what a loader draws from torch as it starts comes at another time where a run goes on
+        entropy = np.random.SeedSequence([self.seed, trainer.current_epoch, batch_idx, trainer.global_rank])
+        torch.manual_seed(int(entropy.generate_state(1, np.uint64)[0] >> np.uint64(1)))
+
+
+def _epoch_steps(recipe: Recipe, machine: Machine) -> int:
+    """Batches that each process takes in an epoch."""
+    return recipe.epoch_steps // machine.processes
+
+
+def _fit(
+    task: lightning.LightningModule,
+    batches: Dataset[dict[str, object]],
+    recipe: Recipe,
+    output: Path,
+    progress: bool,
+    machine: Machine,
+) -> lightning.Trainer:
+    sampler = StepSampler(recipe.epoch_steps)
+    loader = DataLoader(batches, batch_size=None, sampler=sampler, num_workers=machine.workers)
+    steps = _epoch_steps(recipe, machine)
+    trainer = trainer_for(machine, output, recipe.epochs, steps, [ExactResume(recipe.seed, sampler)], progress)
+    latest = latest_state(output)
+    trainer.fit(task, loader, ckpt_path=str(latest) if latest else None)
+    return trainer
 
 
 def is_finished(output: Path) -> bool:
@@ -150,84 +216,17 @@ def is_finished(output: Path) -> bool:
     return (output / WEIGHTS_FILE).is_file()
 
 
-def fit(
-    task: SupervisedTask, items: list[Item], output: Path, progress: bool = True, machine: Machine = ONE_PROCESS
-) -> SupervisedTask:
-    """Train a task on items and write its checkpoint into `output`.
-
-    A run that was cut off goes on after the last epoch that it finished, and ends as if it had not been cut off. A
-    finished run is not done again: its weights become the task's.
-
-    Parameters
-    ----------
-    task : SupervisedTask
-    items : list of Item
-        Where the recipe has a `validation_share`, it is taken from these.
-    output : Path
-        Folder for the checkpoint, with curves for TensorBoard in `logs/`, what a cut-off run goes on from in
-        `state/`, and what is trained in `run.json`.
-    progress : bool
-        Whether to draw a progress bar where standard error is a terminal.
-    machine : Machine
-        What to compute on.
-
-    Returns
-    -------
-    SupervisedTask
-        The same task, trained.
-
-    Raises
-    ------
-    FluxBeatError
-        If the folder holds a run of another recipe or on other items, there is no music, or the machine is not what
-        `machine` says.
-    """
-    recipe, window_frames = task.recipe, task.model.config.window_frames
-    if recipe.batch_size % machine.processes:
-        raise FluxBeatError(
-            f"{machine.processes} processes cannot share batches of {recipe.batch_size} evenly: "
-            f"set batch_size to a multiple of {machine.processes}"
-        )
-    claim_folder(output, recipe, items)
-    if is_finished(output):
-        task.average.module.load_state_dict(load_checkpoint(output)[0].state_dict())
-        return task
-    lightning.seed_everything(recipe.seed, verbose=False)
-    learned, validation = items, None
-    if recipe.validation_share:
-        kinds = _kinds(items)
-        kinds["music"], asked = split_artists(kinds["music"], recipe.validation_share, recipe.seed)
-        learned = [item for kind in kinds.values() for item in kind]
-        validation = _validation_loader(asked, recipe, window_frames, machine.workers)
-    kinds, scale = _kinds(learned), TeacherScale.of(items)
-    batches = _batches(kinds, recipe, machine.processes)
-    loaders = {
-        name: _loader(WindowDataset(kinds[name], recipe, window_frames, scale), of_kind, machine.workers)
-        for name, of_kind in batches.items()
-    }
-    seeds = EpochSeeds(recipe.seed, list(batches.values()))
-    trainer = trainer_for(machine, output, recipe.epochs, len(batches["music"]), [seeds], progress)
-    latest = latest_state(output)
-    trainer.fit(task, CombinedLoader(loaders, "max_size_cycle"), validation, ckpt_path=str(latest) if latest else None)
-    if trainer.is_global_zero:
-        save_checkpoint(task.averaged.cpu(), output)
-    trainer.strategy.barrier()
-    return task
-
-
-def claim_folder(output: Path, recipe: Recipe, items: Sequence[Item]) -> None:
-    """Note in the run's folder what is trained there; raises where it is something else already."""
-    run = {
-        **asdict(recipe),
-        "items": len(items),
-        "items_sha256": _sha256(f"{item.source} {item.item_id}" for item in items),
-        "labels_sha256": _sha256(f"{item.source} {item.item_id} {sorted(item.labels or ())}" for item in items),
-    }
+def claim_folder(output: Path, recipe: Recipe, stores: Sequence[FeatureStore]) -> None:
+    """Note in the run's folder what is trained there; raises where it is something else already, or on nothing."""
+    if not sum(len(store.rows("train")) for store in stores):
+        raise FluxBeatError("there is no music to learn from: name stores with rows of the split 'train'")
+    known = json.dumps([[asdict(excerpt) for excerpt in store.excerpts] for store in stores])
+    excerpts = hashlib.sha256(known.encode()).hexdigest()[:16]
+    run = {**asdict(recipe), "rows": [len(store) for store in stores], "excerpts": excerpts}
     run = json.loads(json.dumps(run))
     path = output / RUN_FILE
     if path.is_file():
         before = json.loads(path.read_text(encoding="utf-8"))
-        # settings that an older version did not have are as they were without them
         other = sorted(name for name in before if name in run and before[name] != run[name])
         if other:
             raise FluxBeatError(
@@ -235,9 +234,6 @@ def claim_folder(output: Path, recipe: Recipe, items: Sequence[Item]) -> None:
                 "or delete this one to train anew"
             )
     elif not is_finished(output):
-        with whole_file(path) as partial:
+        output.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as partial:
             partial.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
-
-
-def _sha256(lines: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()

@@ -1,1 +1,1 @@
-"""How good a checkpoint is: test music, answers, measures, peers, and the protocol that puts them together."""
+"""How good models are on recordings: a catalogue, answers, peers beside them, measures, and one report of all."""

@@ -1,98 +1,99 @@
-"""What a model says of test music: asked once, kept, and read by every measure."""
+"""What models say of recordings, window by window and over the whole: asked once, read by every measure."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from fluxbeat.analysis import TrackAnalysis, analyze_track
-from fluxbeat.training.evaluation.cases import Case
-from fluxbeat.zoo import ZooModel
+from fluxbeat.analysis import DEFAULT_HOP_S, Track
+from fluxbeat.analysis.track import audible_windows
+from fluxbeat.analysis.windows import WindowPredictions, slide
+from fluxbeat.models.base import WindowModel
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
-    """What the model said of a case."""
-
-    case: Case
-    analysis: TrackAnalysis
-
-
-@dataclass(frozen=True, eq=False)
-class GenreScores:
-    """Answers as arrays.
+class WindowAnswers:
+    """What a network says of every audible window of some recordings.
 
     Attributes
     ----------
     labels : tuple of str
-        The model's.
-    probability : float array, shape (tracks, labels), 0..1
-    truth : bool array, shape (tracks, labels)
-    known : bool array, shape (tracks, labels)
-        Where the source says whether the label is present: everything else is neither right nor wrong.
-    artists : tuple of str
-        One per track, as `measures.resamples` takes them.
+    recordings : int
+        How many there are.
+    row : int64 array, shape (windows,)
+        Which recording each window belongs to, rising.
+    genre_logits : float32 array, shape (windows, labels)
+    embedding : float32 array, shape (windows, d)
+    kind : float32 array, shape (windows, 3)
+        Probability of each of `fluxbeat.models.base.KINDS`.
+    unfamiliarity : float32 array, shape (windows,)
+    probability : float64 array, shape (windows, labels)
+        Of each genre, as an analysis shows it.
     """
 
     labels: tuple[str, ...]
+    recordings: int
+    row: np.ndarray
+    genre_logits: np.ndarray
+    embedding: np.ndarray
+    kind: np.ndarray
+    unfamiliarity: np.ndarray
     probability: np.ndarray
-    truth: np.ndarray
-    known: np.ndarray
-    artists: tuple[str, ...]
 
-    @classmethod
-    def of(cls, answers: Sequence[Answer]) -> GenreScores:
-        """The answers' genres over whole tracks, in the order of the answers."""
-        labels = answers[0].analysis.timeline.labels if answers else ()
-        shape = (len(answers), len(labels))
-        probability, truth, known = np.zeros(shape), np.zeros(shape, bool), np.zeros(shape, bool)
-        for row, answer in enumerate(answers):
-            case = answer.case
-            said = {genre.label: genre.probability for genre in answer.analysis.genres}
-            probability[row] = [said[label] for label in labels]
-            truth[row] = [label in (case.labels or ()) for label in labels]
-            known[row] = [
-                case.labels is not None and (case.known is None or label in case.known or label in case.labels)
-                for label in labels
-            ]
-        return cls(labels, probability, truth, known, tuple(answer.case.artist for answer in answers))
+    def whole(self, values: np.ndarray) -> np.ndarray:
+        """Mean of each recording's windows, (windows, ...) -> float64 (recordings, ...); 0 where nothing is audible."""
+        total = np.zeros((self.recordings, *values.shape[1:]))
+        np.add.at(total, self.row, values)
+        count = np.bincount(self.row, minlength=self.recordings).clip(1)
+        return total / count.reshape(-1, *[1] * (values.ndim - 1))
 
-    def first(self, count: int) -> np.ndarray:
-        """Which labels are the `count` most probable of those whose truth is known: bool (tracks, labels)."""
-        shown = np.where(self.known, self.probability, -1.0)
-        best = np.argsort(-shown, axis=1, kind="stable")[:, :count]
-        chosen = np.zeros_like(self.known)
-        np.put_along_axis(chosen, best, True, axis=1)
-        return chosen & self.known
-
-    @property
-    def first_of_all(self) -> np.ndarray:
-        """Which label is the most probable, whether or not its truth is known: bool (tracks, labels)."""
-        return replace(self, known=np.ones_like(self.known)).first(1)
+    def answer(self, name: str) -> Answer:
+        """The answers over whole recordings."""
+        return Answer(name, self.labels, self.whole(self.probability), self.whole(self.kind)[:, 0])
 
 
-def ask(model: ZooModel, cases: Iterable[Case]) -> list[Answer]:
-    """The model's answer to every case."""
-    return [Answer(case, analyze_track(case.track, model)) for case in cases]
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a model, or a peer, says of whole recordings.
+
+    Attributes
+    ----------
+    name : str
+    labels : tuple of str
+    probability : float64 array, shape (recordings, labels)
+        0..1.
+    music : float64 array, shape (recordings,), or None
+        Probability that it is music; None where that was not asked.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    probability: np.ndarray
+    music: np.ndarray | None = None
 
 
-def write_answers(answers: Sequence[Answer], path: str | Path) -> None:
-    """One line per track: name, truth, answer; for a person who wants to see the misses."""
-    peers = list(dict.fromkeys(peer for answer in answers for peer in answer.case.peer_bpm))
-    with open(path, "w", newline="", encoding="utf-8") as handle:
-        writer = csv.writer(handle)
-        writer.writerow(
-            ["file", "labels", "first", "second", "third", "bpm", "said_bpm", *[f"{peer}_bpm" for peer in peers]]
+def ask(
+    networks: Mapping[str, WindowModel], tracks: Iterable[Track], hop_s: float = DEFAULT_HOP_S
+) -> dict[str, WindowAnswers]:
+    """Slide networks that share the tracks' features over all tracks: each network's answers, by its name.
+
+    Windows and which of them count are those of `fluxbeat.analysis.analyze_track`.
+    """
+    parts: dict[str, list[tuple[np.ndarray, ...]]] = {name: [] for name in networks}
+    count = 0
+    for number, track in enumerate(tracks):
+        count += 1
+        known: dict[tuple[int, int], WindowPredictions] = {}  # a consensus and its members share their work
+        for name, network in networks.items():
+            found = slide(network, track.log_mel, hop_s, known=known)
+            kept = audible_windows(track, found.start_s, network.config.window_s)
+            values = (found.genre_logits, found.embedding, found.kind, found.unfamiliarity, found.probability)
+            parts[name].append((np.full(int(kept.sum()), number), *(value[kept] for value in values)))
+    return {
+        name: WindowAnswers(
+            networks[name].config.labels, count, *(np.concatenate(columns) for columns in zip(*rows, strict=True))
         )
-        for answer in answers:
-            best = [genre.label for genre in answer.analysis.genres[:3]]
-            best += [""] * (3 - len(best))
-            case = answer.case
-            writer.writerow(
-                [case.track.file, ";".join(case.labels or ()), *best, case.tempo_bpm, answer.analysis.tempo.bpm,
-                 *[case.peer_bpm.get(peer) for peer in peers]]
-            )  # fmt: skip
+        for name, rows in parts.items()
+    }

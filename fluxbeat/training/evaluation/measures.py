@@ -26,7 +26,7 @@ def interval(hits: int, count: int) -> tuple[float, float]:
     z2 = 1.96**2
     centre = (hits + z2 / 2) / (count + z2)
     half = 1.96 / (count + z2) * np.sqrt(hits * (count - hits) / count + z2 / 4)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    return round(max(0.0, centre - half), 4), round(min(1.0, centre + half), 4)
 
 
 def share(hits: Iterable[bool]) -> dict[str, Any]:
@@ -95,27 +95,13 @@ def average_precision(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray
     float array, shape (draws,)
         NaN where there is no positive track. Chance is the share of positive tracks.
     """
-    hits, counted = _down_the_ranking(scores, truth, weights)
+    hits, counted = down_the_ranking(scores, truth, weights)
     gained = np.diff(hits, axis=1, prepend=0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         return (gained * hits / np.maximum(counted, 1e-12)).sum(axis=1) / hits[:, -1]
 
 
-def roc_auc(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Probability that a positive track has a higher score than a negative one; NaN where one kind is missing.
-
-    Shapes as in `average_precision`. Kind to rare labels: read it beside the average precision.
-    """
-    hits, counted = _down_the_ranking(scores, truth, weights)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found = hits / hits[:, -1:]
-        false = (counted - hits) / (counted - hits)[:, -1:]
-    found, false = (np.concatenate([np.zeros((len(part), 1)), part], axis=1) for part in (found, false))
-    area: np.ndarray = (np.diff(false, axis=1) * (found[:, 1:] + found[:, :-1]) / 2).sum(axis=1)
-    return area
-
-
-def _down_the_ranking(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def down_the_ranking(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Positive tracks and all tracks at or above each different score, both (draws, scores)."""
     order = np.argsort(-scores, kind="stable")
     ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
@@ -127,7 +113,7 @@ def _down_the_ranking(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray
 def calibration_error(
     probability: np.ndarray, truth: np.ndarray, known: np.ndarray, weights: np.ndarray, bins: int = BINS
 ) -> np.ndarray:
-    """Expected calibration error: mean distance of what is said and what is so, over bins of equal width.
+    """Expected calibration error: mean distance of what is claimed and what is so, over bins of equal width.
 
     Each label of each track is one yes-or-no answer, all labels pooled (Guo et al., "On calibration of modern neural
     networks", ICML 2017).
@@ -144,30 +130,9 @@ def calibration_error(
     float array, shape (draws,)
         0..1; NaN where nothing is known.
     """
-    count, said, so = (weights @ part for part in _binned(probability, truth, known, bins))
+    count, predicted, so = (weights @ part for part in _binned(probability, truth, known, bins))
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.abs(said - so).sum(axis=1) / count.sum(axis=1)
-
-
-def reliability(
-    probability: np.ndarray, truth: np.ndarray, known: np.ndarray, bins: int = BINS
-) -> list[dict[str, float | int]]:
-    """The table behind `calibration_error`: for each bin that is not empty, its answers, what they said, what was so.
-
-    Shapes as there.
-    """
-    count, said, so = (part.sum(axis=0) for part in _binned(probability, truth, known, bins))
-    return [
-        {
-            "from": round(number / bins, 4),
-            "to": round((number + 1) / bins, 4),
-            "n": int(count[number]),
-            "said": round(said[number] / count[number], 4),
-            "true": round(so[number] / count[number], 4),
-        }
-        for number in range(bins)
-        if count[number]
-    ]
+        return np.abs(predicted - so).sum(axis=1) / count.sum(axis=1)
 
 
 def _binned(
@@ -177,19 +142,19 @@ def _binned(
     place = np.minimum((probability * bins).astype(int), bins - 1)
     inside = (place[:, :, None] == np.arange(bins)) & known[:, :, None]
     count = inside.sum(axis=1).astype(np.float64)
-    said = (inside * probability[:, :, None]).sum(axis=1)
+    predicted = (inside * probability[:, :, None]).sum(axis=1)
     so = (inside & truth[:, :, None]).sum(axis=1).astype(np.float64)
-    return count, said, so
+    return count, predicted, so
 
 
-def border_hits(said_s: Sequence[float], true_s: Sequence[float], tolerance_s: float = BORDER_TOLERANCE_S) -> int:
-    """How many borders are found: the most pairs of a said and a true one within `tolerance_s`, each in one pair.
+def border_hits(found_s: Sequence[float], true_s: Sequence[float], tolerance_s: float = BORDER_TOLERANCE_S) -> int:
+    """How many borders are found: the most pairs of a found and a true one within `tolerance_s`, each in one pair.
 
     Boundary retrieval as in Turnbull et al. (ISMIR 2007). On a line the pairs can be taken from left to right.
     """
-    said, true = sorted(said_s), sorted(true_s)
+    predicted, true = sorted(found_s), sorted(true_s)
     hits = first = 0
-    for moment in said:
+    for moment in predicted:
         while first < len(true) and true[first] < moment - tolerance_s:
             first += 1
         if first < len(true) and true[first] <= moment + tolerance_s:
@@ -198,25 +163,25 @@ def border_hits(said_s: Sequence[float], true_s: Sequence[float], tolerance_s: f
     return hits
 
 
-def border_measures(hits: np.ndarray, said: np.ndarray, true: np.ndarray, groups: Sequence[str]) -> dict[str, Any]:
+def border_measures(hits: np.ndarray, predicted: np.ndarray, true: np.ndarray, groups: Sequence[str]) -> dict[str, Any]:
     """Precision, recall and F1 of borders, pooled over tracks, with bootstrap intervals.
 
     Parameters
     ----------
-    hits, said, true : int array, shape (tracks,)
-        Borders found, said and existing in each track.
+    hits, predicted, true : int array, shape (tracks,)
+        Borders found, predicted and existing in each track.
     groups : sequence of str
         As in `resamples`.
     """
     weights = resamples(groups)
-    found, all_said, all_true = weights @ hits, weights @ said, weights @ true
+    found, all_given, all_true = weights @ hits, weights @ predicted, weights @ true
     tracks = len(hits)
     return {
-        "precision": estimate(np.where(all_said > 0, found / np.maximum(all_said, 1e-12), 0.0), tracks),
+        "precision": estimate(np.where(all_given > 0, found / np.maximum(all_given, 1e-12), 0.0), tracks),
         "recall": estimate(np.where(all_true > 0, found / np.maximum(all_true, 1e-12), np.nan), tracks),
-        "f1": estimate(2 * found / np.maximum(all_said + all_true, 1e-12), tracks),
+        "f1": estimate(2 * found / np.maximum(all_given + all_true, 1e-12), tracks),
         "borders": int(true.sum()),
-        "said": int(said.sum()),
+        "predicted": int(predicted.sum()),
     }
 
 
@@ -233,6 +198,6 @@ def tempo_hit(estimate_bpm: float | None, truth_bpm: float, factors: Iterable[fl
 def tempo_accuracy(pairs: Sequence[tuple[float | None, float]]) -> dict[str, Any]:
     """Accuracy1 and Accuracy2 of pairs (estimate or None, truth), in BPM."""
     return {
-        "accuracy1": share(tempo_hit(said, truth) for said, truth in pairs),
-        "accuracy2": share(tempo_hit(said, truth, TEMPO_FACTORS) for said, truth in pairs),
+        "accuracy1": share(tempo_hit(predicted, truth) for predicted, truth in pairs),
+        "accuracy2": share(tempo_hit(predicted, truth, TEMPO_FACTORS) for predicted, truth in pairs),
     }

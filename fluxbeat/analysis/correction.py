@@ -1,0 +1,115 @@
+"""A person's word on the tempo: it belongs to the analysis from then on, and can be taken back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from fluxbeat.analysis.beats import track_beats
+from fluxbeat.analysis.result import Segment, TempoCandidate, TrackAnalysis
+from fluxbeat.analysis.tempo_parts import bpm_between
+from fluxbeat.errors import TempoError, TrackWarning
+
+BPM_RANGE = (20.0, 400.0)
+"""What a person may say."""
+WORDS = {"half": 0.5, "double": 2.0}
+"""Corrections by a word, and what they do to the tempo that was found."""
+NO_BEAT = TrackWarning("no_steady_beat", "no steady beat: no tempo given")
+"""Among the warnings where it is so."""
+
+
+def corrected(analysis: TrackAnalysis, bpm: float) -> TrackAnalysis:
+    """The analysis with the tempo that a person gives.
+
+    Timeline and segments move by the same factor, the beats are looked for anew. What was found stays in `found`, and
+    a second correction starts from there.
+
+    Parameters
+    ----------
+    analysis : TrackAnalysis
+    bpm : float
+        20 to 400.
+
+    Raises
+    ------
+    TempoError
+        If it is out of range.
+    """
+    check_bpm(bpm)
+    found = as_found(analysis)
+    timeline, before = found.timeline, found.tempo.bpm
+    curve = np.full(len(timeline.bpm), bpm) if before is None else timeline.bpm * (bpm / before)
+    beats_s = _beats(found, curve, before, bpm)
+    tempo = replace(
+        found.tempo,
+        bpm=bpm,
+        confidence=1.0,
+        candidates=(TempoCandidate(bpm, 1.0),),
+        corrected=True,
+        beats_s=beats_s,
+        downbeats_s=np.zeros(0),  # other beats make other bars
+    )
+    return replace(
+        found,
+        tempo=tempo,
+        timeline=replace(timeline, bpm=curve),
+        segments=tuple(_segment(one, curve, timeline.centre_s, before, bpm) for one in found.segments),
+        warnings=tuple(one for one in found.warnings if one.code != NO_BEAT.code),
+        found=found,
+    )
+
+
+def as_found(analysis: TrackAnalysis) -> TrackAnalysis:
+    """The analysis without a person's correction."""
+    return analysis.found or analysis
+
+
+def wanted_bpm(analysis: TrackAnalysis | None, said: str) -> float:
+    """The tempo in BPM that is meant by `half` or `double` of what was found, or by a number, which needs no analysis.
+
+    Raises
+    ------
+    TempoError
+        If it is none of these, is out of range, or is `half` or `double` of no tempo.
+    """
+    if said in WORDS:
+        found_bpm = None if analysis is None else as_found(analysis).tempo.bpm
+        if found_bpm is None:
+            name = "" if analysis is None else f"{analysis.file}: "
+            raise TempoError(f"{name}no tempo was found that {said} could be taken of: give it as a number")
+        return check_bpm(found_bpm * WORDS[said])
+    try:
+        return check_bpm(float(said))
+    except ValueError:
+        raise TempoError(f"a tempo is {', '.join(WORDS)} or a number of beats per minute, got {said!r}") from None
+
+
+def check_bpm(bpm: float) -> float:
+    """The same, if it is a tempo.
+
+    Raises
+    ------
+    TempoError
+        If it is not from 20 to 400.
+    """
+    if not BPM_RANGE[0] <= bpm <= BPM_RANGE[1]:
+        raise TempoError(f"a tempo must be {BPM_RANGE[0]:g} to {BPM_RANGE[1]:g} BPM, got {bpm:g}")
+    return bpm
+
+
+def _beats(found: TrackAnalysis, curve: np.ndarray, before: float | None, bpm: float) -> np.ndarray:
+    if found.onsets is not None:
+        return track_beats(found.onsets, curve, found.timeline.centre_s)
+    beats_s = found.tempo.beats_s
+    if before is not None and np.isclose(bpm, 2 * before) and len(beats_s):
+        return np.sort(np.concatenate([beats_s, (beats_s[1:] + beats_s[:-1]) / 2]))
+    if before is not None and np.isclose(bpm, before / 2):
+        return beats_s[::2]
+    return beats_s if before is not None and np.isclose(bpm, before) else np.zeros(0)
+
+
+def _segment(one: Segment, curve: np.ndarray, centre_s: np.ndarray, before: float | None, bpm: float) -> Segment:
+    if before is None:
+        return replace(one, bpm=bpm_between(curve, centre_s, one.start_s, one.end_s))
+    return replace(one, bpm=None if one.bpm is None else one.bpm * (bpm / before))

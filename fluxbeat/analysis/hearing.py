@@ -1,0 +1,105 @@
+"""A classifier that takes sound answers for each window while the recording is decoded, which is never kept whole."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from fluxbeat.analysis.windows import KnownWindows, WindowPredictions, hop_frames, present, window_starts
+from fluxbeat.models import HubClassifier
+
+AT_ONCE = 4
+"""Windows that are answered together, and after which whoever waits is told."""
+
+
+class Hearing:
+    """Windows of sound through a classifier, as the sound comes; `finish` gives what `slide` gives of other models.
+
+    Of the sound no more is held than one window, one hop and what came last. The windows begin where those of
+    FluxBeat's networks with windows of the same length do, so that answers can be laid side by side.
+
+    Parameters
+    ----------
+    model : HubClassifier
+    hop_s : float
+        Distance of windows in seconds; the nearest number of frames is done.
+
+    Attributes
+    ----------
+    elapsed_s : float
+        How long the model took so far.
+
+    Raises
+    ------
+    FluxBeatError
+        If `hop_s` is not above 0.
+    """
+
+    def __init__(self, model: HubClassifier, hop_s: float) -> None:
+        self.model = model
+        self.elapsed_s = 0.0
+        self._rate_hz = model.config.features.frame_rate_hz
+        self._hop = hop_frames(hop_s, self._rate_hz, model.time_stride)
+        self._logits: dict[int, np.ndarray] = {}
+        self._sound, self._begin = np.zeros(0, np.float32), 0
+
+    def hear(self, samples: np.ndarray, report: Callable[[], None]) -> None:
+        """The next mono samples, shape (samples,), at the model's rate; `report` is called between answers."""
+        self._sound = np.concatenate([self._sound, samples])
+        heard = self._begin + len(self._sound)
+        ready, start = list[int](), len(self._logits) * self._hop
+        while self._sample(start) + self.model.window_samples <= heard:
+            ready.append(start)
+            start += self._hop
+        for first in range(0, len(ready), AT_ONCE):
+            self._answer(ready[first : first + AT_ONCE])
+            report()
+        # the last window ends with the recording, and so begins after the one before `start`
+        unneeded = max(0, self._sample(start - self._hop) - self._begin)
+        self._sound, self._begin = self._sound[unneeded:], self._begin + unneeded
+
+    def finish(self, n_frames: int) -> KnownWindows:
+        """What was found in the whole recording, of `n_frames` frames of the log-mel, as `slide` takes it."""
+        config = self.model.config
+        padded = n_frames < config.window_frames
+        if padded:
+            self._sound = np.resize(self._sound, self.model.window_samples)
+            n_frames = config.window_frames
+        starts = window_starts(n_frames, config.window_frames, self._hop)
+        self._answer([start for start in starts.tolist() if start not in self._logits])
+        logits = torch.from_numpy(np.stack([self._logits[start] for start in starts.tolist()]))
+        kind, unfamiliarity = torch.zeros(len(starts), 3), torch.zeros(len(starts))
+        kind[:, 0] = 1.0
+        found = WindowPredictions(
+            starts / self._rate_hz,
+            self._hop / self._rate_hz,
+            logits.numpy(),
+            np.zeros((len(starts), config.tempo_grid.bins), np.float32),
+            np.zeros((len(starts), 0), np.float32),
+            kind.numpy(),
+            unfamiliarity.numpy(),
+            present(self.model, logits, kind, unfamiliarity).double().numpy(),
+            padded,
+        )
+        return {(id(self.model), self._hop): found}
+
+    def _sample(self, frame: int) -> int:
+        """Where a frame of the log-mel begins in the classifier's samples."""
+        return round(frame / self._rate_hz * self.model.rate_hz)
+
+    def _answer(self, starts: Sequence[int]) -> None:
+        if not starts:
+            return
+        began, length = time.perf_counter(), self.model.window_samples
+        windows = np.zeros((len(starts), length), np.float32)
+        for row, start in zip(windows, starts, strict=True):
+            # resampled, the recording may be shorter than its frames by a sample
+            sound = self._sound[max(0, self._sample(start) - self._begin) :][:length]
+            row[: len(sound)] = sound
+        with torch.inference_mode():
+            logits = self.model(torch.from_numpy(windows)).genre_logits.float().numpy()
+        self._logits |= dict(zip(starts, logits, strict=True))
+        self.elapsed_s += time.perf_counter() - began

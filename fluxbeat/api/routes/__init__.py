@@ -1,1 +1,0 @@
-"""The routes of the service: one file per subject, each with a `router` that `fluxbeat.api.program` lists."""

@@ -1,0 +1,204 @@
+"""Where the samples lie in WAV, RF64, W64, AIFF, AU and CAF: by the file's own chunks, whatever sizes its header tells.
+
+Recorders that stream or crash leave sizes of 0, 2^32 - 1 or those of the last save; sizes above 4 GB wrap; tools append
+a second chunk of samples. A size is believed where chunks go on behind it up to the end of the file.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass
+from typing import BinaryIO
+
+_UNTOLD = ((0x7FFF_0000, 0x8000_0100), (0xFFFF_0000, 0xFFFF_FFFF))  # sizes that recorders write that stream
+_JUNK = 1024  # fewer bytes than this behind the last chunk are no sound
+_MOST_CHUNKS = 100_000
+_OTHER_FILE = re.compile(rb"TAG|APETAGEX|ID3[\x02-\x04]|PK\x03\x04|Rar!|%PDF|<\?xml|LYRICSBEGIN|\x89PNG|\xff\xd8\xff")
+_LAST_CHUNKS = re.compile(
+    rb"LIST|id3 |ID3 |bext|cue |smpl|inst|fact|iXML|_PMX|NAME|AUTH|\(c\) |ANNO|COMT|MARK|INST|info"
+)
+_TAIL = 2**20
+
+
+@dataclass(frozen=True)
+class SamplePieces:
+    """Where the samples of a file are.
+
+    Attributes
+    ----------
+    pieces : tuple of (int, int)
+        Where each piece begins and ends in the file.
+    promised : int
+        Bytes that the header tells of; equal to those that are there where it does not tell.
+    believed : bool
+        Whether it is one piece and the header tells of all of it, so that any reader finds it.
+    """
+
+    pieces: tuple[tuple[int, int], ...]
+    promised: int
+    believed: bool
+
+    @property
+    def present(self) -> int:
+        """Bytes that are there."""
+        return sum(end - begin for begin, end in self.pieces)
+
+
+@dataclass(frozen=True)
+class _Scheme:
+    """How a container names its chunks and tells their sizes."""
+
+    head: re.Pattern[bytes]
+    first: int
+    samples: bytes
+    size: struct.Struct
+    skipped: int = 0
+    """Bytes of the chunk that come before its samples."""
+    align: int = 2
+    whole: int = 0
+    """Bytes that a size counts and that are not the chunk's content."""
+
+    @property
+    def header(self) -> int:
+        return len(self.samples) + self.size.size
+
+
+def _scheme(head: bytes, first: int, samples: bytes, size: str, **more: int) -> _Scheme:
+    return _Scheme(re.compile(head, re.DOTALL), first, samples, struct.Struct(size), **more)
+
+
+_W64_SAMPLES = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
+_SCHEMES = (
+    _scheme(rb"(?:RIFF|RF64)....WAVE", 12, b"data", "<I"),
+    _scheme(rb"RIFX....WAVE", 12, b"data", ">I"),
+    _scheme(rb"FORM....AIF[FC]", 12, b"SSND", ">I", skipped=8),
+    _scheme(rb"riff\x2e\x91\xcf\x11", 40, _W64_SAMPLES, "<Q", align=8, whole=24),
+    _scheme(rb"caff", 8, b"data", ">Q", skipped=4, align=1),
+)
+
+
+def find_samples(file: BinaryIO, begin: int, end: int) -> SamplePieces | None:
+    """Find the samples of the recording that lies between two places of an open file.
+
+    Returns
+    -------
+    SamplePieces or None
+        None where it is of another kind, or no chunk of samples is in it.
+    """
+    file.seek(begin)
+    head = file.read(40)
+    if head[:4] in (b".snd", b"dns."):
+        return _au_samples(head, begin, end)
+    scheme = next((scheme for scheme in _SCHEMES if scheme.head.match(head)), None)
+    return _Chunks(file, scheme, begin, end).samples() if scheme else None
+
+
+def _au_samples(head: bytes, begin: int, end: int) -> SamplePieces:
+    order = ">" if head[:4] == b".snd" else "<"
+    offset, told = struct.unpack_from(f"{order}II", head.ljust(12, b"\0"), 4)
+    first = min(begin + offset, end)
+    if told == 0xFFFF_FFFF or told == 0:
+        return SamplePieces(((first, end),), end - first, told != 0)
+    here = end - first
+    believed = here - told <= _JUNK  # nothing but samples comes behind the header
+    return SamplePieces(
+        ((first, min(first + told, end) if believed else end),), told if told > here else here, believed
+    )
+
+
+class _Chunks:
+    """The chunks of one recording."""
+
+    def __init__(self, file: BinaryIO, scheme: _Scheme, begin: int, end: int) -> None:
+        self._file, self._scheme, self._begin, self._end = file, scheme, begin, end
+        self._long_size: int | None = None  # of the samples, where their own size has 32 bits only (RF64)
+
+    def samples(self) -> SamplePieces | None:
+        at, pieces, promised, believed = self._begin + self._scheme.first, list[tuple[int, int]](), 0, True
+        for _ in range(_MOST_CHUNKS):
+            chunk = self._chunk(at)
+            if chunk is None:
+                break
+            mark, content, size = chunk
+            at = self._behind(content + size)
+            if mark == b"ds64" and size >= 16:
+                self._file.seek(content + 8)
+                (self._long_size,) = struct.unpack("<Q", self._file.read(8).ljust(8, b"\0"))
+            if mark != self._scheme.samples:
+                continue
+            first = min(content + self._scheme.skipped, self._end)
+            told, here = content + size - first, self._end - first
+            untold = size >= 2**63 or (told > here and any(low <= size <= high for low, high in _UNTOLD))
+            if told > here and not untold:
+                pieces.append((first, self._end))
+                promised += told
+                break
+            if untold or not self._goes_on(first + told):
+                pieces.append((first, self._last_sample(first)))
+                promised += pieces[-1][1] - first
+                believed = False
+                break
+            if told:
+                pieces.append((first, first + told))
+                promised += told
+        return SamplePieces(tuple(pieces), promised, believed and len(pieces) == 1) if pieces else None
+
+    def _chunk(self, at: int) -> tuple[bytes, int, int] | None:
+        """Mark, place of the content and size of the chunk at a place; None where there is none."""
+        scheme = self._scheme
+        self._file.seek(at)
+        header = self._file.read(min(scheme.header, max(self._end - at, 0)))
+        if len(header) < scheme.header:
+            return None
+        mark = header[: len(scheme.samples)]
+        (size,) = scheme.size.unpack_from(header, len(mark))
+        if scheme.whole and size < scheme.whole:
+            return None
+        if mark == scheme.samples and size == 0xFFFF_FFFF and self._long_size is not None:
+            size = self._long_size or 0xFFFF_FFFF
+        return mark, at + scheme.header, size - scheme.whole
+
+    def _behind(self, at: int) -> int:
+        """Where the next chunk begins."""
+        return at + -(at - self._begin) % self._scheme.align
+
+    def _goes_on(self, at: int) -> bool:
+        """Whether at this place the file ends, chunks go on up to its end, or nothing follows that could be sound."""
+        if self._ends_with_chunks(self._behind(at)) or self._ends_with_chunks(at):
+            return True
+        self._file.seek(at)
+        return bool(_OTHER_FILE.match(self._file.read(16))) or self._only_zeros(at)
+
+    def _ends_with_chunks(self, at: int) -> bool:
+        for _ in range(_MOST_CHUNKS):
+            if self._end - at < _JUNK:
+                return True
+            chunk = self._chunk(at)
+            if chunk is None or not all(0x20 <= byte < 0x7F for byte in chunk[0][:4]):
+                return False
+            at = self._behind(chunk[1] + chunk[2])
+            if at > self._end + 1:
+                return False
+        return False
+
+    def _only_zeros(self, at: int) -> bool:
+        self._file.seek(at)
+        left = self._end - at
+        while left > 0 and (block := self._file.read(min(left, _TAIL))):
+            if block.strip(b"\0"):
+                return False
+            left -= len(block)
+        return True
+
+    def _last_sample(self, first: int) -> int:
+        """Where samples end that nobody has counted: before the chunks that end the file, if there are any."""
+        begin = max(first, self._end - _TAIL)
+        self._file.seek(begin)
+        for match in _LAST_CHUNKS.finditer(self._file.read(self._end - begin)):
+            at = begin + match.start()
+            while (chunk := self._chunk(at)) and all(0x20 <= byte < 0x7F for byte in chunk[0][:4]):
+                at = self._behind(chunk[1] + chunk[2])
+            if self._end <= at <= self._end + 1:
+                return begin + match.start()
+        return self._end

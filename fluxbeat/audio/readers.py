@@ -1,0 +1,248 @@
+"""Arrays and libsndfile -> frames of float32 as the source holds them, and what is missing from them."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from fluxbeat.audio.chunks import SamplePieces, find_samples
+from fluxbeat.audio.decoding_time import DecodingTime
+from fluxbeat.audio.source import BytePieces, after_id3
+from fluxbeat.errors import AudioDecodeError, TrackWarning
+
+Samples: TypeAlias = npt.NDArray[np.float32]
+
+SAMPLES_PER_READ = 2**19  # over all channels, so that 64 channels take no more memory than one
+CUT_OFF = "cut_off"
+_TRUNCATION_SLACK_S = 0.5  # containers round, and codecs pad, by less
+_LIBSNDFILE_PATIENCE_S = 3.0  # then ffmpeg may try
+# libsndfile also guesses at names and takes text for sound, and its readers of rare formats are little tried. MP3 is
+# not among them: it believes the length in the first frame, and its decoder (libmpg123) writes to the terminal.
+_LIBSNDFILE_BEGINNINGS = re.compile(
+    rb"RIFF....WAVE|RIFX....WAVE|RF64....WAVE|riff\x2e\x91\xcf\x11|FORM....AIF[FC]|fLaC|OggS|caff|\.snd|dns\.",
+    re.DOTALL,
+)
+_BYTES_PER_SAMPLE = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
+_BYTES_PER_SAMPLE |= {"ULAW": 1, "ALAW": 1}
+
+
+class Reader(Protocol):
+    """A source of frames; `expected_s` is what the header tells, or what was `estimated` from the size of the file."""
+
+    rate_hz: int
+    channels: int
+    expected_s: float | None
+    estimated: bool
+
+    def read(self) -> Samples:
+        """Next (frames, channels), with no frames at the end."""
+
+    def warnings(self, decoded_s: float) -> list[TrackWarning]:
+        """Say, at the end, what is missing from the sound that was decoded."""
+
+    def close(self) -> None: ...
+
+
+class ArrayReader:
+    """Slices of an array; the array is never copied as a whole."""
+
+    estimated = False
+
+    def __init__(self, source: tuple[npt.NDArray[Any], int], name: str) -> None:
+        cure = "give (array, rate in Hz) with floats, uint8, int8, int16 or int32 as (samples, channels)"
+        if len(source) != 2 or not isinstance(source[0], np.ndarray):
+            kinds = ", ".join(type(item).__name__ for item in source)
+            raise refusal(name, f"is a tuple of ({safe_name(kinds)})", cure)
+        array, rate_hz = source
+        if not isinstance(rate_hz, int | np.integer) or isinstance(rate_hz, bool):
+            raise refusal(name, f"has a sample rate of type {type(rate_hz).__name__}", cure)
+        if not (array.dtype.kind == "f" or array.dtype.name in {"uint8", "int8", "int16", "int32"}):
+            raise refusal(name, f"has samples of type {safe_name(str(array.dtype))}", cure)
+        if array.ndim not in (1, 2):
+            raise refusal(name, f"has the shape {safe_name(str(array.shape))}", cure)
+        if array.ndim == 1:
+            array = array[:, np.newaxis]
+        elif array.shape[0] <= 8 and array.shape[0] < array.shape[1]:
+            array = array.T
+        self.rate_hz, self.channels = int(rate_hz), array.shape[1]
+        self.expected_s: float | None = len(array) / max(self.rate_hz, 1)
+        self._array = array
+        self._at = 0
+
+    def read(self) -> Samples:
+        frames = SAMPLES_PER_READ // self.channels
+        piece = self._array[self._at : self._at + frames]
+        self._at += len(piece)
+        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, and is then silenced
+            block = piece.astype(np.float32)
+        if piece.dtype.kind == "u":
+            return (block - 128) / np.float32(128)
+        return block / np.float32(2 ** (8 * piece.dtype.itemsize - 1)) if piece.dtype.kind == "i" else block
+
+    def warnings(self, decoded_s: float) -> list[TrackWarning]:
+        return []
+
+    def close(self) -> None:
+        pass
+
+
+class SoundfileReader:
+    """Blocks of one recording from libsndfile: WAV and its kin, AIFF, AU, CAF, FLAC and Ogg, told by its first bytes.
+
+    Where a header tells another length than the file has, the samples count: those of WAV and its kin are read as
+    they lie in the file, and of FLAC the length is kept from libsndfile.
+
+    Parameters
+    ----------
+    path : str
+    begin, end : int
+        Where in the file the recording lies.
+
+    Raises
+    ------
+    soundfile.SoundFileError
+        libsndfile is not to read this, or cannot.
+    """
+
+    estimated = False
+
+    def __init__(self, path: str, begin: int, end: int) -> None:
+        self._path = path
+        try:
+            with open(path, "rb") as file:
+                self._begin, self._end = after_id3(file, begin), end
+                file.seek(self._begin)
+                head = file.read(42)
+                if not _LIBSNDFILE_BEGINNINGS.match(head):
+                    raise soundfile.SoundFileError("begins like none of the formats that libsndfile is to read")
+                self._samples = find_samples(file, self._begin, end)
+            self._promised_s: float | None = None
+            self._open([(self._begin, end)], _without_length(head))
+        except OSError as error:
+            raise soundfile.SoundFileError(f"cannot be opened: {error}") from error
+        try:
+            self._describe(head)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, pieces: list[tuple[int, int]], changed: list[tuple[int, bytes]], **raw: Any) -> None:
+        self._input = BytePieces(self._path, pieces, changed)
+        self._time = DecodingTime(_LIBSNDFILE_PATIENCE_S, self._input.end)
+        try:
+            with self._in_time():
+                self._file = _ForwardOnly(self._input, "r", closefd=False, **raw)
+        except BaseException:
+            self._time.close()
+            self._input.close()
+            raise
+
+    def _describe(self, head: bytes) -> None:
+        self.rate_hz: int = self._file.samplerate
+        self.channels: int = self._file.channels
+        self.expected_s: float | None = None
+        if self._file.subtype.startswith("MPEG"):
+            raise soundfile.SoundFileError("MP3 within WAV is for ffmpeg")
+        if self._samples and not self._samples.believed:
+            self._read_as_they_lie(self._samples)
+        if self._file.frames < 2**62:
+            self.expected_s = self._file.frames / max(self.rate_hz, 1)
+        elif head[:4] == b"fLaC":
+            self.expected_s = int.from_bytes(head[21:26], "big") % 2**36 / max(self.rate_hz, 1) or None
+        self._promised_s = self.expected_s
+        if self._samples and self.expected_s is not None:
+            self._promised_s = self.expected_s * self._samples.promised / max(self._samples.present, 1)
+
+    def _read_as_they_lie(self, samples: SamplePieces) -> None:
+        """Open the samples alone, whose size is then that of the pieces they lie in."""
+        frame_bytes = self.channels * _BYTES_PER_SAMPLE.get(self._file.subtype, 0)
+        if not frame_bytes:
+            raise soundfile.SoundFileError(f"{self._file.subtype} of unknown length is for ffmpeg")
+        endian = self._file.endian
+        if endian not in ("LITTLE", "BIG"):
+            endian = "BIG" if self._file.format in ("AIFF", "AU", "CAF") else "LITTLE"
+        described = {"samplerate": self.rate_hz, "channels": self.channels, "subtype": self._file.subtype}
+        self.close()
+        pieces = [(begin, end - (end - begin) % frame_bytes) for begin, end in samples.pieces]
+        self._open(pieces, [], **described, endian=endian, format="RAW")
+
+    def read(self) -> Samples:
+        """Next (frames, channels), fewer at the end."""
+        with self._in_time():
+            block: Samples = self._file.read(max(1, SAMPLES_PER_READ // self.channels), "float32", always_2d=True)
+        self._time.decoded(len(block) / max(self.rate_hz, 1))
+        return block
+
+    @contextmanager
+    def _in_time(self) -> Iterator[None]:
+        with self._time.step():
+            yield
+        if self._time.ended:
+            raise soundfile.SoundFileError("libsndfile was at it for too long")
+
+    def warnings(self, decoded_s: float) -> list[TrackWarning]:
+        if self._file.format == "OGG" and _ogg_ends_within_a_page(self._path, self._begin, self._end):
+            return [TrackWarning(CUT_OFF, f"the file is cut off after {decoded_s:.1f} s: its end is missing")]
+        return [] if self._promised_s is None else cut_off(decoded_s, self._promised_s)
+
+    def close(self) -> None:
+        self._time.close()
+        self._file.close()
+        self._input.close()
+
+
+class _ForwardOnly(soundfile.SoundFile):
+    """After every read soundfile seeks to where the file is already: Ogg and Opus are decoded twice for it, and FLAC
+    of unknown length refuses."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+def _without_length(head: bytes) -> list[tuple[int, bytes]]:
+    """Of FLAC, the 36 bits in which its header tells how many samples there are, as nought: until the end."""
+    if head[:4] != b"fLaC" or len(head) < 26 or head[4] & 0x7F:
+        return []
+    return [(21, bytes([head[21] & 0xF0, 0, 0, 0, 0]))]
+
+
+def _ogg_ends_within_a_page(path: str, begin: int, end: int) -> bool:
+    with open(path, "rb") as file:
+        first = max(begin, end - 2 * 65_536)  # a page has at most 65,307 bytes
+        file.seek(first)
+        tail = file.read(end - first)
+    at = tail.rfind(b"OggS")
+    header = tail[at : at + 27]
+    if at < 0 or len(header) < 27:
+        return True
+    lengths = tail[at + 27 : at + 27 + header[26]]
+    return len(lengths) < header[26] or at + 27 + header[26] + sum(lengths) > len(tail)
+
+
+def cut_off(decoded_s: float, promised_s: float) -> list[TrackWarning]:
+    """What is missing where a file promises more sound than was decoded."""
+    if decoded_s >= promised_s - _TRUNCATION_SLACK_S:
+        return []
+    return [TrackWarning(CUT_OFF, f"the file is cut off: {decoded_s:.1f} of {promised_s:.1f} s could be decoded")]
+
+
+def refusal(name: str, found: str, cure: str) -> AudioDecodeError:
+    """The error that says which source, what was found and what to do."""
+    return AudioDecodeError(f'"{name}" {found}: {cure}')
+
+
+def safe_name(name: str, limit: int = 80) -> str:
+    """File name without folders and unprintable or direction-changing characters, at most `limit` letters."""
+    name = re.split(r"[/\\]", name.rstrip("/\\"))[-1]
+    if len(name) > limit:
+        name = f"{name[: limit - 16]}…{name[-15:]}"
+    joiners = "\u200c\u200d"  # part of emoji and of Persian and Indic spelling
+    shown = (c if c in joiners or unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Zl", "Zp"} else "�" for c in name)
+    return "".join(shown)

@@ -1,0 +1,103 @@
+"""Which files of a folder are sound, told by how their names end; links are followed, but never in a circle."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fluxbeat.errors import FluxBeatError
+
+# fmt: off
+SOUND_SUFFIXES = frozenset((
+    ".3gp", ".aac", ".ac3", ".aif", ".aifc", ".aiff", ".amr", ".ape", ".asf", ".au", ".caf", ".dsf", ".dts", ".eac3",
+    ".flac", ".m4a", ".m4b", ".mka", ".mp2", ".mp3", ".mp4", ".mpc", ".oga", ".ogg", ".opus", ".rf64", ".snd", ".tak",
+    ".tta", ".w64", ".wav", ".weba", ".webm", ".wma", ".wv",
+))
+# fmt: on
+
+
+@dataclass(frozen=True)
+class SoundFile:
+    """One file of a library.
+
+    Attributes
+    ----------
+    path : Path
+        Where it is.
+    shown : str
+        Its path below the library's folder, with `/` and fit to be printed.
+    problem : str or None
+        Why there is no listening to it; None where nothing is known against it.
+    """
+
+    path: Path
+    shown: str
+    problem: str | None = None
+
+
+def is_sound_name(name: str) -> bool:
+    """Whether a file of this name is one to listen to: not hidden, and with a known ending."""
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in SOUND_SUFFIXES
+
+
+def find_sound_files(folder: str | os.PathLike[str]) -> list[SoundFile]:
+    """All sound files in a folder and in those below it, ordered by path.
+
+    Hidden files and folders (names that begin with a dot) are left out. Links to folders are followed once each, so
+    that a circle of links ends. A folder below that may not be opened becomes an entry with its `problem`.
+
+    Raises
+    ------
+    FluxBeatError
+        If there is no such folder, it may not be opened, or there is no sound file in it.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        found = "is a file: give the folder it lies in" if root.exists() else "does not exist: check the spelling"
+        raise FluxBeatError(f"{printable(str(folder))} {found}")
+    files = sound_files_below(root)
+    if not any(file.problem is None for file in files):
+        reason = files[0].problem if files else "no sound files in it (MP3, FLAC, WAV, OGG, M4A ...)"
+        raise FluxBeatError(f"{printable(str(folder))}: {reason}")
+    return files
+
+
+def sound_files_below(folder: Path) -> list[SoundFile]:
+    """As `find_sound_files`, but empty where there is no sound file."""
+    return sorted(_below(folder, "", set()), key=lambda file: file.shown.casefold())
+
+
+def printable(text: str) -> str:
+    """A name from a disk as text that any output can hold: bytes that are not UTF-8 become the replacement sign."""
+    return os.fsencode(text).decode("utf-8", "replace")
+
+
+def _below(folder: Path, shown: str, visited: set[tuple[int, int]]) -> Iterator[SoundFile]:
+    try:
+        state = folder.stat()
+        if (state.st_dev, state.st_ino) in visited:
+            return
+        visited.add((state.st_dev, state.st_ino))
+        with os.scandir(folder) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        yield SoundFile(folder, shown or printable(folder.name), f"this folder cannot be opened ({reason})")
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        path, below = folder / entry.name, shown + printable(entry.name)
+        if _is_folder(entry):
+            yield from _below(path, f"{below}/", visited)
+        elif is_sound_name(entry.name):
+            yield SoundFile(path, below)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself; as a file it gets a row that says so
+        return False

@@ -1,0 +1,85 @@
+"""`fluxbeat models`: which models there are."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from fluxbeat.cli.output import print_json
+from fluxbeat.cli.registering import Commands, command
+
+if TYPE_CHECKING:
+    from fluxbeat.models.registry import LoadedModel
+
+PUBLISHED = ", test"
+"""How a split's name ends that was measured once and never chosen on."""
+
+
+def add(commands: Commands) -> None:
+    """Register the commands of this file."""
+    models = command(commands, "models", _models, "The bundled models, or the one named.")
+    models.add_argument("names", nargs="*", metavar="MODEL")
+    models.add_argument("--measure", action="store_true", help="also measure milliseconds per window on this machine")
+    models.add_argument("--markdown", action="store_true", help="the README's tables; measures as well")
+    models.add_argument("--json", action="store_true")
+
+
+def _models(options: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    from fluxbeat.models.hub.model_card import facts_of
+    from fluxbeat.models.registry import load, load_all
+    from fluxbeat.models.speed import milliseconds_per_window
+
+    entries = []
+    models = [load(name) for name in options.names] if options.names else load_all()
+    for model in models:
+        entry: dict[str, Any] = facts_of(model)
+        if options.measure or options.markdown:
+            entry["ms_per_window"] = round(milliseconds_per_window(model.network), 2)
+        entries.append(entry)
+    if options.json:
+        print_json(entries)
+    elif options.markdown:
+        print("\n".join(_markdown(models, entries)))
+    else:
+        table = Table("model", "parameters", "labels", "source", "revision")
+        if options.measure:
+            table.add_column("ms per window", justify="right")
+        for entry in entries:
+            shown = entry | {"parameters": f"{entry['parameters']:,}", "labels": ", ".join(entry["labels"])}
+            names = ("name", "parameters", "labels", "source", "revision", "ms_per_window")
+            table.add_row(*(str(shown[name]) for name in names if name in shown))
+        Console().print(table)
+    return 0
+
+
+def _markdown(models: list[LoadedModel], entries: list[dict[str, Any]]) -> list[str]:
+    """The README's two tables: what the models are, and what was measured on the split that nothing was chosen on."""
+    from fluxbeat.models.hub.model_card import MEASURES
+
+    lines = ["| model | parameters | ms per window |", "|---|---|---|"]
+    lines += [f"| {entry['name']} | {entry['parameters']:,} | {entry['ms_per_window']:.1f} |" for entry in entries]
+    found = {
+        (row["measure"], row["split"], model.info.name): row for model in models for row in model.network.config.metrics
+    }
+    order = list(MEASURES)
+    keys = dict.fromkeys((measure, split) for measure, split, _ in found if measure in MEASURES)
+    tested = [key for key in keys if key[1].endswith(PUBLISHED)] or list(keys)
+    if tested:
+        names = [model.info.name for model in models]
+        lines += ["", f"| | on | {' | '.join(names)} |", "|---" * (2 + len(names)) + "|"]
+    for measure, split in sorted(tested, key=lambda key: order.index(key[0])):
+        cells = (_cell(found.get((measure, split, model.info.name))) for model in models)
+        lines.append(f"| {MEASURES[measure]} | {split} | {' | '.join(cells)} |")
+    return lines
+
+
+def _cell(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return "-"
+    interval = row.get("interval_95")
+    between = f"{interval[0]:.2f} to {interval[1]:.2f}; " if interval else ""
+    return f"{row['value']:.3f} ({between}{row['n']})"

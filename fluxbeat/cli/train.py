@@ -1,0 +1,176 @@
+"""`fluxbeat train`, `pretrain` and `probe`: from music to checkpoints, and what pretraining is worth."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from fluxbeat.cli.output import print_json
+from fluxbeat.cli.registering import Commands, add_machine, command, machine_of
+from fluxbeat.errors import FluxBeatError
+
+
+def add(commands: Commands) -> None:
+    """Register the commands of this file."""
+    train = command(commands, "train", _train, "Train a model on your own music, or by a recipe.")
+    own = train.add_argument_group("on your own music")
+    own.add_argument(
+        "--data",
+        metavar="PATH",
+        help="FOLDER/GENRE/FILE, a CSV (path, labels), or the folder of GTZAN, FMA or MTG-Jamendo",
+    )
+    own.add_argument("--model", default="", help="cnn (default), crnn or vit")
+    own.add_argument(
+        "--from", dest="start", default="", metavar="CHECKPOINT", help="default: the bundled one; none: random weights"
+    )
+    own.add_argument("--epochs", type=int, default=0, help="default: as many as are needed")
+    own.add_argument("--seed", type=int, default=0, help="of everything random (default 0)")
+    _add_cache(train)
+    _add_recipe(train, nargs="?")
+    add_machine(train)
+
+    pretrain = command(commands, "pretrain", _pretrain, "Pretrain a model by SimCLR on music without labels.")
+    pretrain.add_argument("--data", type=Path, metavar="FOLDER", help="any music, in place of the recipe's stores")
+    _add_cache(pretrain)
+    _add_recipe(pretrain)
+    add_machine(pretrain)
+
+    probe = command(
+        commands, "probe", _probe, "What pretraining is worth with few labels, beside random weights and MFCC."
+    )
+    probe.add_argument("checkpoints", nargs="+", metavar="CHECKPOINT", help="none may have seen what is tested on")
+    source = probe.add_mutually_exclusive_group(required=True)
+    source.add_argument("--data", type=Path, metavar="PATH", help="labelled music, as train takes it")
+    source.add_argument("--store", type=Path, metavar="FOLDER", help="features with labels and a split")
+    _add_cache(probe)
+    probe.add_argument("--split", default="dev", help="whose rows are tested on (default dev)")
+    probe.add_argument("--seeds", type=int, default=3, metavar="N", help="how often labels are drawn (default 3)")
+    probe.add_argument(
+        "--shares", type=float, nargs="+", default=[0.01, 0.1, 1.0], metavar="SHARE", help="of the labels"
+    )
+    probe.add_argument("--json", action="store_true")
+
+
+def _add_cache(added: argparse.ArgumentParser) -> None:
+    added.add_argument("--cache", type=Path, metavar="FOLDER", help="where features are kept (default: your cache)")
+
+
+def _add_recipe(added: argparse.ArgumentParser, nargs: str | None = None) -> None:
+    by_recipe = added.add_argument_group("by a recipe")
+    by_recipe.add_argument("recipe", nargs=nargs, metavar="RECIPE.yaml")
+    by_recipe.add_argument("--data-root", type=Path, default=Path("."), metavar="FOLDER", help="where its stores lie")
+    by_recipe.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change one setting")
+    added.add_argument("--output", type=Path, metavar="FOLDER", help="run folder (default: runs/NAME)")
+
+
+def _train(options: argparse.Namespace) -> int:
+    if bool(options.recipe) == bool(options.data):
+        raise FluxBeatError("train needs either a RECIPE.yaml or --data with your own music")
+    if options.data:
+        return _train_own(options)
+    from fluxbeat.training.recipe import read_recipe
+    from fluxbeat.training.run import is_finished, open_stores, train
+
+    recipe = read_recipe(options.recipe, options.set)
+    output = options.output or Path("runs", Path(options.recipe).stem)
+    finished = is_finished(output)
+    train(recipe, open_stores(recipe, options.data_root), output, machine=machine_of(options))
+    if finished:
+        print(f"fluxbeat: {output} holds a finished run, it is not done again", file=sys.stderr)
+    print(f"The checkpoint is {output}. Calibrate and measure it with fluxbeat evaluate, or use it:")
+    print(f"  fluxbeat analyze FILE --model {output}")
+    return 0
+
+
+def _train_own(options: argparse.Namespace) -> int:
+    from fluxbeat.training.own_data import OwnPlan, train_own_data
+
+    data = Path(options.data)
+    output = options.output or Path("runs", data.resolve().stem)
+    plan = OwnPlan(
+        data,
+        output,
+        options.model,
+        options.start,
+        options.epochs,
+        options.seed,
+        options.cache,
+        machine=machine_of(options),
+    )
+    made = train_own_data(plan, _reading())
+    counts = ", ".join(f"{label} {made.trained.get(label, 0)}" for label in made.labels)
+    print(f"Learned {len(made.labels)} genres from recordings: {counts}.")
+    accuracy = next((one for one in made.measures if one.measure == "accuracy"), None)
+    if accuracy and accuracy.value is not None and accuracy.interval_95:
+        low, high = accuracy.interval_95
+        print(f"Right on {accuracy.value:.0%} of {accuracy.n} by other artists ({low:.0%} to {high:.0%}).")
+    else:
+        print("Not measured: too few recordings to set some aside; see the model card.")
+    print(f"The checkpoint is {output}. Use it:\n  fluxbeat analyze FILE --model {output}")
+    return 0
+
+
+def _reading() -> Callable[[int, int], None]:
+    """A line on standard error about every twentieth part of the recordings."""
+
+    def report(done: int, total: int) -> None:
+        if done == total or done % max(total // 20, 1) == 0:
+            print(f"read {done} of {total} recordings", file=sys.stderr, flush=True)
+
+    return report
+
+
+def _pretrain(options: argparse.Namespace) -> int:
+    from fluxbeat.training.own_data import unlabelled_store
+    from fluxbeat.training.recipe import read_recipe
+    from fluxbeat.training.run import open_stores, pretrain
+
+    recipe = read_recipe(options.recipe, options.set)
+    output = options.output or Path("runs", Path(options.recipe).stem)
+    if options.data:
+        stores = [unlabelled_store(options.data, recipe.features, options.cache, _reading())]
+    else:
+        stores = open_stores(recipe, options.data_root)
+    pretrain(recipe, stores, output, machine=machine_of(options))
+    print(f"The checkpoint is {output}. See what it is worth, or start from it:")
+    print(f"  fluxbeat probe {output} --data FOLDER\n  fluxbeat train --data FOLDER --from {output}")
+    return 0
+
+
+def _probe(options: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    from fluxbeat.training.data.store import FeatureStore
+    from fluxbeat.training.own_data import Start, labelled_store
+    from fluxbeat.training.probe import probe
+
+    networks = {name: Start.named(name).network for name in options.checkpoints}
+    if options.store:
+        store = FeatureStore(options.store)
+    else:
+        features = next(iter(networks.values())).config.features
+        store, _ = labelled_store(options.data, features, options.cache, report=_reading())
+    scores = probe(
+        networks,
+        store,
+        options.split,
+        options.seeds,
+        options.shares,
+        report=lambda doing: print(doing, file=sys.stderr),
+    )
+    if options.json:
+        print_json([score.to_dict() for score in scores])
+        return 0
+    table = Table("from", "probe", title=f"genre accuracy on {options.split}, artists apart")
+    for share in options.shares:
+        labelled = next(score.labelled for score in scores if score.share == share)
+        table.add_column(f"{share:.0%} of labels: {labelled} excerpts", justify="right")
+    for start, kind in dict.fromkeys((score.start, score.probe) for score in scores):
+        row = [score for score in scores if (score.start, score.probe) == (start, kind)]
+        table.add_row(start, kind, *(f"{score.mean:.1%} ± {100 * score.spread:.1f}" for score in row))
+    table.caption = f"{scores[0].tested} test excerpts; mean ± standard deviation over {options.seeds} seeds"
+    Console().print(table)
+    return 0

@@ -1,1 +1,0 @@
-"""What `fluxbeat COMMAND` does, one file per group of commands; each registers its own with `add`."""

@@ -1,0 +1,161 @@
+"""The layers of each family whose outputs have places on the spectrogram, and where those places are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fluxbeat.errors import ExplanationError
+from fluxbeat.models import AudioTransformer
+from fluxbeat.models.base import WindowModel
+from fluxbeat.models.convolutions import ConvNorm, ConvolutionStack, Residual
+from fluxbeat.models.inverted_residuals import InvertedResidual, InvertedResidualStack
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """What the outputs of a layer see along one axis.
+
+    Attributes
+    ----------
+    weights : float64 array
+        How much the first output sees of consecutive inputs: its share of the paths from there; sums to 1.
+    stride : int
+        Inputs from one output to the next.
+    first : int
+        Input that the first weight belongs to; below 0 where the axis is padded.
+    """
+
+    weights: np.ndarray
+    stride: int
+    first: int
+
+    def through(self, kernel: int, stride: int, padding: int) -> Field:
+        """After one more convolution."""
+        taps = np.zeros((kernel - 1) * self.stride + 1)
+        taps[:: self.stride] = 1 / kernel
+        return Field(np.convolve(self.weights, taps), self.stride * stride, self.first - padding * self.stride)
+
+    def beside(self, shortcut: Field) -> Field:
+        """Where a shortcut brings what `shortcut` sees, centred, with equal weight."""
+        around = (len(self.weights) - len(shortcut.weights)) // 2
+        return Field((self.weights + np.pad(shortcut.weights, around)) / 2, self.stride, self.first)
+
+    def spreading(self, outputs: int, inputs: int) -> Tensor:
+        """Each output's value laid over what it sees: float32 (inputs, outputs), columns that sum to 1."""
+        matrix = np.zeros((inputs, outputs))
+        for output in range(outputs):
+            seen = self.first + output * self.stride + np.arange(len(self.weights))
+            there = (seen >= 0) & (seen < inputs)
+            matrix[seen[there], output] = self.weights[there]
+        return torch.from_numpy((matrix / matrix.sum(0)).astype(np.float32))
+
+
+POINT = Field(np.ones(1), 1, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedLayer:
+    """A layer whose outputs have places.
+
+    Attributes
+    ----------
+    module : nn.Module
+        Gives (batch, channels, bands, steps), or the class token and all patches, (batch, 1 + tokens, channels).
+    band_field, time_field : Field
+        What its outputs see.
+    token_grid : (int, int) or None
+        Bands and steps of the tokens, where it gives tokens.
+    spacing : Tensor or None
+        How the network's own bands follow from mel bands, (bands, mels), where it has other ones.
+    """
+
+    module: nn.Module
+    band_field: Field
+    time_field: Field
+    token_grid: tuple[int, int] | None = None
+    spacing: Tensor | None = None
+
+    def on_grid(self, values: Tensor) -> Tensor:
+        """What the module gives, or a gradient of it, by place: (batch, channels, bands, steps)."""
+        if self.token_grid is None:
+            return values
+        return values[:, 1:].transpose(1, 2).unflatten(2, self.token_grid)
+
+    def spread(self, coarse: Tensor, mels: int, frames: int) -> Tensor:
+        """A map (batch, bands, steps) over (batch, mels, frames): each value over what it sees; the sum stays."""
+        over_bands = self.band_field.spreading(coarse.shape[1], mels if self.spacing is None else len(self.spacing))
+        if self.spacing is not None:
+            over_bands = (self.spacing.T / self.spacing.sum(1)).to(over_bands) @ over_bands
+        over_time = self.time_field.spreading(coarse.shape[2], frames)
+        return torch.einsum("mb,nbs,fs->nmf", over_bands, coarse, over_time)
+
+
+def placed_layers(model: WindowModel) -> dict[str, PlacedLayer]:
+    """All layers of a model that can be explained, from the spectrogram up.
+
+    `conv1`, `conv2`, ...: the first convolution and the stages after it, and what follows them without a stride.
+    `patches`: a transformer's tokens before it attends; `block1`, ...: after each block but the last, which only the
+    class token and a mean read.
+
+    Raises
+    ------
+    ExplanationError
+        If the model has none.
+    """
+    stack = getattr(model, "stack", None)
+    if isinstance(stack, InvertedResidualStack):
+        return dict(_inverted_stages(stack))
+    if not isinstance(stack, ConvolutionStack):
+        raise ExplanationError(f"a model of the family {model.config.family!r} has no layer that could be explained")
+    found = dict(_stages(stack.layers))
+    last = list(found.values())[-1]
+    wide = getattr(model, "wide", None)
+    if isinstance(wide, ConvNorm):
+        found[f"conv{len(found) + 1}"] = PlacedLayer(wide, last.band_field, last.time_field)
+    if isinstance(model, AudioTransformer):
+        (bands, steps) = model.cut.kernel_size
+        band_field, time_field = last.band_field.through(bands, bands, 0), last.time_field.through(steps, steps, 0)
+        found["patches"] = PlacedLayer(model.cut, band_field, time_field)
+        for number, block in enumerate(list(model.transformer.layers)[:-1], start=1):
+            found[f"block{number}"] = PlacedLayer(block, band_field, time_field, model.token_grid)
+    return found
+
+
+def _stages(layers: nn.Sequential) -> Iterator[tuple[str, PlacedLayer]]:
+    """Each stage of a ConvolutionStack: a convolution and, where there is one, the residual block after it."""
+    bands = time = POINT
+    listed, stage = list(layers), 0
+    for layer, after in zip(listed, [*listed[1:], None], strict=True):
+        if isinstance(layer, ConvNorm):
+            (kernel, _), (band_stride, stride) = layer.conv.kernel_size, layer.conv.stride
+            bands, time = bands.through(kernel, band_stride, kernel // 2), time.through(kernel, stride, 0)
+            stage += 1
+        else:
+            assert isinstance(layer, Residual)
+            bands = bands.through(3, 1, 1).through(3, 1, 1).beside(bands)
+            time = time.through(3, 1, 0).through(3, 1, 0).beside(time)
+        if not isinstance(after, Residual):
+            yield f"conv{stage}", PlacedLayer(layer, bands, time)
+
+
+def _inverted_stages(stack: InvertedResidualStack) -> Iterator[tuple[str, PlacedLayer]]:
+    """Each stage of an InvertedResidualStack: a convolution or block with a stride, and what follows without one."""
+    bands, time, stage = POINT, POINT, 0
+    listed = list(stack.layers)
+    for layer, after in zip(listed, [*listed[1:], None], strict=True):
+        holder = layer.convolve if isinstance(layer, InvertedResidual) else layer
+        convolution = next(one for one in holder.modules() if isinstance(one, nn.Conv2d))
+        (band_kernel, kernel), (band_stride, stride) = convolution.kernel_size, convolution.stride
+        before_bands, before_time = bands, time
+        bands = bands.through(band_kernel, band_stride, band_kernel // 2)
+        time = time.through(kernel, stride, 0)
+        if isinstance(layer, InvertedResidual) and layer.shortcut:
+            bands, time = bands.beside(before_bands), time.beside(before_time)
+        if not isinstance(after, InvertedResidual) or after.sizes.band_stride > 1 or after.sizes.time_stride > 1:
+            stage += 1
+            yield f"conv{stage}", PlacedLayer(layer, bands, time, spacing=stack.spacing)

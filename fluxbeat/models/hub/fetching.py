@@ -1,0 +1,221 @@
+"""Fetching a model from the Hub with the Hub's own client: one commit, not too large, verified, and cached.
+
+It is a checkpoint of FluxBeat, or a classifier of transformers: of that, settings, words and safetensors are taken.
+
+The client names each file in its cache by the checksum that the Hub lists for it (SHA-256 of large files, git's own of
+small ones). Both are part of the commit, so whoever pins a commit pins the content; what was fetched once is verified
+again, offline, each time it is loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fluxbeat.errors import ModelLoadError
+from fluxbeat.models.checkpoint import CONFIG_FILE, WEIGHTS_FILE, sha256_of
+from fluxbeat.models.classifier import FEATURE_FILES, OTHER_FILES, require_transformers
+from fluxbeat.models.hub.address import HubAddress
+from fluxbeat.models.hub.failures import plain_failures
+
+TIMEOUT_S = 10.0
+CARD_FILE = "README.md"
+MOST_BYTES, MOST_CLASSIFIER_BYTES = 200_000_000, 2_000_000_000
+"""All files of a checkpoint, and of a classifier of transformers, together."""
+MOST_MODELS = 12
+"""Models of one repository that are offered."""
+_NEEDED = (CONFIG_FILE, WEIGHTS_FILE)
+_PICKLES = re.compile(r".*\.(bin|pt|pth|ckpt|pkl|h5|msgpack)")
+_CHECKSUM = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_log = logging.getLogger("fluxbeat")
+
+Progress = Callable[[float, str], None]
+"""Called with the fetched share (0..1) and the name of what takes long. What it raises ends the download."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A verified checkpoint in the local cache.
+
+    Attributes
+    ----------
+    address : HubAddress
+        Where it came from, at its commit.
+    folder : Path
+        Holds config.json, model.safetensors and, where they are there, README.md and what a classifier needs.
+    """
+
+    address: HubAddress
+    folder: Path
+
+
+def models_in(address: HubAddress) -> list[HubAddress]:
+    """The checkpoints at an address, each at its commit: the place itself, or the folders right below it.
+
+    Where the Hub cannot be reached, what the cache knows of the repository counts.
+
+    Raises
+    ------
+    ModelLoadError
+        If there are none, or the repository cannot be asked.
+    """
+    pinned, sizes = _listing(address)
+    if {pinned.prefix + name for name in _NEEDED} <= sizes.keys():
+        return [pinned]
+    _refuse_pickles(pinned, sizes)
+    folders = _folders_with_models(pinned, sizes)
+    if not folders:
+        raise ModelLoadError(
+            f"{address}: no checkpoint there; expected {CONFIG_FILE} and {WEIGHTS_FILE}, or folders that hold them"
+        )
+    if len(folders) > MOST_MODELS:
+        raise ModelLoadError(f"{address}: holds {len(folders)} models; name one of them, as in {address.repo}/FOLDER")
+    return [pinned.inside(folder) for folder in folders]
+
+
+def fetch(address: HubAddress, progress: Progress | None = None) -> Fetched:
+    """A model of the Hub, from the cache where it is there; where it is not, its size is told before it is fetched.
+
+    A commit that is in the cache asks nobody. A branch or a tag is asked for anew, and where the Hub does not answer
+    the commit that it last meant is taken from the cache.
+
+    Parameters
+    ----------
+    address : HubAddress
+        Of one model.
+    progress : Progress, optional
+
+    Raises
+    ------
+    ModelLoadError
+        If it cannot be had, or what came is not what the Hub lists; one sentence.
+    """
+    from huggingface_hub import snapshot_download, try_to_load_from_cache
+
+    pinned, sizes = _listing(address)
+    _refuse_pickles(pinned, sizes)
+    classifier = any(pinned.prefix + name in sizes for name in FEATURE_FILES)
+    if classifier:
+        require_transformers()  # before hundreds of megabytes are fetched
+    names = (*_NEEDED, *(OTHER_FILES if classifier else ()), CARD_FILE)
+    wanted = [pinned.prefix + name for name in names if pinned.prefix + name in sizes]
+    for name in _NEEDED:
+        if pinned.prefix + name not in wanted:
+            folders = _folders_with_models(pinned, sizes)[:MOST_MODELS]
+            cure = f"; name one of its folders: {', '.join(folders)}" if folders else ""
+            raise ModelLoadError(f"{pinned}: no checkpoint there, it has no {name}{cure}")
+    most_bytes = MOST_CLASSIFIER_BYTES if classifier else MOST_BYTES
+    _refuse_too_large(pinned, sum(sizes[path] for path in wanted), most_bytes)
+    if classifier and not try_to_load_from_cache(pinned.repo, pinned.prefix + WEIGHTS_FILE, revision=pinned.revision):
+        size = f"{sizes[pinned.prefix + WEIGHTS_FILE] / 1e6:,.1f} MB"
+        _log.warning("%s: %s to fetch, once; it takes as much memory and more while it runs", pinned, size)
+    with plain_failures(str(pinned)):
+        snapshot = snapshot_download(
+            pinned.repo,
+            revision=pinned.revision,
+            allow_patterns=wanted,
+            etag_timeout=TIMEOUT_S,
+            max_workers=1,
+            tqdm_class=_counter(pinned, progress, most_bytes),
+        )
+    kept = Fetched(pinned, Path(snapshot, pinned.folder))
+    _verify(kept, [name for name in names if pinned.prefix + name in wanted and name != CARD_FILE])
+    return kept
+
+
+def _checksum(path: Path, digits: int) -> str:
+    """SHA-256 of a file (64 digits), or the SHA-1 by which git names its content (40 digits)."""
+    if digits == 64:
+        return sha256_of(path)
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def _listing(address: HubAddress) -> tuple[HubAddress, dict[str, int]]:
+    """The commit that an address means, and its files with their sizes: as the Hub lists, else as the cache remembers.
+
+    The Hub is asked once: the client's own way of listing tries for half a minute where nobody answers. Where it falls
+    silent the client by itself waits for ever: its session gets a limit, unless the program has given it one.
+    """
+    from httpx2 import Timeout
+    from huggingface_hub import HfApi, get_cached_repo_tree, get_session
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError
+
+    if get_session().timeout == Timeout(None):
+        get_session().timeout = Timeout(TIMEOUT_S)
+    with plain_failures(str(address)):
+        pinned = address.at(HfApi().resolve_revision(address.repo, revision=address.revision).resolved)
+        try:
+            return pinned, {
+                file.path: file.size for file in get_cached_repo_tree(pinned.repo, revision=pinned.revision)
+            }
+        except CachedRepoTreeNotFoundError:
+            info = HfApi().model_info(pinned.repo, revision=pinned.revision, files_metadata=True, timeout=TIMEOUT_S)
+            return pinned, {file.rfilename: file.size or 0 for file in info.siblings or ()}
+
+
+def _folders_with_models(address: HubAddress, paths: Iterable[str]) -> list[str]:
+    """Names of the folders right below a place that hold a checkpoint."""
+    within = [path.removeprefix(address.prefix) for path in paths if path.startswith(address.prefix)]
+    holding = [{path.split("/")[0] for path in within if path.split("/")[1:] == [name]} for name in _NEEDED]
+    return sorted(set.intersection(*holding))
+
+
+def _verify(kept: Fetched, names: Iterable[str]) -> None:
+    """Compare the files with the checksums under which the cache keeps them; what differs leaves the cache."""
+    for name in names:
+        path = kept.folder / name
+        content = path.resolve()
+        if not _CHECKSUM.fullmatch(content.name):  # a system without links keeps no checksum
+            continue
+        if _checksum(path, len(content.name)) != content.name:
+            path.unlink()
+            content.unlink(missing_ok=True)
+            raise ModelLoadError(
+                f"{kept.address}: {name} is not the file that the Hub lists (wrong checksum) and was removed from the "
+                "local cache; fetch it again"
+            )
+
+
+def _refuse_pickles(address: HubAddress, paths: Iterable[str]) -> None:
+    """Refuse a model that has its weights only in files which run code when they are read."""
+    within = [path.removeprefix(address.prefix) for path in paths if path.startswith(address.prefix)]
+    pickled = [name for name in within if "/" not in name and _PICKLES.fullmatch(name) and name != "training_args.bin"]
+    if pickled and CONFIG_FILE in within and WEIGHTS_FILE not in within:
+        raise ModelLoadError(
+            f"{address}: has its weights only as {pickled[0]}, a kind of file that can run code when it is read; "
+            f"FluxBeat reads {WEIGHTS_FILE}: ask its author for one"
+        )
+
+
+def _refuse_too_large(address: HubAddress, found_bytes: float, most_bytes: int) -> None:
+    if found_bytes > most_bytes:
+        raise ModelLoadError(
+            f"{address}: the checkpoint has {found_bytes / 1e6:,.0f} MB; no more than "
+            f"{most_bytes / 1e6:g} MB are fetched"
+        )
+
+
+def _counter(address: HubAddress, progress: Progress | None, most_bytes: int) -> Any:
+    """What the client takes for a progress bar; ends a download that does not end by itself."""
+    from huggingface_hub.utils.tqdm import tqdm
+
+    class Counter(tqdm):
+        def __init__(self, *arguments: Any, **settings: Any) -> None:
+            super().__init__(*arguments, **{**settings, "disable": True})
+            self._counts_bytes = settings.get("unit") == "B"
+
+        def update(self, n: float | None = 1) -> None:
+            self.n += n or 0
+            if not self._counts_bytes:
+                return
+            _refuse_too_large(address, self.n, most_bytes)
+            if progress and self.total:
+                progress(min(1.0, self.n / self.total), f"{WEIGHTS_FILE} ({self.total / 1e6:,.1f} MB)")
+
+    return Counter

@@ -1,0 +1,1 @@
+"""Recordings, their features and what teachers say of them, in memory-mapped files."""

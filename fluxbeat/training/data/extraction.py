@@ -1,0 +1,133 @@
+"""From recordings to a store of their features: one recording in memory at a time, resumable, excerpts of long ones."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from fluxbeat.audio import open_audio
+from fluxbeat.errors import AudioDecodeError
+from fluxbeat.features import FeatureConfig, LogMel
+from fluxbeat.training.data.artist_split import artist_of
+from fluxbeat.training.data.fingerprint import Fingerprint, fingerprint
+from fluxbeat.training.data.recordings import Recording
+from fluxbeat.training.data.store import EXCERPT_S, INDEX_FILE, Excerpt, FeatureStore, StoreWriter
+
+MOST_EXCERPTS = 4
+RECORDING_S_PER_EXCERPT = 60.0
+LEAST_S = 2.0
+SILENT_DB = -70.0
+"""An excerpt whose loudest band stays below this level is silent."""
+
+Report = Callable[[int, int], None]
+"""Takes how many recordings are done, and how many there are."""
+
+_log = logging.getLogger(__name__)
+
+
+def extract(
+    recordings: Sequence[Recording], cache: Path, features: FeatureConfig, report: Report | None = None
+) -> FeatureStore:
+    """Features of recordings, from `cache` where they are there already; a run that was cut off goes on.
+
+    Published collections hold files that are broken (GTZAN's jazz.00054) or nearly empty (FMA's 098565, 098567,
+    098569, 099134, 108925, 133297): these are left out, each with a warning that names it. A recording of an hour
+    gives four excerpts, one of a minute one; silent ones are left out.
+
+    Parameters
+    ----------
+    recordings : sequence of Recording
+    cache : Path
+        Features of the same files, unchanged, with the same settings, lie in one folder of it.
+    features : FeatureConfig
+    report : callable, optional
+        Called after each recording.
+
+    Returns
+    -------
+    FeatureStore
+        One to four excerpts of each recording that can be read, with the recording's split.
+    """
+    folder = cache / f"features-{_key(recordings, features)}"
+    if not (folder / INDEX_FILE).is_file():
+        _write(recordings, folder, features, report)
+    store, known = FeatureStore(folder), {recording.name: recording for recording in recordings}
+    # what is known of a recording may have changed since, its sound has not
+    store.excerpts = [about(known[excerpt.name], excerpt.duration_s) for excerpt in store.excerpts]
+    return store
+
+
+def fingerprints(store: FeatureStore) -> dict[str, Fingerprint]:
+    """Of the first excerpt of each recording, by its name; copies of one length are cut at the same places."""
+    first: dict[str, int] = {}
+    for row, excerpt in enumerate(store.excerpts):
+        first.setdefault(excerpt.name, row)
+    return {name: fingerprint(store.sound(row), store.features) for name, row in first.items()}
+
+
+def excerpt_starts(frames: int, excerpt_frames: int, frame_rate_hz: float) -> list[int]:
+    """First frames of the excerpts of a recording: spread evenly over it, none overlapping, [0] for a short one."""
+    spare = frames - excerpt_frames
+    if spare <= 0:
+        return [0]
+    count = round(frames / frame_rate_hz / RECORDING_S_PER_EXCERPT)
+    count = min(max(count, 1), MOST_EXCERPTS, frames // excerpt_frames)
+    ends = np.linspace(0, spare, count) if count > 1 else [spare / 2]
+    return [int(start) for start in ends]
+
+
+def about(recording: Recording, duration_s: float) -> Excerpt:
+    """What a store says of an excerpt of a recording."""
+    return Excerpt(
+        name=recording.name,
+        artist=artist_of(recording),
+        split=recording.split,
+        labels=dict.fromkeys(recording.labels or (), 1.0),
+        dataset="own",
+        duration_s=duration_s,
+        tempo_bpm=recording.tempo_bpm,
+    )
+
+
+def _key(recordings: Sequence[Recording], features: FeatureConfig) -> str:
+    parts: list[object] = [features.hash, MOST_EXCERPTS, EXCERPT_S]
+    for recording in recordings:
+        state = recording.path.stat() if recording.path.is_file() else None
+        parts.append([recording.name, str(recording.path.absolute()), state and [state.st_size, state.st_mtime_ns]])
+    return hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _write(recordings: Sequence[Recording], folder: Path, features: FeatureConfig, report: Report | None) -> None:
+    writer = StoreWriter(folder, features, MOST_EXCERPTS * len(recordings))
+    front_end, done = LogMel(features), set(writer.done)
+    for number, recording in enumerate(recordings, start=1):
+        if recording.name not in done:
+            try:
+                _add(writer, recording, front_end)
+            except AudioDecodeError as error:
+                _log.warning("left out: %s", error)
+            writer.commit(recording.name)
+        if report:
+            report(number, len(recordings))
+    writer.close()
+
+
+def _add(writer: StoreWriter, recording: Recording, front_end: LogMel) -> None:
+    features = front_end.config
+    rate_hz = features.frame_rate_hz
+    with open_audio(recording.path, sample_rate_hz=features.sample_rate_hz) as stream:
+        log_mel_db = front_end.from_blocks(stream, stream.expected_duration_s)
+    frames, length = log_mel_db.shape[1], round(EXCERPT_S * rate_hz)
+    if frames < LEAST_S * rate_hz:
+        raise AudioDecodeError(f"{recording.path} lasts {frames / rate_hz:.1f} s, at least {LEAST_S:g} s are needed")
+    parts = [log_mel_db[:, start : start + length] for start in excerpt_starts(frames, length, rate_hz)]
+    parts = [part for part in parts if part.max() > SILENT_DB]
+    if not parts:
+        raise AudioDecodeError(f"{recording.path} is silent")
+    for part in parts:
+        writer.add(about(recording, part.shape[1] / rate_hz), part)

@@ -1,0 +1,95 @@
+"""MTG-Jamendo in its published layout: tables of tracks and tags, and a folder of audio.
+
+Bogdanov, Won, Tovstogan, Porter & Serra, "The MTG-Jamendo Dataset for Automatic Music Tagging" (ICML 2019 workshop),
+github.com/MTG/mtg-jamendo-dataset. A table is `data/autotagging_genre.tsv` or, for a split,
+`data/splits/split-0/autotagging_genre-train.tsv` and its like: TRACK_ID, ARTIST_ID, ALBUM_ID, PATH, DURATION and as
+many tags as the track has, like `genre---rock`. PATH is 14/214.mp3 in the audio folder, 14/214.low.mp3 in the smaller
+release. The official splits keep artists apart.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fluxbeat.errors import FluxBeatError
+from fluxbeat.training.data.recordings import OTHER_NAMES, Recording
+
+FIRST_COLUMNS = ["TRACK_ID", "ARTIST_ID", "ALBUM_ID", "PATH", "DURATION"]
+GENRE_TAG = "genre---"
+TABLES = ("autotagging_genre", "autotagging")
+AUDIO_DEPTH = 3
+PARTS = ("train", "validation", "test")
+
+
+def find_jamendo(folder: Path, split: int = 0) -> dict[str, Path]:
+    """The tables of an MTG-Jamendo folder by split ('' for one without a split); empty where there are none."""
+    for name in TABLES:
+        for place in (folder / "data" / "splits", folder / "splits"):
+            parts = {part: place / f"split-{split}" / f"{name}-{part}.tsv" for part in PARTS}
+            if all(path.is_file() for path in parts.values()):
+                return parts
+        for place in (folder / "data", folder):
+            if (place / f"{name}.tsv").is_file():
+                return {"": place / f"{name}.tsv"}
+    return {}
+
+
+def read_jamendo(folder: str | Path, split: int = 0) -> list[Recording]:
+    """The tracks whose audio is at hand, with all their genre tags, artist and split.
+
+    Parameters
+    ----------
+    folder : path
+        The project's folder, with the audio at any place up to three folders below it.
+    split : int
+        Which of the five official splits, 0 to 4.
+
+    Raises
+    ------
+    FluxBeatError
+        If the tables are missing or have other columns, or none of the tracks' audio is there.
+    """
+    folder = Path(folder)
+    tables = find_jamendo(folder, split)
+    if not tables:
+        raise FluxBeatError(
+            f"{folder} is not MTG-Jamendo: expected {folder}/data/splits/split-{split}/autotagging_genre-train.tsv "
+            f"or {folder}/data/autotagging_genre.tsv"
+        )
+    homes = _audio_folders(folder)
+    recordings, first_path = [], ""
+    for part, table in tables.items():
+        for track_id, artist, path, labels in _read_tracks(table):
+            first_path = first_path or path
+            names = (path, f"{path.removesuffix('.mp3')}.low.mp3")
+            found = next((home / name for home in homes for name in names if (home / name).is_file()), None)
+            if found is not None and labels:
+                recordings.append(
+                    Recording(found, labels, None, f"jamendo/{artist}", OTHER_NAMES.get(part, part), track_id)
+                )
+    if not recordings:
+        raise FluxBeatError(
+            f"{folder}: no audio of the tracks that its tables name; expected for example {folder}/audio/{first_path}"
+        )
+    return recordings
+
+
+def _audio_folders(folder: Path) -> list[Path]:
+    """Folders that hold folders named by two digits, as the audio's do."""
+    patterns = ["*/" * depth + "[0-9][0-9]" for depth in range(AUDIO_DEPTH + 1)]
+    return sorted({path.parent for pattern in patterns for path in folder.glob(pattern) if path.is_dir()})
+
+
+def _read_tracks(table: Path) -> list[tuple[str, str, str, tuple[str, ...]]]:
+    rows = [line.split("\t") for line in table.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if not rows or rows[0][: len(FIRST_COLUMNS)] != FIRST_COLUMNS:
+        raise FluxBeatError(
+            f"{table}: the first line must begin with {', '.join(FIRST_COLUMNS)}, as MTG-Jamendo's does"
+        )
+    tracks = []
+    for line, row in enumerate(rows[1:], start=2):
+        if len(row) <= len(FIRST_COLUMNS):
+            raise FluxBeatError(f"{table}, line {line}: expected {len(FIRST_COLUMNS)} columns and tags, got {len(row)}")
+        labels = tuple(tag.removeprefix(GENRE_TAG) for tag in row[len(FIRST_COLUMNS) :] if tag.startswith(GENRE_TAG))
+        tracks.append((row[0], row[1], row[3], labels))
+    return tracks

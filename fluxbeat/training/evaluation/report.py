@@ -1,0 +1,350 @@
+"""Everything that is measured of models on one split of a folder of recordings."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fluxbeat.analysis import analyze_track, read_track
+from fluxbeat.features import FeatureConfig
+from fluxbeat.models import GenreTempoModel
+from fluxbeat.models.registry import LoadedModel
+from fluxbeat.training.data.store import Excerpt, FeatureStore
+from fluxbeat.training.evaluation.answers import Answer, WindowAnswers, ask
+from fluxbeat.training.evaluation.catalogue import (
+    CATALOGUE_FILE,
+    default_cache,
+    read_catalogue,
+    read_own,
+    spectrograms,
+    tracks,
+)
+from fluxbeat.training.evaluation.composed import MIXES, SPLICES, Composed, mixes, splices, usable
+from fluxbeat.training.evaluation.measures import TEMPO_FACTORS, border_hits, border_measures, tempo_hit
+from fluxbeat.training.evaluation.rankings import (
+    Measure,
+    all_among_first,
+    among_first,
+    correlation,
+    expected_calibration_error,
+    label_average_precision,
+    macro_average_precision,
+    share_of,
+)
+
+LEAST_POSITIVES = 4
+"""Of a label, for it to count in a mean over labels."""
+LONG_S = 10.0
+EVEN = 0.5
+
+
+class Peers(typing.Protocol):
+    """Others than our models, asked about the same recordings."""
+
+    def of_recordings(self, excerpts: Sequence[Excerpt]) -> list[Answer]:
+        """Answers about the excerpts of one split; rows of those without labels hold 0."""
+
+    def of_sound(self, made: Sequence[Composed], rate_hz: int, name: str, split: str) -> list[Answer]:
+        """Answers about composed sound at `rate_hz`, which are kept under `name`."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is measured, and on what.
+
+    Attributes
+    ----------
+    folder : Path
+        Recordings with recordings.csv; or a person's own, as `fluxbeat.training.data.datasets` reads them.
+    split : str
+    cache : Path
+        Where spectrograms and peers' answers are kept.
+    peers : callable or None
+        Makes of the models' labels whoever is measured beside them.
+    closed : tuple of str
+        Data sets whose recordings are judged among that data set's own labels: it was sorted into these alone.
+    joined : tuple of str
+        Data sets that are also judged together.
+    mixes, splices : int
+        How many are made of the split's recordings.
+    seed : int
+        Of mixes and splices.
+    answers : Path or None
+        Where every single answer of the first model is written.
+    further : tuple of callables
+        Each given the models and the material, and gives measures of its own.
+    """
+
+    folder: Path
+    split: str = "dev"
+    cache: Path = field(default_factory=default_cache)
+    peers: Callable[[tuple[str, ...]], Peers] | None = None
+    closed: tuple[str, ...] = ("gtzan",)
+    joined: tuple[str, ...] = ("popular", "public")
+    mixes: int = MIXES
+    splices: int = SPLICES
+    seed: int = 0
+    answers: Path | None = None
+    further: tuple[Further, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """The recordings of a split, as models and measures take them.
+
+    Attributes
+    ----------
+    protocol : Protocol
+    excerpts : sequence of Excerpt
+    stores : dict from FeatureConfig to FeatureStore
+        Their spectrograms.
+    """
+
+    protocol: Protocol
+    excerpts: Sequence[Excerpt]
+    stores: Mapping[FeatureConfig, FeatureStore]
+
+    @property
+    def split(self) -> str:
+        """Name of the split."""
+        return self.protocol.split
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """Which recordings are music of which somebody named a genre: bool (recordings,)."""
+        return np.array([bool(excerpt.labels) for excerpt in self.excerpts])
+
+    def truth(self, labels: Sequence[str]) -> np.ndarray:
+        """Which of these labels each recording has: bool (recordings, labels)."""
+        return np.array([[label in (excerpt.labels or ()) for label in labels] for excerpt in self.excerpts])
+
+    def artists(self, rows: np.ndarray) -> list[str]:
+        """Artists of some recordings, bool (recordings,)."""
+        return [excerpt.artist for excerpt, kept in zip(self.excerpts, rows, strict=True) if kept]
+
+
+Further = Callable[[Sequence[LoadedModel], Material], Sequence[Measure]]
+
+
+def material_of(models: Sequence[LoadedModel], protocol: Protocol) -> Material:
+    """Read a split, and decode what was not yet decoded."""
+    listed = (protocol.folder / CATALOGUE_FILE).is_file()
+    excerpts = (read_catalogue if listed else read_own)(protocol.folder, protocol.split)
+    needed = dict.fromkeys(model.network.config.features for model in models)
+    stores = {features: spectrograms(protocol.folder, excerpts, features, protocol.cache) for features in needed}
+    durations = next(iter(stores.values())).excerpts if stores else excerpts
+    return Material(protocol, durations, stores)
+
+
+def evaluate(models: Sequence[LoadedModel], protocol: Protocol) -> list[Measure]:
+    """All measures of the models, and of the peers beside them.
+
+    Raises
+    ------
+    FluxBeatError
+        If the folder has no such split, or a recording cannot be read.
+    """
+    material = material_of(models, protocol)
+    windows = answers_of(models, material)
+    labels = tuple(dict.fromkeys(label for found in windows.values() for label in found.labels))
+    peers = protocol.peers(labels) if protocol.peers else None
+    thresholds = {model.info.name: model.network.thresholds for model in models}
+    answers = [found.answer(name) for name, found in windows.items()]
+    if protocol.answers:
+        write_answers(answers[0], material.excerpts, protocol.answers)
+    beside = peers.of_recordings(material.excerpts) if peers else []
+    found = list(genre_measures(answers + beside, material, thresholds))
+    found += kind_measures(answers, material)
+    found += tempo_measures(models, material)
+    found += network_measures(windows, {model.info.name: model for model in models}, material)
+    if protocol.mixes:
+        found += mix_measures(models, peers, material)
+    if protocol.splices:
+        found += splice_measures(models, material)
+    for further in protocol.further:
+        found += further(models, material)
+    return found
+
+
+def shown(answer: Answer, thresholds: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The order in which an analysis names genres: log odds above each label's threshold; a peer's as they are."""
+    if answer.name not in thresholds:
+        return answer.probability
+    sure = answer.probability.clip(1e-6, 1 - 1e-6)
+    least = thresholds[answer.name]
+    return np.asarray(np.log(sure / (1 - sure)) - np.log(least / (1 - least)))
+
+
+def sets_of(material: Material) -> Iterator[tuple[str, np.ndarray, bool]]:
+    """Sets of labelled recordings: name, which, and whether they are judged among their own labels only."""
+    protocol, labelled = material.protocol, material.labelled
+    dataset = np.array([excerpt.dataset for excerpt in material.excerpts])
+    long = np.array([excerpt.duration_s >= LONG_S - 0.1 for excerpt in material.excerpts])
+    for name in dict.fromkeys(dataset[labelled].tolist()):
+        rows = labelled & (dataset == name)
+        yield name, rows, name in protocol.closed
+        if name in protocol.closed and 0 < (rows & long).sum() < rows.sum():
+            yield f"{name} of {LONG_S:g} s and more", rows & long, True
+    together = labelled & np.isin(dataset, protocol.joined)
+    if len(set(dataset[together])) > 1:
+        yield " and ".join(protocol.joined), together, False
+
+
+def genre_measures(
+    answers: Sequence[Answer], material: Material, thresholds: Mapping[str, np.ndarray]
+) -> Iterator[Measure]:
+    """First and among three on every set of recordings; average precision and calibration over all of them."""
+    for answer in answers:
+        truth, scores = material.truth(answer.labels), shown(answer, thresholds)
+        for name, rows, own_labels in sets_of(material):
+            columns = truth[rows].any(axis=0) if own_labels else np.ones(len(answer.labels), bool)
+            artists = material.artists(rows)
+            for measure, count in (("accuracy", 1), ("top3", 3)):
+                hits = among_first(scores[rows][:, columns], truth[rows][:, columns], count)
+                yield share_of(measure, answer.name, f"{name}, {material.split}", hits, artists)
+        rows, split = material.labelled, f"all, {material.split}"
+        artists = material.artists(rows)
+        probability, so = answer.probability[rows], truth[rows]
+        yield macro_average_precision(answer.name, split, probability, so, artists, LEAST_POSITIVES)
+        if answer.name in thresholds:
+            yield expected_calibration_error(answer.name, split, probability, so, artists)
+            for column, label in enumerate(answer.labels):
+                name = f"{label}, {material.split}"
+                if so[:, column].any():
+                    yield label_average_precision(answer.name, name, probability[:, column], so[:, column], artists)
+
+
+def kind_measures(answers: Sequence[Answer], material: Material) -> Iterator[Measure]:
+    """Speech and noise called music, and music called none."""
+    music = np.array([excerpt.kind == "music" for excerpt in material.excerpts])
+    for answer in answers:
+        if answer.music is None:
+            continue
+        called = answer.music >= EVEN
+        for name, rows, wrong in (
+            ("no_music_called_music", ~music, called),
+            ("music_called_none", music, ~called),
+        ):
+            if rows.any():
+                yield share_of(name, answer.name, f"all, {material.split}", wrong[rows], material.artists(rows))
+
+
+def tempo_measures(models: Sequence[LoadedModel], material: Material) -> Iterator[Measure]:
+    """Tempo within 4 % (Accuracy1), or of a half, third, double or triple of it (Accuracy2), where it is known."""
+    timed = np.array([excerpt.tempo_bpm is not None for excerpt in material.excerpts])
+    if not timed.any():
+        return
+    known = [excerpt.tempo_bpm or 0.0 for excerpt in material.excerpts if excerpt.tempo_bpm is not None]
+    for model in models:
+        every = zip(tracks(material.stores[model.network.config.features]), timed, strict=True)
+        found = [analyze_track(track, model).tempo.bpm for track, kept in every if kept]
+        for name, factors in (("tempo_accuracy1", (1.0,)), ("tempo_accuracy2", TEMPO_FACTORS)):
+            hits = np.array([tempo_hit(bpm, truth, factors) for bpm, truth in zip(found, known, strict=True)])
+            yield share_of(name, model.info.name, f"stated tempi, {material.split}", hits, material.artists(timed))
+
+
+def answers_of(models: Sequence[LoadedModel], material: Material) -> dict[str, WindowAnswers]:
+    """What each model says of the windows of all recordings, by its name."""
+    windows: dict[str, WindowAnswers] = {}
+    for features, store in material.stores.items():
+        networks = {model.info.name: model.network for model in models if model.network.config.features == features}
+        windows |= ask(networks, tracks(store))
+    return windows
+
+
+def write_answers(answer: Answer, excerpts: Sequence[Excerpt], path: Path) -> None:
+    """One line per recording: its genres, and the three most probable with their probabilities; to see the misses."""
+    with path.open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["file", "labels", "first", "second", "third", "probabilities"])
+        for excerpt, probability in zip(excerpts, answer.probability, strict=True):
+            best = np.argsort(-probability, kind="stable")[:3]
+            named = [answer.labels[label] for label in best]
+            values = " ".join(f"{probability[label]:.2f}" for label in best)
+            writer.writerow([excerpt.name, ";".join(excerpt.labels or ()), *named, *[""] * (3 - len(best)), values])
+
+
+def network_measures(
+    windows: Mapping[str, WindowAnswers], models: Mapping[str, LoadedModel], material: Material
+) -> Iterator[Measure]:
+    """How alike two networks' genre logits are, and how often the first genre hangs on the network at all."""
+    rows = material.labelled
+    split, artists = f"all, {material.split}", material.artists(rows)
+    # a consensus is no network of its own
+    heads = {name: one.network.genre_head for name, one in models.items() if isinstance(one.network, GenreTempoModel)}
+    networks = {name: found for name, found in windows.items() if name in heads}
+    for (one, first), (other, second) in itertools.combinations(networks.items(), 2):
+        if first.labels == second.labels:
+            logits = [found.whole(found.genre_logits.astype(np.float64))[rows] for found in (first, second)]
+            yield correlation(f"{one} and {other}", split, logits[0], logits[1], artists)
+    for name, found in networks.items():
+        kept = rows[found.row]
+        with torch.no_grad():
+            usual = int(heads[name](torch.from_numpy(found.embedding[kept].mean(axis=0))).argmax())
+        changed = found.genre_logits[kept].argmax(axis=1) != usual
+        owners = [material.excerpts[row].artist for row in found.row[kept]]
+        yield share_of("first_changes_without_network", name, f"windows, {material.split}", changed, owners)
+
+
+def mix_measures(models: Sequence[LoadedModel], peers: Peers | None, material: Material) -> list[Measure]:
+    """Both genres of equal mixes among the first three."""
+    made = list(_composed(mixes, models, material, material.protocol.mixes))
+    artists = [" and ".join(sorted(one.artists)) for one in made]
+    answers, thresholds = [], {model.info.name: model.network.thresholds for model in models}
+    for features in material.stores:
+        networks = {model.info.name: model.network for model in models if model.network.config.features == features}
+        read = (read_track((one.samples, _rate(models[0])), features, one.name) for one in made)
+        answers += [windows.answer(name) for name, windows in ask(networks, read).items()]
+    name = f"mixes{material.protocol.seed}"
+    answers += peers.of_sound(made, _rate(models[0]), name, material.split) if peers else []
+    found = []
+    for answer in answers:
+        truth = np.array([[label in one.labels for label in answer.labels] for one in made])
+        hits = all_among_first(shown(answer, thresholds), truth, 3)
+        found.append(share_of("both_in_top3", answer.name, f"mixes, {material.split}", hits, artists))
+    return found
+
+
+def splice_measures(models: Sequence[LoadedModel], material: Material) -> list[Measure]:
+    """Borders within 3 s on splices: F1, precision, recall."""
+    counts: dict[str, list[tuple[int, int, int]]] = {model.info.name: [] for model in models}
+    for one in _composed(splices, models, material, material.protocol.splices):
+        for features in material.stores:
+            track = read_track((one.samples, _rate(models[0])), features, one.name)
+            for model in (model for model in models if model.network.config.features == features):
+                borders_s = [segment.end_s for segment in analyze_track(track, model).segments[:-1]]
+                hits = border_hits(borders_s, one.borders_s)
+                counts[model.info.name].append((hits, len(borders_s), len(one.borders_s)))
+    found = []
+    for name, rows in counts.items():
+        hits, given, true = np.array(rows).T
+        values = border_measures(hits, given, true, [""] * len(rows))
+        for measure in ("f1", "precision", "recall"):
+            entry = values[measure]
+            interval = entry["interval_95"]
+            found.append(
+                Measure(
+                    measure, name, f"splices, {material.split}", entry["value"], values["borders"], int(hits.sum()),
+                    tuple(interval) if interval else None,
+                )
+            )  # fmt: skip
+    return found
+
+
+def _rate(model: LoadedModel) -> int:
+    return model.network.config.features.sample_rate_hz
+
+
+def _composed(
+    make: Callable[..., Iterator[Composed]], models: Sequence[LoadedModel], material: Material, count: int
+) -> Iterator[Composed]:
+    labels = models[0].network.config.labels
+    protocol = material.protocol
+    return make(protocol.folder, usable(material.excerpts, labels), _rate(models[0]), count, protocol.seed)

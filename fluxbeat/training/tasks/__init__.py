@@ -1,0 +1,1 @@
+"""What Lightning drives: supervised training with teachers, and pretraining without labels."""

@@ -1,0 +1,96 @@
+"""POST /analyze and POST /compare: what models say of a recording."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from fluxbeat.analysis import BPM_RANGE, DEFAULT_HOP_S, Progress, analyze, compare
+from fluxbeat.web.api.answers import LINES_MEDIA_TYPE, answer
+from fluxbeat.web.api.contract import AnalysisDocument
+from fluxbeat.web.api.running_service import ChosenModel, RunningService, model_named
+from fluxbeat.web.api.uploads import ReceivedUpload
+from fluxbeat.web.problems import UPLOAD_PROBLEMS, Responses
+from fluxbeat.web.service import Service
+
+router = APIRouter(tags=["analysis"], responses=UPLOAD_PROBLEMS)
+
+MOST_WINDOWS = 20_000
+"""Four hours have 14,400 at one a second. More of them cost minutes of segmenting that cannot be cancelled."""
+
+HopS = Annotated[
+    float,
+    Query(ge=0.05, le=600, description=f"distance of windows in seconds; a recording has at most {MOST_WINDOWS:,}"),
+]
+TempoBpm = Annotated[
+    float | None,
+    Query(
+        ge=BPM_RANGE[0], le=BPM_RANGE[1], description="what the tempo is, if you know better; `corrected` is true then"
+    ),
+]
+LINES: Responses = {
+    200: {
+        "description": "Done. With `Accept: application/x-ndjson` one JSON object a line instead, as it goes: "
+        '`{"progress": 0.4, "doing": "listening"}`, and last `{"result": ...}` or `{"problem": ...}`. While it waits, '
+        "`before` says how many others go first.",
+        "content": {LINES_MEDIA_TYPE: {"schema": {"type": "string"}}},
+    }
+}
+
+
+@router.post("/analyze", response_model=AnalysisDocument, responses=LINES)
+async def analyze_recording(
+    request: Request,
+    service: RunningService,
+    upload: ReceivedUpload,
+    chosen: ChosenModel,
+    hop_s: HopS = DEFAULT_HOP_S,
+    tempo_bpm: TempoBpm = None,
+) -> Response:
+    """Genres and tempo of a recording, along its whole length."""
+
+    def work(progress: Progress) -> dict[str, Any]:
+        return analyze(
+            upload.path,
+            chosen,
+            name=upload.name,
+            hop_s=hop_s,
+            progress=progress,
+            max_duration_s=_longest_s(service, hop_s),
+            tempo_bpm=tempo_bpm,
+        ).to_dict()
+
+    return await answer(request, service.queue, work)
+
+
+@router.post("/compare", response_model=list[AnalysisDocument], responses=LINES)
+async def compare_models(
+    request: Request,
+    service: RunningService,
+    upload: ReceivedUpload,
+    model: Annotated[list[str] | None, Query(description="may be repeated; all of GET /models if left out")] = None,
+    hop_s: HopS = DEFAULT_HOP_S,
+    tempo_bpm: TempoBpm = None,
+) -> Response:
+    """What several models say of the same recording, in the order in which they are named."""
+    chosen = [model_named(service, name) for name in dict.fromkeys(model or [])] or list(service.models.values())
+
+    def work(progress: Progress) -> list[dict[str, Any]]:
+        analyses = compare(
+            upload.path,
+            chosen,
+            name=upload.name,
+            hop_s=hop_s,
+            progress=progress,
+            max_duration_s=_longest_s(service, hop_s),
+            tempo_bpm=tempo_bpm,
+        )
+        return [analysis.to_dict() for analysis in analyses]
+
+    return await answer(request, service.queue, work)
+
+
+def _longest_s(service: Service, hop_s: float) -> float:
+    return min(service.settings.max_duration_s, MOST_WINDOWS * hop_s)

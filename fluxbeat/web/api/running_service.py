@@ -1,0 +1,46 @@
+"""How a route gets at the service that it belongs to, and at the models that a client names."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Query
+from starlette.requests import HTTPConnection
+
+from fluxbeat.models.registry import LoadedModel, default_model
+from fluxbeat.web.problems import Refused
+from fluxbeat.web.service import Service
+
+
+def _running(connection: HTTPConnection) -> Service:
+    service: Service = connection.app.state.service
+    return service
+
+
+RunningService = Annotated[Service, Depends(_running)]
+"""Parameter of a route, also of a WebSocket's: the service it belongs to."""
+
+
+def model_named(service: Service, name: str | None) -> LoadedModel:
+    """The model of this name, the default one where there is no name.
+
+    Raises
+    ------
+    Refused
+        404, with the names there are.
+    """
+    name = default_model(list(service.models)) if name is None else name
+    if name not in service.models:
+        raise Refused(404, f"no model {name[:80]!r}: there are {', '.join(service.models)}")
+    return service.models[name]
+
+
+def _chosen(
+    service: RunningService,
+    model: Annotated[str | None, Query(description="one of GET /models; the default one where not given")] = None,
+) -> LoadedModel:
+    return model_named(service, model)
+
+
+ChosenModel = Annotated[LoadedModel, Depends(_chosen)]
+"""Parameter of a route: the model that the query names."""

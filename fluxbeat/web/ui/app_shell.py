@@ -1,0 +1,82 @@
+"""The web app as one ASGI program: its own files first, then the Gradio page at the root."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import gradio as gr
+from fastapi import FastAPI
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.responses import Response
+from starlette.types import Scope
+from starlette.websockets import WebSocket
+
+from fluxbeat.charts import FIGURES_CSS, PAINTED_JS, WORDING_JS
+from fluxbeat.web.service import Service
+from fluxbeat.web.ui.example_tracks import FOLDER as EXAMPLES
+from fluxbeat.web.ui.gradio_internals import fetch_nothing, guard_paths
+from fluxbeat.web.ui.live_tab import LIVE_ROUTE
+from fluxbeat.web.ui.page import build_page
+from fluxbeat.web.ui.theme import page_theme
+
+STATIC_ROUTE = "/static/fluxbeat"  # below Gradio's own /static, which must stay reachable
+_STATIC = Path(__file__).resolve().parent / "static"
+_HEAD = """
+<link rel="icon" type="image/svg+xml" href="static/fluxbeat/favicon.svg">
+<meta name="color-scheme" content="light dark">
+<script type="module" src="static/fluxbeat/fluxbeat.js"></script>
+"""
+
+
+class _FreshFiles(StaticFiles):
+    """Files that browsers ask for again after an update."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
+def _serve_script(app: FastAPI, script: Path, caching: str) -> None:
+    """A script from elsewhere in the package, beside the page's own."""
+
+    @app.get(f"{STATIC_ROUTE}/{script.name}", include_in_schema=False)
+    def served() -> FileResponse:
+        return FileResponse(script, media_type="text/javascript", headers={"Cache-Control": caching})
+
+
+def add_page(app: FastAPI, service: Service) -> FastAPI:
+    """The program with the page at its root; its own routes keep their precedence."""
+    page = build_page(service)
+    guard_paths(page)  # or a mounted page would read any file
+    fetch_nothing()
+    plotly = Path(str(files("plotly"))) / "package_data" / "plotly.min.js"
+
+    _serve_script(app, plotly, "max-age=86400")
+    for script in (PAINTED_JS, WORDING_JS):
+        _serve_script(app, script, "no-cache")
+
+    @app.websocket(f"/{LIVE_ROUTE}")
+    async def live(socket: WebSocket) -> None:
+        await service.live.serve(socket, service.models)
+
+    app.mount(STATIC_ROUTE, _FreshFiles(directory=_STATIC), name="fluxbeat-static")
+    return gr.mount_gradio_app(
+        app,
+        page,
+        path="/",
+        theme=page_theme(),
+        css_paths=[FIGURES_CSS, _STATIC / "fluxbeat.css", _STATIC / "gradio_page.css"],
+        head=_HEAD,
+        favicon_path=str(_STATIC / "favicon.svg"),
+        allowed_paths=[str(EXAMPLES)],
+        max_file_size=service.settings.max_body_bytes,
+        footer_links=["settings"],
+        run_history=False,
+        ssr_mode=False,
+        pwa=False,
+        show_error=True,
+        mcp_server=False,
+    )

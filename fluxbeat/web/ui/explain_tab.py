@@ -1,0 +1,285 @@
+"""The Explain tab: what in the sound speaks for a genre, for each model, and how far to trust that."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import soundfile
+import torch
+
+from fluxbeat.analysis import Progress, Track
+from fluxbeat.charts.colours import Paint
+from fluxbeat.charts.heat import track_heat_figure
+from fluxbeat.charts.plots import river_figure, river_rise
+from fluxbeat.charts.wording import clock, model_title, percent
+from fluxbeat.errors import FluxBeatError
+from fluxbeat.explanation import (
+    Explanation,
+    SegmentEvidence,
+    explain_track,
+    explain_track_tempo,
+    explain_whole_track,
+)
+from fluxbeat.explanation.attribution import chosen_cam, shown_probability
+from fluxbeat.explanation.drawing import TICKS_HZ, strength
+from fluxbeat.explanation.files import window_parts
+from fluxbeat.explanation.windows import cut_window, last_start_s
+from fluxbeat.models import HubClassifier
+from fluxbeat.models.registry import LoadedModel
+from fluxbeat.web.analysis_queue import AnalysisQueue
+from fluxbeat.web.ui.gradio_internals import folder_to_serve, served_url
+from fluxbeat.web.ui.offered_models import OfferedModels
+from fluxbeat.web.ui.panel import HIDDEN, panel, panel_answer
+from fluxbeat.web.ui.track_results import TrackResults
+
+TEMPO = "tempo"
+"""Offered among the genres: what speaks for the tempo."""
+FAITHFULNESS_STEPS = 4
+QUIET, LOUD = -3.0, 3.0
+"""Levels between which the spectrogram is drawn, in units of the normalised log-mel."""
+REGIONS_OF_SEGMENT = 3
+PARTS = ("window", "attended", "rest")
+
+
+class ExplainTab:
+    """The tab, and what it does with the models of the page."""
+
+    def __init__(self, offered: OfferedModels, queue: AnalysisQueue) -> None:
+        self._offered, self._queue = offered, queue
+        self.panel = panel("explain", events=["asked", "played"])
+        self.whole = panel("whole", events=["asked"])
+        self.played = panel("sound")
+
+    def connect(self, results: gr.State, model: gr.Radio) -> None:
+        """Answer what the panel asks."""
+        # they wait in our own queue
+        each: dict[str, Any] = {**HIDDEN, "trigger_mode": "multiple", "concurrency_limit": None}
+        self.panel.asked(self.explain, results, self.panel, **each)
+        self.whole.asked(self.explain_whole, [results, model], self.whole, **each)
+        self.panel.played(self.play, results, self.played, **each)
+
+    async def _in_turn(self, work: Callable[[Progress], dict[str, Any]]) -> str:
+        """The view that `work` computes when its turn comes."""
+        try:
+            with self._queue.place():
+                return panel_answer(await self._queue.run(work))
+        except FluxBeatError as error:
+            return panel_answer({"error": str(error)})
+
+    async def explain(self, results: TrackResults | None, event: gr.EventData) -> str:
+        """As `explained`, when its turn comes."""
+        return await self._in_turn(lambda _: self.explained(results, event))
+
+    async def play(self, results: TrackResults | None, event: gr.EventData) -> str:
+        """As `sound`, when its turn comes."""
+        return await self._in_turn(lambda _: self.sound(results, event))
+
+    def explained(self, results: TrackResults | None, event: gr.EventData) -> dict[str, Any]:
+        """The window that begins at `start_s` for the genre `about`, or else its strongest, by all of `models`.
+
+        A model that does not know the genre has a row that says so.
+        """
+        if results is None:
+            return {"error": "The track is not kept any more: give it once more."}
+        names = [name for name in self._offered.models if name in set(event.models)]
+        try:
+            probabilities = self._window_probabilities(results, names, float(event.start_s))
+        except FluxBeatError as error:
+            return {**self.waiting(results), "error": str(error)}
+        about = str(event.about)
+        if about != TEMPO and about not in probabilities:
+            about = next(iter(probabilities), "")
+        rows, paints = list[dict[str, Any]](), self._offered.paints
+        for name in names:  # one model that cannot be explained leaves the others be
+            try:
+                chosen_cam(self._offered.models[name].network)
+                if about != TEMPO and about not in self._offered.models[name].network.config.labels:
+                    raise FluxBeatError(f"{model_title(name)} does not know {about}")
+                rows.append(_row(self._of(results, name, about, float(event.start_s)), paints))
+            except FluxBeatError as error:
+                rows.append({"model": name, "title": model_title(name), "missing": f"{error}."})
+        explained = [row["window"] for row in rows if "window" in row]
+        shares = sorted(probabilities.items(), key=lambda item: -item[1])
+        return {
+            "key": results.key,
+            "duration_s": round(results.any.duration_s, 3),
+            "choices": [
+                {"label": label, "percent": percent(share), "colour": paints[label].fill} for label, share in shares
+            ],
+            "rows": rows,
+            **({"about": about, "start_s": explained[0]["start_s"]} if explained else {}),
+        }
+
+    def waiting(self, results: TrackResults) -> dict[str, Any]:
+        """What the tab shows before anything was asked."""
+        paints, genres = self._offered.paints, [genre.label for genre in results.any.genres]
+        # those that a visitor fetches are that visitor's alone
+        names = list(dict.fromkeys([*self._offered.own, *results.analyses]))
+        return {
+            "key": results.key,
+            "file": results.any.file,
+            "duration_s": round(results.any.duration_s, 3),
+            "window_s": self._offered.models[names[0]].network.config.window_s,
+            "models": [{"name": name, "title": model_title(name)} for name in names],
+            "choices": [{"label": label, "colour": paints[label].fill} for label in genres],
+            "first": genres[0],
+            "river": river_figure(results.any, paints, genres, river_rise([results.any])),
+        }
+
+    async def explain_whole(
+        self,
+        results: TrackResults | None,
+        model: str,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> str:
+        """What carried each segment of the chosen model's timeline."""
+
+        def work(report: Progress) -> dict[str, Any]:
+            def both(share: float, label: str) -> None:
+                report(share, label)
+                progress(share, desc=label)
+
+            return self._whole(results, model, both)
+
+        return await self._in_turn(work)
+
+    def _whole(self, results: TrackResults | None, model: str, progress: Progress) -> dict[str, Any]:
+        analysis = results.analyses.get(model) if results else None
+        if results is None or analysis is None:
+            return {"error": "This model is still listening: try again in a moment."}
+        track, asked = self._ready(results, model)
+        found = explain_whole_track(track, asked, analysis, progress=progress)
+        paints = self._offered.paints
+        return {
+            "key": results.key,
+            "model": model_title(model),
+            "duration_s": round(analysis.duration_s, 3),
+            "figure": track_heat_figure(found, analysis.duration_s, paints),
+            "segments": [_segment(one, paints) for one in found.segments],
+        }
+
+    def sound(self, results: TrackResults | None, event: gr.EventData) -> dict[str, Any]:
+        """The sound of a window, of what a model attended to in it, or of the rest, as a file for the browser."""
+        if results is None or event.part not in PARTS:
+            return {"error": "The track is not kept any more: give it once more."}
+        found = self._of(results, str(event.model), str(event.about), float(event.start_s), measure=False)
+        parts = window_parts(found, results.path)
+        samples = {"window": parts.attended + parts.rest, "attended": parts.attended, "rest": parts.rest}[event.part]
+        written = folder_to_serve(self.played, "results-") / f"{event.part}.wav"
+        soundfile.write(written, samples, parts.sample_rate_hz, subtype="PCM_16")
+        return {
+            "url": served_url(self.played, written),
+            "part": event.part,
+            "model": event.model,
+            "start_s": round(found.start_s, 3),
+            "ticket": event.ticket,
+        }
+
+    def _of(self, results: TrackResults, name: str, about: str, start_s: float, measure: bool = True) -> Explanation:
+        track, model = self._ready(results, name)
+        start_s = min(max(0.0, start_s), last_start_s(track, model.network))
+        if about == TEMPO:
+            analysis = results.analyses.get(name)
+            bpm = analysis.tempo.bpm if analysis else None
+            return explain_track_tempo(track, model, bpm, start_s)
+        return explain_track(track, model, about, start_s, measure=measure, steps=FAITHFULNESS_STEPS)
+
+    def _ready(self, results: TrackResults, name: str) -> tuple[Track, LoadedModel]:
+        model = self._offered.models[name]
+        return results.track(model.network.config.features), model
+
+    def _window_probabilities(self, results: TrackResults, names: Sequence[str], start_s: float) -> dict[str, float]:
+        """Probability of every genre in the window, mean over the models that know it and can be asked.
+
+        Those that most models know come first, the most probable first.
+        """
+        probabilities: dict[str, list[float]] = {}
+        for name in names:
+            if isinstance(self._offered.models[name].network, HubClassifier):
+                continue
+            for label, probability in _probabilities(*self._ready(results, name), start_s).items():
+                probabilities.setdefault(label, []).append(probability)
+        ordered = sorted(probabilities.items(), key=lambda item: (-len(item[1]), -np.mean(item[1])))
+        return {label: float(np.mean(values)) for label, values in ordered}
+
+
+def _window(found: Explanation) -> dict[str, Any]:
+    """The spectrogram image below a map: every model may have windows and bands of its own."""
+    bands = np.interp(TICKS_HZ, found.band_hz, np.arange(len(found.band_hz)))
+    return {
+        "start_s": round(found.start_s, 3),
+        "window_s": round(found.window_s, 3),
+        "frame_rate_hz": found.frame_rate_hz,
+        "bands": len(found.band_hz),
+        "frames": found.log_mel.shape[1],
+        "band_hz": [round(float(hz)) for hz in found.band_hz],
+        "ticks": [[round(float(band), 2), f"{hz:,}"] for band, hz in zip(bands, TICKS_HZ, strict=True)],
+        "level": _bytes((found.log_mel - QUIET) / (LOUD - QUIET)),
+    }
+
+
+def _row(found: Explanation, paints: Mapping[str, Paint]) -> dict[str, Any]:
+    colour = paints[found.about].fill if found.about in paints else "#e88519"
+    return {
+        "model": found.model.name,
+        "title": model_title(found.model.name),
+        "about": found.about,
+        "percent": percent(found.probability),
+        "colour": colour,
+        "window": _window(found),
+        "map": _bytes(strength(found)),
+        "most": float(found.map.max()),
+        "sums": [round(float(found.map.sum()), 3), round(float(-found.evidence.clip(max=0).sum()), 3)],
+        "trust": _trust(found),
+        "regions": [
+            {
+                "words": region.words(),
+                "share": percent(region.share),
+                "start_s": round(region.start_s, 2),
+                "clock": clock(region.start_s),
+            }
+            for region in found.regions
+        ],
+    }
+
+
+def _trust(found: Explanation) -> dict[str, str] | None:
+    measured = found.faithfulness
+    if measured is None:
+        return None
+    return {
+        "words": measured.in_words(),
+        "why": f"Take away the most marked fifth and {found.about} goes from {percent(found.probability)} to "
+        f"{percent(measured.map.without_marked)}; a random fifth: {percent(measured.random.without_marked)}. "
+        f"The most marked fifth alone: {percent(measured.map.marked_alone)}.",
+    }
+
+
+def _segment(found: SegmentEvidence, paints: Mapping[str, Paint]) -> dict[str, Any]:
+    segment = found.segment
+    return {
+        "when": f"{clock(segment.start_s)} to {clock(segment.end_s)}",
+        "label": found.label,
+        "sure": found.label in segment.labels,
+        "colour": paints[found.label].fill,
+        "regions": [
+            {"words": region.words(), "start_s": round(region.start_s, 2)}
+            for region in found.regions[:REGIONS_OF_SEGMENT]
+        ],
+    }
+
+
+def _probabilities(track: Track, model: LoadedModel, start_s: float) -> dict[str, float]:
+    cut = cut_window(track, model.network, min(max(0.0, start_s), last_start_s(track, model.network)))
+    with torch.inference_mode():
+        probabilities = shown_probability(model.network, model.network(cut.log_mel[None]).genre_logits)[0]
+    return dict(zip(model.network.config.labels, probabilities.tolist(), strict=True))
+
+
+def _bytes(values: np.ndarray) -> str:
+    """Values in 0..1 as one byte each, row by row, in base64."""
+    return base64.b64encode(np.round(values.clip(0, 1) * 255).astype(np.uint8).tobytes()).decode("ascii")

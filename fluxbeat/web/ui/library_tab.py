@@ -1,0 +1,207 @@
+"""The Library tab: many files at once, as a table that fills while they are analysed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from fluxbeat.analysis import DEFAULT_HOP_S, TrackAnalysis
+from fluxbeat.audio import safe_name
+from fluxbeat.charts.wording import as_sentence, clock, model_title, tempo_words
+from fluxbeat.errors import FluxBeatError
+from fluxbeat.library import (
+    SOUND_SUFFIXES,
+    AnalysisCache,
+    LibraryJob,
+    LibraryRow,
+    SoundFile,
+    Step,
+    ThreadWorkers,
+    analysed_row,
+    question,
+    write_csv,
+)
+from fluxbeat.library.workers import cores
+from fluxbeat.web.analysis_queue import AnalysisQueue
+from fluxbeat.web.ui.gradio_internals import folder_to_serve
+from fluxbeat.web.ui.jobs import session_of
+from fluxbeat.web.ui.offered_models import OfferedModels
+from fluxbeat.web.ui.panel import HIDDEN, panel, panel_value
+
+NAMED_FILES = """(files, _) => {
+  const given = Array.isArray(files) ? files : files ? [files] : [];
+  return [files, JSON.stringify(given.map(file => file.orig_name ?? ''))];
+}"""
+"""For an event's `js`, with inputs (files, names): sends the names that Gradio's safe paths have lost characters of."""
+SUFFIXES = sorted(SOUND_SUFFIXES)
+REDRAWN_EVERY_S = 0.7
+ROWS_PER_SECOND = 1500
+"""A longer table is sent less often: it travels as a whole."""
+
+
+@dataclass(eq=False)
+class LibraryState:
+    """The library of one open page: its files, what is known of them, and the work on it."""
+
+    files: list[SoundFile] = field(default_factory=list)
+    rows: list[tuple[int, LibraryRow]] = field(default_factory=list)
+    model: str = ""
+    job: LibraryJob | None = None
+
+
+class LibraryTab:
+    """The tab, and what it does; the libraries themselves live in each page's state, and are kept for `kept_s`."""
+
+    def __init__(
+        self, offered: OfferedModels, queue: AnalysisQueue, max_duration_s: float, kept_s: int | None = None
+    ) -> None:
+        self._offered, self._queue, self._max_duration_s = offered, queue, max_duration_s
+        self._states: dict[str, LibraryState] = {}
+        self._files = gr.File(
+            file_count="multiple", label="Drop many songs or whole folders here", height=150, elem_id="library-files"
+        )
+        self._names = gr.Textbox(visible=False)
+        self.panel = panel("library", {"suffixes": SUFFIXES}, events=["opened", "stopped", "emptied"])
+        self.csv = gr.DownloadButton("Download the table as CSV", size="sm", visible=False, elem_id="library-csv")
+        self.state = gr.State(None, time_to_live=kept_s)
+
+    def connect(self, model: gr.Radio, examples: gr.Accordion) -> None:
+        """Say what the tab's events do; opening a row is the page's own matter. Files close the list of examples."""
+        each: dict[str, Any] = {**HIDDEN, "trigger_mode": "multiple"}
+        inputs, table = [self._files, self._names, self.state], [self.panel, self.csv]
+        outputs = [self._files, self.state, self.panel, examples]
+        given = self._files.upload(self.add, inputs, outputs, js=NAMED_FILES, queue=False, **each)
+        given.then(self.analyse, [self.state, model], table, concurrency_id="library", concurrency_limit=4, **each)
+        self.panel.stopped(self.stop, self.state, None, queue=False, **each)
+        self.panel.emptied(self.empty, None, [*table, self.state], queue=False, **each)
+
+    def add(
+        self, paths: list[str] | None, names: str, state: LibraryState | None, request: gr.Request
+    ) -> tuple[Any, Any, Any, Any]:
+        """Files were given, and join those there: an emptied drop area, the new library, the table, examples closed."""
+        if not paths:
+            return gr.skip(), gr.skip(), gr.skip(), gr.skip()
+        self.leave(request)
+        shown = zip(paths, json.loads(names), strict=True)
+        given = [SoundFile(Path(path), _shown_name(path, name)) for path, name in shown]
+        new = LibraryState(files=[*(state.files if state else []), *given])
+        self._states[session_of(request)] = new
+        return None, new, self._view(new, Step((), 0, len(new.files), 0, None)), gr.Accordion(open=False)
+
+    def analyse(self, state: LibraryState | None, model: str) -> Iterator[tuple[Any, Any]]:
+        """Analyse the library's files and show the table as it fills: values for the panel and the CSV button."""
+        if state is None or state.job is not None:
+            return
+        state.model = model
+        try:
+            chosen = self._offered.models[model]
+            state.job = job = LibraryJob(state.files, chosen, self._cache, self._workers)
+            shown_s = time.monotonic()
+            for step in job.steps():
+                state.rows += step.placed
+                if time.monotonic() - shown_s >= max(REDRAWN_EVERY_S, len(state.rows) / ROWS_PER_SECOND):
+                    yield self._view(state, step), gr.skip()
+                    shown_s = time.monotonic()
+        except FluxBeatError as error:
+            yield self._view(state, None, str(error)), self._csv_button(state)
+            return
+        yield self._view(state, None), self._csv_button(state)
+
+    def stop(self, state: LibraryState | None) -> None:
+        """What is done stays in the table."""
+        if state and state.job:
+            state.job.cancel()
+
+    def empty(self, request: gr.Request) -> tuple[Any, Any, Any]:
+        """Begin with no files: values for the panel, the CSV button and the state."""
+        self.leave(request)
+        return panel_value({"suffixes": SUFFIXES}), gr.DownloadButton(visible=False), None
+
+    def leave(self, request: gr.Request) -> None:
+        """The page was closed, or works on another library from now on."""
+        self.stop(self._states.pop(session_of(request), None))
+
+    def chosen(
+        self, state: LibraryState | None, index: int, model: str
+    ) -> tuple[SoundFile, TrackAnalysis | None] | None:
+        """A file of the table, with the analysis of this model where it is kept."""
+        if state is None or not 0 <= index < len(state.files):
+            return None
+        file, asked = state.files[index], question(self._offered.models[model], DEFAULT_HOP_S)
+        return file, self._cache.find(self._cache.digest(file), asked, Path(file.shown).name)
+
+    def corrected(self, state: LibraryState | None, path: str, bpm: float | None) -> tuple[Any, Any]:
+        """A person says what the tempo of a file is: remembered where it is the library's. Values for panel and CSV."""
+        places = [place for place, file in enumerate(state.files) if str(file.path) == path] if state else []
+        if state is None or not places:
+            return gr.skip(), gr.skip()
+        file, asked, cache = state.files[places[0]], self._offered.models.get(state.model), self._cache
+        sha256 = cache.digest(file)
+        cache.correct(sha256, bpm)
+        kept = cache.find(sha256, question(asked, DEFAULT_HOP_S), file.shown) if asked else None
+        if kept is None:
+            return gr.skip(), gr.skip()
+        row = analysed_row(file, kept)
+        for number, (place, _) in enumerate(state.rows):
+            if place in places:
+                state.rows[number] = place, row
+        if len(state.rows) < len(state.files):  # the job draws the table itself
+            return gr.skip(), gr.skip()
+        return self._view(state, None), self._csv_button(state)
+
+    @cached_property
+    def _cache(self) -> AnalysisCache:
+        return AnalysisCache()
+
+    @cached_property
+    def _workers(self) -> ThreadWorkers:
+        """The same for all pages, so that they take turns."""
+        return ThreadWorkers(min(cores(), self._queue.at_once), self._max_duration_s, self._queue.turn_of_thread)
+
+    def _csv_button(self, state: LibraryState) -> Any:
+        """The button with the table as it is now, in the order of the files."""
+        if not state.rows:
+            return gr.DownloadButton(visible=False)
+        path = folder_to_serve(self.panel, "library-") / "library.csv"
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            write_csv([row for _, row in sorted(state.rows, key=lambda placed: placed[0])], file)
+        return gr.DownloadButton(value=str(path), visible=True)
+
+    def _view(self, state: LibraryState, step: Step | None, error: str | None = None) -> str:
+        """What the panel draws; without a step the work is over."""
+        colours = {label: paint.fill for label, paint in self._offered.paints.items()}
+        total = len(state.files)
+        view = {
+            "suffixes": SUFFIXES,
+            "rows": [_drawn(place, row) for place, row in state.rows],
+            "colours": colours,
+            "model": model_title(state.model),
+            "done": len(state.rows),
+            "total": total,
+            "running": step is not None,
+            "left": f"{clock(step.remaining_s)} left" if step and step.remaining_s is not None else "",
+            "error": error,
+        }
+        return panel_value(view)
+
+
+def _shown_name(path: str, name: str) -> str:
+    """Folders and file as the listener knows them, each fit to be shown."""
+    parts = [safe_name(part) for part in (name or Path(path).name).split("/") if part not in ("", ".", "..")]
+    return "/".join(parts) or Path(path).name
+
+
+def _drawn(place: int, row: LibraryRow) -> dict[str, Any]:
+    return row.to_dict() | {
+        "index": place,
+        "length": "" if row.duration_s is None else clock(row.duration_s),
+        "tempo": tempo_words(row.bpm, row.rival_bpm),
+        "notes": [as_sentence(note) for note in row.warnings],
+    }

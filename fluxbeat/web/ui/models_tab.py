@@ -1,0 +1,162 @@
+"""The Models tab: each model's card, its speed on this machine, and weights fetched from the Hub."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import gradio as gr
+
+from fluxbeat.charts.wording import model_title
+from fluxbeat.errors import AnalysisCancelled, FluxBeatError
+from fluxbeat.models.hub import HubAddress, fetch, models_in
+from fluxbeat.models.registry import LoadedModel, hub_choice, load
+from fluxbeat.models.speed import milliseconds_per_window
+from fluxbeat.web.security import HUB_REFUSAL, may_fetch_weights
+from fluxbeat.web.ui.model_facts import model_facts
+from fluxbeat.web.ui.offered_models import OfferedModels
+from fluxbeat.web.ui.panel import HIDDEN, panel, panel_answer
+
+LOOK_EVERY_S = 0.25
+_facts = functools.cache(model_facts)
+
+
+@dataclass(frozen=True)
+class ModelsState:
+    """What one open page knows of models beyond those the server offers to all.
+
+    Attributes
+    ----------
+    fetched : tuple of str
+        Names of models fetched on this page.
+    speeds : dict
+        What was measured, by name.
+    """
+
+    fetched: tuple[str, ...] = ()
+    speeds: dict[str, str] = field(default_factory=dict)
+
+
+class ModelsTab:
+    """The tab, and what it does; a page's own models are kept for `kept_s` after it is closed."""
+
+    def __init__(self, offered: OfferedModels, allow_hub: bool | None, kept_s: int) -> None:
+        self._offered, self._allow_hub = offered, allow_hub
+        self._cards = panel("models", events=["asked"])
+        self._hub = panel("hub", events=["wanted"])
+        self.state = gr.State(ModelsState(), time_to_live=kept_s)
+
+    def names(self, state: ModelsState | None) -> list[str]:
+        """Models that a page offers: the server's, then its own."""
+        return [*self._offered.own, *(state.fetched if state else ())]
+
+    def connect(self, page: gr.Blocks, model: gr.Radio, compared: gr.CheckboxGroup) -> Any:
+        """Wire the tab; returns the event that brings fetched models."""
+        # the panels take one question at a time; one put just before the last is over Gradio would drop silently
+        each: dict[str, Any] = {**HIDDEN, "trigger_mode": "multiple", "concurrency_limit": 1}
+        page.load(self.greet, self.state, [self._hub, self._cards], **HIDDEN)
+        self._cards.asked(self.measure, self.state, [self._cards, self.state], **each)
+        outputs = [self._hub, self._cards, self.state, model, compared]
+        return self._hub.wanted(self.fetch, [self.state, compared], outputs, **each)
+
+    def greet(self, state: ModelsState, request: gr.Request) -> tuple[str, str]:
+        """The tab as it is when the page is opened."""
+        return self._hub_view(request), self._cards_view(state)
+
+    def measure(self, state: ModelsState) -> Iterator[tuple[Any, Any]]:
+        """Measure the speed of every model and show each result as it comes."""
+        for name in self.names(state):
+            state = replace(state, speeds={**state.speeds, name: _speed(self._offered.models[name])})
+            yield self._cards_view(state, measuring=True), state
+        yield self._cards_view(state), state
+
+    def fetch(
+        self, state: ModelsState, compared: list[str], event: gr.EventData, request: gr.Request
+    ) -> Iterator[tuple[Any, ...]]:
+        """Fetch what was asked for and offer it in the other tabs; what fails leaves everything as it was."""
+        nothing = (gr.skip(),) * 4
+        if not self._may_fetch(request):
+            yield self._hub_view(request), *nothing
+            return
+        fetching = _Fetching(str(event.address).strip())
+        try:
+            with ThreadPoolExecutor(1) as pool:
+                doing = pool.submit(fetching.run)
+                try:
+                    while not doing.done():
+                        busy = {"share": fetching.share, "words": fetching.words}
+                        yield self._hub_view(request, busy=busy), *nothing
+                        wait([doing], LOOK_EVERY_S)
+                finally:
+                    fetching.stop()
+                found = doing.result()
+            self._offered.add(found)
+        except FluxBeatError as error:
+            yield self._hub_view(request, error=f"{error}."), *nothing
+            return
+        names = [model.info.name for model in found]
+        state = replace(state, fetched=tuple(dict.fromkeys([*state.fetched, *names])))
+        offered = self.names(state)
+        choices = [(model_title(name), name) for name in offered]
+        done = {"names": names, "sources": [model.info.source for model in found]}
+        yield (
+            self._hub_view(request, done=done),
+            self._cards_view(state),
+            state,
+            gr.Radio(choices=choices, value=names[0]),
+            gr.CheckboxGroup(choices=choices, value=[name for name in offered if name in compared or name in names]),
+        )
+
+    def _may_fetch(self, request: gr.Request) -> bool:
+        headers = {str(name).lower(): str(value) for name, value in request.headers.items()}
+        return may_fetch_weights(self._allow_hub, headers, request.client.host if request.client else "")
+
+    def _hub_view(self, request: gr.Request, **now: Any) -> str:
+        allowed, choice = self._may_fetch(request), hub_choice()
+        chosen = {"repo": choice.wanted, "failures": list(choice.failures.values())} if choice.wanted else None
+        return panel_answer({"allowed": allowed, "why": "" if allowed else HUB_REFUSAL, "chosen": chosen, **now})
+
+    def _cards_view(self, state: ModelsState, measuring: bool = False) -> str:
+        models = [self._offered.models[name] for name in self.names(state)]
+        cards = [{**_facts(model), "speed": state.speeds.get(model.info.name)} for model in models]
+        return panel_answer({"cards": cards, "measuring": measuring})
+
+
+class _Fetching:
+    """One fetch from the Hub, whose share and words another thread reads."""
+
+    def __init__(self, wanted: str) -> None:
+        self._wanted = wanted
+        self._stopped = threading.Event()
+        self.share, self.words = 0.0, "Asking the Hub"
+
+    def stop(self) -> None:
+        """The page was closed, or the fetch is over."""
+        self._stopped.set()
+
+    def run(self) -> list[LoadedModel]:
+        found = models_in(HubAddress.parse(self._wanted))
+        models = []
+        for number, address in enumerate(found):
+
+            def report(share: float, file: str, number: int = number, address: HubAddress = address) -> None:
+                if self._stopped.is_set():
+                    raise AnalysisCancelled("the page was closed")
+                self.share = (number + share) / len(found)
+                self.words = f"Fetching {file} of {address.short_name}"
+
+            fetch(address, report)
+            self.words = f"Checking {address.short_name}"
+            models.append(load(str(address)))
+        return models
+
+
+def _speed(model: LoadedModel) -> str:
+    milliseconds = milliseconds_per_window(model.network)
+    window_s = model.network.config.window_s
+    times = 1000 * window_s / milliseconds
+    return f"{milliseconds:.1f} ms for {window_s:g} s of music: {times:,.0f} times as fast as it plays"

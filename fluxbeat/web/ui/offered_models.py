@@ -1,0 +1,46 @@
+"""The models that a page offers: the server's own, those that visitors fetched, and a colour for every label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from fluxbeat.charts.colours import Paint, genre_paints, more_paints
+from fluxbeat.errors import FluxBeatError
+from fluxbeat.models.registry import LoadedModel
+
+MOST_FETCHED = 32
+"""Models from the Hub that are kept in memory beside the server's."""
+
+
+class OfferedModels:
+    """Models, to which others may come while pages use them.
+
+    Attributes
+    ----------
+    models : mapping of str to LoadedModel
+        By name. Neither mapping is ever changed, only replaced: whoever goes through one sees one moment.
+    paints : mapping of str to Paint
+        For every label of a model that is here.
+    own : tuple of str
+        Names of the server's models.
+    """
+
+    def __init__(self, own: Sequence[LoadedModel]) -> None:
+        self.own = tuple(model.info.name for model in own)
+        self.models: Mapping[str, LoadedModel] = {model.info.name: model for model in own}
+        self.paints: Mapping[str, Paint] = genre_paints(label for model in own for label in model.network.config.labels)
+
+    def add(self, found: Sequence[LoadedModel]) -> None:
+        """Offer these too.
+
+        Raises
+        ------
+        FluxBeatError
+            If there are too many already.
+        """
+        models = {**self.models, **{model.info.name: model for model in found}}
+        if len(models) > len(self.own) + MOST_FETCHED:
+            raise FluxBeatError(f"this server keeps no more than {MOST_FETCHED} fetched models: start it anew")
+        labels = [label for model in found for label in model.network.config.labels]
+        self.paints = {**self.paints, **more_paints(self.paints, labels)}
+        self.models = models

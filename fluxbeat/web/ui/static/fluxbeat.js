@@ -1,0 +1,46 @@
+// Takes over the panels that Gradio makes (see panel.py) and draws them from their JSON.
+
+import {compare} from './compare.js';
+import {make} from './dom.js';
+import {explain, sound, whole} from './explain.js';
+import {guardStream} from './gradio_page.js';
+import {library} from './library.js';
+import {live} from './live.js';
+import {hub, models} from './models.js';
+import {save} from './save.js';
+import {examples, masthead, notice, status} from './surroundings.js';
+import {tempo} from './tempo.js';
+import {timeline} from './timeline.js';
+
+const kinds = {
+  compare, examples, explain, hub, library, live, masthead, models, notice, save, sound, status, tempo, timeline, whole,
+};
+
+// Shown on a tab while there is no track.
+const invitations = {
+  timeline: 'Drop in a song, or choose an example above, and see its genres flow here.',
+  tempo: 'Drop in a song, or choose an example above, and see its tempo here.',
+  compare: 'Drop in a song, or choose an example above, and see here how each model hears it.',
+  explain: 'Drop in a song, or choose an example above, and see here what in the sound speaks for its genres.',
+};
+
+function adopt(panel) {
+  const host = panel.element.querySelector('.fb-panel');
+  const invitation = make('p', 'fb-panel fb-empty', null, invitations[panel.kind]);
+  if (panel.kind in invitations) host.after(invitation);
+  const draw = kinds[panel.kind](host, panel.trigger);
+  let newest = 0;
+  panel.draw = () => {
+    const view = JSON.parse(panel.value() || 'null');
+    // when an event ends Gradio sends its last answer once more, by then maybe after a later event's
+    if (view?.answer < newest) return;
+    newest = view?.answer ?? newest;
+    invitation.hidden = Boolean(view);
+    draw(view);
+  };
+  panel.draw();
+}
+
+guardStream();
+window.FluxBeat = {adopt};
+(window.fluxbeatWaiting ?? []).forEach(adopt);

@@ -1,0 +1,117 @@
+"""The project is what it says it is: what it needs and imports, what is committed and what is not."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_requirements_are_those_of_the_program_and_its_web_app():
+    """A Space sees requirements.txt alone, and pip pyproject.toml: each has the whole list."""
+    lines = [line.partition("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines()]
+    listed = [str(Requirement(line)) for line in lines if line]
+    needed = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["web"]]
+    assert listed == [str(Requirement(line)) for line in needed]
+
+
+def test_extras_bound_what_the_program_bounds():
+    """Else an installer that meets a conflict tries every older release of the package, for an hour."""
+    extras = PROJECT["optional-dependencies"]
+    bounds = {one.name: one.specifier for one in map(Requirement, [*PROJECT["dependencies"], *extras["web"]])}
+    again = [one for extra in extras.values() for one in map(Requirement, extra) if one.name in bounds]
+    assert "gradio" in {one.name for one in again}
+    assert {one.name: one.specifier for one in again} == {one.name: bounds[one.name] for one in again}
+
+
+def test_the_core_needs_no_web_server_and_no_trainer():
+    names = {Requirement(line).name for line in PROJECT["dependencies"]}
+    assert not names & {"gradio", "fastapi", "starlette", "uvicorn", "websockets", "lightning", "ray"}
+
+
+def top_modules(path: Path) -> set[str]:
+    """What a file imports, anywhere in it."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    return {name.partition(".")[0] for name in names} - {"fluxbeat", *sys.stdlib_module_names}
+
+
+def test_what_a_room_imports_comes_with_the_core_or_the_extra_of_that_room():
+    """What a clean `pip install fluxbeat`, `fluxbeat[web]` ... would miss."""
+    own = {
+        "starlette": "fastapi",
+        "pydantic_core": "pydantic",
+        "essentia": "torch",  # a peer
+        "spaces": "torch",  # part of the only machine that has a use for it
+        "httpx": "gradio",
+    }
+    extra_of = {"web": "web", "training": "train", "library": "scale", "models": "transformers"}
+    with_mcp = ROOT / "fluxbeat" / "web" / "mcp_tools.py"
+    packages, missing = packages_distributions(), set()
+    for path in (ROOT / "fluxbeat").rglob("*.py"):
+        extra = PROJECT["optional-dependencies"].get(extra_of.get(path.relative_to(ROOT / "fluxbeat").parts[0], ""), [])
+        more = PROJECT["optional-dependencies"]["mcp"] if path == with_mcp else []
+        needed = {canonicalize_name(Requirement(line).name) for line in [*PROJECT["dependencies"], *extra, *more]}
+        # what is asked of tools/ in a checkout, and told to be missing elsewhere
+        for module in top_modules(path) - ({"tools"} if "cli" in path.parts else set()):
+            names = {canonicalize_name(name) for name in [*packages.get(module, []), own.get(module, module)]}
+            if not names & needed:
+                missing.add(f"{path.relative_to(ROOT)} imports {module}")
+    assert not missing
+
+
+def test_importing_fluxbeat_is_light():
+    heavy = {"torch", "gradio", "librosa", "plotly", "lightning"}
+    result = run(sys.executable, "-c", "import sys, fluxbeat; print(*sys.modules)")
+    assert result.returncode == 0, result.stderr
+    assert "fluxbeat" in result.stdout.split()
+    assert not heavy & set(result.stdout.split())
+
+
+def test_the_engine_needs_no_web_framework_and_no_training():
+    unwanted = {"gradio", "fastapi", "lightning", "fluxbeat.training"}
+    result = run(sys.executable, "-c", "import sys, fluxbeat; fluxbeat.analyze; print(*sys.modules)")
+    assert result.returncode == 0, result.stderr
+    assert "torch" in result.stdout.split()
+    assert not unwanted & set(result.stdout.split())
+
+
+def tracked_files() -> list[Path]:
+    listed = run("git", "ls-files", "-z").stdout.split("\0")
+    return [ROOT / name for name in listed if name]
+
+
+def test_nothing_of_a_private_machine_is_committed():
+    private = re.compile(rb"(?<![\w.])/(?:home|work|root|tmp|Users)/\w")
+    contents = {path: path.read_bytes() for path in tracked_files() if path.exists()}
+    texts = {path: content for path, content in contents.items() if b"\0" not in content}
+    assert {"Dockerfile", "LICENSE", "run", ".gitignore"} <= {path.name for path in texts}
+    assert {".py", ".md", ".toml", ".yaml", ".txt", ".json", ".js", ".css", ".jinja"} <= {path.suffix for path in texts}
+    assert not [str(path) for path, content in texts.items() if private.search(content)]
+
+
+def test_committed_files_are_small():
+    checkpoints = sum(path.stat().st_size for path in (ROOT / "checkpoints").rglob("*") if path.is_file())
+    assert checkpoints < 40e6
+    big = [path for path in tracked_files() if path.exists() and path.stat().st_size > 16e6]
+    assert not big
+
+
+def test_no_file_has_a_name_that_says_nothing():
+    vague = {"utils.py", "helpers.py", "common.py", "misc.py"}
+    assert not [path for path in tracked_files() if path.name in vague]

@@ -1,0 +1,66 @@
+"""What the library's cache gives back was answered by this very program."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fluxbeat.library import cache
+from fluxbeat.library.cache import AnalysisCache, program_revision, question
+
+SHA256 = "0" * 64
+ASKED = "0123456789ab each 1.0 s"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """For a cache that keeps words in place of analyses."""
+    monkeypatch.setattr(cache, "pack", lambda analysis: analysis.encode())
+    monkeypatch.setattr(cache, "unpack", lambda content, name: content.decode())
+    return tmp_path
+
+
+def keep(folder: Path, words: Any) -> None:
+    kept = AnalysisCache(folder)
+    kept.keep(SHA256, ASKED, words)
+    kept.close()
+
+
+def found(folder: Path) -> Any:
+    kept = AnalysisCache(folder)
+    answer = kept.find(SHA256, ASKED, "song.mp3")
+    kept.close()
+    return answer
+
+
+@pytest.mark.parametrize("changes", ["version", "schema", "code"])
+def test_an_answer_of_another_program_is_not_given_and_leaves_the_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, changes: str
+) -> None:
+    keep(folder, "rock")
+    assert found(folder) == "rock"
+    monkeypatch.setattr(cache, "program_revision", cache.program_revision.__wrapped__)
+    if changes == "version":
+        monkeypatch.setattr(cache, "__version__", "0.1.0")
+    elif changes == "schema":
+        monkeypatch.setattr(cache, "SCHEMA", 1000)
+    else:
+        monkeypatch.setattr(cache, "ANSWERING_ROOMS", ("features",))
+    assert found(folder) is None
+    monkeypatch.undo()
+    monkeypatch.setattr(cache, "unpack", lambda content, name: content.decode())
+    assert found(folder) is None, "the row is deleted"
+
+
+def test_whatever_answers_counts_as_the_program() -> None:
+    """A change of the tempo code between two releases once left stale answers."""
+    package = Path(cache.__file__).parents[1]
+    assert all((package / room / "__init__.py").is_file() for room in cache.ANSWERING_ROOMS)
+    assert {"audio", "features", "models", "analysis"} <= set(cache.ANSWERING_ROOMS)
+    assert program_revision().startswith(f"{cache.SCHEMA}/{cache.__version__}/")
+
+
+def test_a_model_is_asked_by_its_revision() -> None:
+    asked = [question(SimpleNamespace(info=SimpleNamespace(revision=revision)), 1) for revision in ("a", "a", "b")]
+    assert asked[0] == asked[1] != asked[2]

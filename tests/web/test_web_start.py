@@ -1,0 +1,134 @@
+"""How the app starts and stops, and which analysis a page waits for."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import pytest
+from web_driving import EXAMPLES, ROOT, TECHNO
+
+from fluxbeat.errors import AnalysisCancelled, FluxBeatError
+from fluxbeat.models.registry import bundled_names, load
+from fluxbeat.web.server import serve
+from fluxbeat.web.ui.example_tracks import read_examples
+from fluxbeat.web.ui.jobs import Job, Jobs
+from fluxbeat.web.ui.track_results import TrackResults
+
+
+def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "app.py", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=180,
+        env={**os.environ, **variables},
+    )  # fmt: skip
+
+
+def one_sentence(failed: subprocess.CompletedProcess[str]) -> str:
+    assert failed.returncode == 1
+    assert failed.stdout == ""
+    assert failed.stderr.startswith("fluxbeat: ")
+    assert failed.stderr.count("\n") == 1
+    return failed.stderr
+
+
+def test_port_in_use_is_one_sentence() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        said = one_sentence(run("--port", port))
+    assert f"port {port} on 127.0.0.1 cannot be listened on" in said
+
+
+def test_host_of_another_machine_is_refused_with_a_cure() -> None:
+    with pytest.raises(FluxBeatError, match=r"try --host 127\.0\.0\.1"):
+        serve("192.0.2.7", 0)
+
+
+def test_a_server_without_models_names_what_is_missing_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLUXBEAT_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = dict(os.environ)
+    with pytest.raises(FluxBeatError, match="no models found"):
+        serve("127.0.0.1", 0)
+    assert dict(os.environ) == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_server_port_of_the_environment_is_read_and_the_flag_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "must be a number, got 'many'" in one_sentence(run(GRADIO_SERVER_PORT="many"))
+    monkeypatch.setenv("GRADIO_SERVER_PORT", "70000")
+    with pytest.raises(FluxBeatError, match="port 70000 .* must be 0-65535"):
+        serve()
+    with pytest.raises(FluxBeatError, match="port 80000 .* must be 0-65535"):
+        serve(port=80_000)
+
+
+def test_import_of_the_package_brings_no_web() -> None:
+    check = "import sys, fluxbeat; sys.exit(any(name in sys.modules for name in ('gradio', 'fastapi', 'torch')))"
+    assert subprocess.run([sys.executable, "-c", check], cwd=ROOT, timeout=60).returncode == 0
+
+
+def test_every_example_is_there_small_and_licensed() -> None:
+    examples = read_examples()
+    assert len(examples) == len(json.loads((EXAMPLES / "examples.json").read_text(encoding="utf-8")))
+    for example in examples:
+        assert example.path.stat().st_size < 500_000
+        assert example.title
+        assert example.artist
+        assert example.licence.startswith(("CC", "Public"))
+        assert example.licence_url.startswith("https://")
+
+
+def test_newer_job_supersedes_and_cancel_ends() -> None:
+    jobs = Jobs()
+    first, other, second = (
+        Job(page, TrackResults(f"{name}.wav", name)) for page, name in (("page", "a"), ("other", "b"), ("page", "c"))
+    )
+    for job in (first, other, second):
+        jobs.start(job)
+    assert len({job.track.key for job in (first, other, second)}) == 3
+    assert not jobs.wanted(first)
+    assert not jobs.claim(first)
+    assert jobs.claim(second)
+    assert not jobs.claim(second)
+    assert jobs.wanted(second)
+    jobs.cancel("page")
+    assert not jobs.wanted(second)
+    assert jobs.wanted(other)
+
+
+def test_models_answer_in_turn_and_decoding_is_shared() -> None:
+    models = [load(name) for name in reversed(bundled_names())]
+    doing: list[tuple[float, str]] = []
+    steps = list(TrackResults(str(TECHNO), "song").answers(models, lambda *told: doing.append(told)))
+    names = [model.info.name for model in models]
+    assert [list(step.analyses) for step in steps] == [names[: count + 1] for count in range(len(names))]
+    shares = [share for share, _ in doing]
+    assert shares == sorted(shares)
+    assert 0 <= shares[0] < shares[-1] <= 1
+    last_heard = max(index for index, (_, words) in enumerate(doing) if words == "listening")
+    assert all(words != "listening" for _, words in doing[last_heard + 1 :])
+
+
+def test_analysis_that_is_not_wanted_any_more_ends() -> None:
+    wanted = threading.Event()
+    wanted.set()
+
+    def report(share: float, words: str) -> None:
+        if not wanted.is_set():
+            raise AnalysisCancelled("no longer wanted")
+
+    answers = TrackResults(str(TECHNO), "song").answers([load(name) for name in bundled_names()], report)
+    next(answers)
+    wanted.clear()
+    with pytest.raises(AnalysisCancelled):
+        next(answers)

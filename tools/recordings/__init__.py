@@ -1,0 +1,1 @@
+"""What a folder of recordings becomes before it is learned from: features, teachers' outputs, augmented copies."""

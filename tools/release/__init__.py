@@ -1,0 +1,1 @@
+"""From finished runs to the checkpoints that are shipped, with their cards."""
