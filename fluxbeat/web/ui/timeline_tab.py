@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from fluxbeat.analysis import TrackAnalysis
 from fluxbeat.charts.colours import Paint
 from fluxbeat.charts.plots import timeline_figure
@@ -39,12 +41,13 @@ def timeline_view(key: str, analysis: TrackAnalysis, paints: Mapping[str, Paint]
 
 
 def moments(analysis: TrackAnalysis) -> dict[str, Any]:
-    """The probabilities at every window and the words for every segment, for what follows the playhead."""
+    """The probabilities and tempo at every window and the words for every segment, for what follows the playhead."""
     timeline = analysis.timeline
     return {
         "labels": list(timeline.labels),
         "centre_s": [round(float(at), 2) for at in timeline.centre_s],
         "probability": [[round(float(value), 2) for value in row] for row in timeline.probability],
+        "bpm": [None if np.isnan(value) else round(float(value), 1) for value in timeline.bpm],
         "sure": [
             {"until_s": round(segment.end_s, 2), "words": " and ".join(segment.labels) or segment_name(segment)}
             for segment in analysis.segments

@@ -4,6 +4,7 @@ import {TimeChart, resetView} from './chart.js';
 import {button, make, setText} from './dom.js';
 import {follow} from './player.js';
 import {anyHidden, isHidden, onToggle, showAll, toggle, withoutHidden} from './river.js';
+import {showTrack, strongest} from './track_now.js';
 import {clock, percent} from './wording.js';
 
 const NOW_ROWS = 4, SPOKEN_EVERY_MS = 4000, AUDIBLE = 0.1;
@@ -22,6 +23,7 @@ export function timeline(host) {
 
   return view => {
     host.hidden = !view;
+    showTrack(view);
     now.show(view);
     if (!view) { key = null; return; }
     if (view.key !== key) resetView();
@@ -46,7 +48,7 @@ function nowSection(host) {
   follow(at => {
     if (!view || Math.abs(at - shownAt) < 0.1 || !section.offsetParent) return;
     shownAt = at;
-    const top = strongest(view, at);
+    const top = strongest(view, at, NOW_ROWS);
     setText(title, `Now sounding, at ${clock(at)}`);
     rows.forEach((row, index) => row(top[index]));
     const {sure} = view.moments, segment = sure.find(one => at < one.until_s) ?? sure.at(-1);
@@ -66,20 +68,6 @@ function everySoOften(say) {
       say(latest);
     }, Math.max(0, announcedAt + SPOKEN_EVERY_MS - performance.now()));
   };
-}
-
-/** The most present genres at a moment, read between the windows on either side of it. */
-function strongest({moments, genres}, at) {
-  const {centre_s: centres, labels, probability} = moments;
-  let right = centres.findIndex(centre => centre >= at);
-  if (right < 0) right = centres.length - 1;
-  const left = Math.max(0, right - (centres[right] > at ? 1 : 0));
-  const span = centres[right] - centres[left], weight = span > 0 ? (at - centres[left]) / span : 0;
-  const colours = Object.fromEntries(genres.map(genre => [genre.label, genre.colour]));
-  return labels
-    .map((label, index) => ({label, colour: colours[label], share: probability[left][index] * (1 - weight) + probability[right][index] * weight}))
-    .sort((one, other) => other.share - one.share)
-    .slice(0, NOW_ROWS);
 }
 
 export function meter(row) {
