@@ -1,6 +1,13 @@
 """Windows over a track, through a model, to a TrackAnalysis."""
 
 from fluxbeat.analysis.correction import BPM_RANGE, as_found, corrected, wanted_bpm
+from fluxbeat.analysis.disagreement import (
+    DisputedPassage,
+    Statement,
+    comparable,
+    disagreement,
+    disputed_passages,
+)
 from fluxbeat.analysis.engine import (
     DEFAULT_HOP_S,
     NOT_TAUGHT_TEMPO,
@@ -8,7 +15,6 @@ from fluxbeat.analysis.engine import (
     analyze_each,
     analyze_track,
     compare,
-    disagreement,
 )
 from fluxbeat.analysis.live import LiveAnalysis, LivePrediction
 from fluxbeat.analysis.onsets import OnsetStrength
@@ -30,6 +36,7 @@ __all__ = [
     "BPM_RANGE",
     "DEFAULT_HOP_S",
     "NOT_TAUGHT_TEMPO",
+    "DisputedPassage",
     "Envelope",
     "Genre",
     "LiveAnalysis",
@@ -38,6 +45,7 @@ __all__ = [
     "Progress",
     "Segment",
     "SegmentKind",
+    "Statement",
     "Tempo",
     "TempoCandidate",
     "Timeline",
@@ -48,9 +56,11 @@ __all__ = [
     "analyze_each",
     "analyze_track",
     "as_found",
+    "comparable",
     "compare",
     "corrected",
     "disagreement",
+    "disputed_passages",
     "own_scale",
     "presence",
     "read_track",

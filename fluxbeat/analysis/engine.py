@@ -24,8 +24,7 @@ from fluxbeat.audio.decoding import TELEPHONE_HZ
 from fluxbeat.errors import TrackWarning
 from fluxbeat.features import FeatureConfig
 from fluxbeat.models import HubClassifier, ModelConfig
-from fluxbeat.models.common_genres import common_genre
-from fluxbeat.models.registry import CONSENSUS, LoadedModel, load, model_title
+from fluxbeat.models.registry import LoadedModel, load, model_title
 
 DEFAULT_HOP_S = 1.0
 SHORTEST_GENRE_S = 1.0
@@ -348,49 +347,6 @@ def _readings(chosen: Sequence[LoadedModel], tracks: Iterable[FeatureConfig]) ->
             read.add(model.network.config.features)
             count += 1
     return count
-
-
-def disagreement(analyses: Sequence[TrackAnalysis]) -> np.ndarray:
-    """How far models differ at each window: half the mean absolute difference summed over labels, pairwise; (windows,).
-
-    0 where all give the same, 1 where each is sure of another genre. Of labels those count that all models know, be it
-    by another name (`common_genre`). The consensus, which lies between its members, counts only where it stands beside
-    a single other model. The windows are those of the first analysis; of others with other windows the nearest count.
-
-    Raises
-    ------
-    ValueError
-        If the analyses have no label in common, or there are fewer than two.
-    """
-    if len(analyses) < 2:
-        raise ValueError("disagreement needs at least two analyses")
-    singles = [analysis for analysis in analyses if analysis.model.name != CONSENSUS]
-    compared = singles if len(singles) > 1 else analyses
-    known = [_by_common_genre(one.timeline) for one in compared]
-    # a model of which only the strongest labels are given says little of the others: that they are weak
-    whole = [
-        genres for one, genres in zip(compared, known, strict=True) if not one.warned(ONLY_STRONGEST.code)
-    ] or known
-    common = [genre for genre in whole[0] if all(genre in genres for genres in whole)]
-    if not all(set(common) & set(genres) for genres in known):
-        raise ValueError(f"{', '.join(one.model.name for one in compared)} have no label in common")
-    at_s, values = analyses[0].timeline.centre_s, list[np.ndarray]()
-    for one, genres in zip(compared, known, strict=True):
-        centre_s = one.timeline.centre_s
-        nearest = np.interp(at_s, centre_s, np.arange(len(centre_s))).round().astype(int)
-        weak = np.zeros(len(centre_s))
-        values.append(np.column_stack([genres.get(genre, weak) for genre in common])[nearest])
-    pairs = [(a, b) for a in range(len(values)) for b in range(a + 1, len(values))]
-    return np.mean([np.abs(values[a] - values[b]).sum(axis=1) / 2 for a, b in pairs], axis=0).clip(0.0, 1.0)
-
-
-def _by_common_genre(timeline: Timeline) -> dict[str, np.ndarray]:
-    """Probability of each genre by its common name, (windows,); of several labels of one name the most probable."""
-    found: dict[str, np.ndarray] = {}
-    for label, probability in zip(timeline.labels, timeline.probability.T, strict=True):
-        genre = common_genre(label)
-        found[genre] = np.maximum(found[genre], probability) if genre in found else probability
-    return found
 
 
 def _part(progress: Progress | None, number: int, of: int) -> Progress | None:

@@ -7,7 +7,6 @@ const painters = {
   waveform: (trace, ink) => { trace.fillcolor = ink.wave; },
   tempo: (trace, ink) => { trace.line.color = ink.accent; trace.marker = {color: ink.accent, size: 7}; },
   spread: (trace, ink) => { trace.line.color = ink.accent; trace.fillcolor = ink.accentSoft; },
-  difference: (trace, ink) => { trace.line.color = ink.warm; trace.fillcolor = ink.warmSoft; },
 };
 
 export function painted(figure) {

@@ -108,23 +108,6 @@ def tempo_spread_figure(tempo: Tempo) -> Figure:
     return figure.to_dict()
 
 
-def difference_figure(centre_s: np.ndarray, difference: np.ndarray, duration_s: float) -> Figure:
-    """How far the models are apart, 0 where all say the same, 1 where each is sure of another genre."""
-    figure = empty_figure(duration_s)
-    time_s, fine = fine_curves(centre_s, difference[:, None], duration_s)
-    figure.add_scatter(
-        x=_moments(time_s),
-        y=_rounded(fine[:, 0]),
-        mode="lines",
-        fill="tozeroy",
-        line={"width": 1.5},
-        hovertemplate="%{y:.0%} apart<extra></extra>",
-        meta={"role": "difference"},
-    )
-    figure.update_layout(hovermode="x", yaxis={"range": [0.0, 1.0]}, margin={**MARGIN, "t": 6})
-    return figure.to_dict()
-
-
 def river_rise(analyses: Sequence[TrackAnalysis]) -> float:
     """Height of the axis on which all these rivers fit; at least one sure genre high."""
     return max(1.0, *(float(analysis.timeline.probability.sum(axis=1).max()) for analysis in analyses))

@@ -440,26 +440,6 @@ def test_tempo_is_tapped_typed_and_clicked_along(listener: Visit) -> None:
     click.click()
 
 
-def test_compare_shows_every_model_and_where_they_differ(listener: Visit) -> None:
-    listener.open("Compare")
-    rows = listener.page.locator("#compare .fb-row")
-    assert rows.locator("h3").all_inner_texts() == TITLES
-    for row in rows.all_inner_texts():
-        assert re.search(r"took [\d.]+ m?s", row)
-        assert re.search(r"\d+ %", row)
-        assert "BPM" in row or "no steady beat" in row
-    difference = listener.page.evaluate(
-        "[...document.querySelectorAll('#compare .js-plotly-plot')].at(-1).data"
-        ".find(one => one.meta.role === 'difference').y"
-    )
-    assert len(difference) >= 200
-    assert 0 <= min(difference) <= max(difference) <= 1
-    listener.page.locator("#compare-models").get_by_text("ViT").click()
-    listener.page.wait_for_function("document.querySelectorAll('#compare .fb-row').length === 3")
-    listener.page.locator("#compare-models").get_by_text("ViT").click()
-    listener.page.wait_for_function("document.querySelectorAll('#compare .fb-row').length === 4")
-
-
 def test_model_can_be_switched(listener: Visit) -> None:
     listener.open("Timeline")
     first = (

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from fluxbeat.charts.colours import genre_paints, more_paints
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.models.registry import checkpoints_folder, load
 from fluxbeat.web.security import may_fetch_weights
-from fluxbeat.web.ui.model_facts import model_facts
+from fluxbeat.web.ui.model_facts import accuracy, model_facts
 from fluxbeat.web.ui.offered_models import MOST_FETCHED, OfferedModels
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -79,14 +80,14 @@ def test_cards_say_what_each_model_is_before_any_track_is_given(visit: Visit) ->
         assert model.info.revision in shown
         assert "MIT" in shown
         assert all(label in shown for label in model.network.config.labels)
-        for measure, words in (
-            ("accuracy", "names the right genre first"),
-            ("top3", "has the right genre among its first three"),
-        ):
-            share = next(row for row in model.network.config.metrics if row["measure"] == measure)
-            value, low, high = (f"{100 * number:.0f}" for number in (share["value"], *share["interval_95"]))
-            assert f"{value}\n{words} ({low} to {high})" in shown
-            assert f"(measured on {share['n']}: {share['split']})" in shown
+        measured = next(row for row in model.network.config.metrics if row["measure"] == "accuracy")
+        right = accuracy(model.network)
+        assert f"first genre {right['words']}" in shown
+        assert f"Measured on {measured['n']} tracks that it never heard ({measured['split']})" in shown
+        low, high = (f"{100 * end:.0f}" for end in measured["interval_95"])
+        assert f"with 95 % certainty {low} to {high}" in right["why"]
+        share = card(visit, name).locator(".fb-model-headlines strong").first
+        assert right["why"].startswith(share.get_attribute("title"))
     assert "Mean of\nCNN 33 %, CRNN 50 %, ViT 17 %" in card(visit, "all").inner_text()
     assert "Mean of" not in card(visit, "cnn").inner_text()
     fold = card(visit, "cnn").locator("summary", has_text="Model card")
@@ -309,3 +310,21 @@ def test_facts_of_a_model_without_card_or_numbers_say_so(tmp_path: Path) -> None
     assert facts["headlines"] is None
     assert facts["card"] == []
     assert "none named" in dict(facts["facts"])["Licence"]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (0.4454, "4 of 10"),
+        (1.0, "10 of 10"),
+        (0.9667, "more than 9 of 10"),
+        (0.02, "fewer than 1 of 10"),
+        (0.0, "0 of 10"),
+    ],
+)
+def test_a_share_is_rounded_in_words_that_stay_true(value: float, words: str) -> None:
+    config = SimpleNamespace(metrics=[{"measure": "accuracy", "value": value, "n": 40, "split": "my own"}])
+    assert accuracy(SimpleNamespace(config=config)) == {
+        "words": f"right in {words}",
+        "why": f"{100 * value:.0f} of 100. Measured on 40 tracks that it never heard (my own).",
+    }

@@ -23,6 +23,7 @@ from fluxbeat.web.ui.theme import page_theme
 
 STATIC_ROUTE = "/static/fluxbeat"  # below Gradio's own /static, which must stay reachable
 _STATIC = Path(__file__).resolve().parent / "static"
+_STYLES = ("fluxbeat", "gradio_page", "compare", "explain", "library", "live")
 _HEAD = """
 <link rel="icon" type="image/svg+xml" href="static/fluxbeat/favicon.svg">
 <meta name="color-scheme" content="light dark">
@@ -68,7 +69,7 @@ def add_page(app: FastAPI, service: Service) -> FastAPI:
         page,
         path="/",
         theme=page_theme(),
-        css_paths=[FIGURES_CSS, _STATIC / "fluxbeat.css", _STATIC / "gradio_page.css"],
+        css_paths=[FIGURES_CSS, *(_STATIC / f"{name}.css" for name in _STYLES)],
         head=_HEAD,
         favicon_path=str(_STATIC / "favicon.svg"),
         allowed_paths=[str(EXAMPLES)],

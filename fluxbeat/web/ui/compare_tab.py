@@ -1,4 +1,4 @@
-"""The Compare tab: the same track by each model, and where they differ."""
+"""The Compare tab: the passages in which models disagree, with who says what, and each model's river."""
 
 from __future__ import annotations
 
@@ -7,64 +7,158 @@ from typing import Any
 
 import numpy as np
 
-from fluxbeat.analysis import TrackAnalysis, disagreement
+from fluxbeat.analysis import (
+    DisputedPassage,
+    Genre,
+    Statement,
+    TrackAnalysis,
+    comparable,
+    disputed_passages,
+)
 from fluxbeat.charts.colours import Paint
-from fluxbeat.charts.plots import difference_figure, river_figure, river_rise
-from fluxbeat.charts.wording import clock, model_title, no_tempo, percent, tempo_choice, took
+from fluxbeat.charts.plots import river_figure, river_rise
+from fluxbeat.charts.wording import clock, model_title, no_tempo, percent, tempo_choice
+from fluxbeat.models.common_genres import common_genre
+from fluxbeat.models.registry import CONSENSUS, LoadedModel
+from fluxbeat.web.ui.model_facts import accuracy
 
 TOP_GENRES = 3
-NEAR, FAR = 0.15, 0.4
-"""Mean disagreement up to which models hear nearly the same, and from which they hear different things."""
+SAME_TEMPO = 0.04
+"""Tempi as near as this are one, as the measures of tempo have it."""
 
 
 def compare_view(
-    key: str, analyses: Sequence[TrackAnalysis], waiting: Sequence[str], paints: Mapping[str, Paint]
+    key: str,
+    analyses: Sequence[TrackAnalysis],
+    waiting: Sequence[str],
+    paints: Mapping[str, Paint],
+    models: Mapping[str, LoadedModel] | None = None,
 ) -> dict[str, Any]:
-    """What the Compare tab shows: `analyses` from top to bottom, `waiting` for models whose answer is still to come."""
+    """What the Compare tab shows: `analyses` from top to bottom, `waiting` for models whose answer is still to come.
+
+    `models` by name, for how often each is right.
+    """
     view: dict[str, Any] = {"key": key, "rows": [], "waiting": [model_title(name) for name in waiting]}
     if not analyses:
         return view
-    order = _common_order(analyses)
-    rise = river_rise(analyses)
+    paints = _paints_in_common(analyses, paints)
+    order, rise = _common_order(analyses), river_rise(analyses)
     view["duration_s"] = round(analyses[0].duration_s, 3)
-    view["rows"] = [_row(analysis, paints, order, rise) for analysis in analyses]
+    view["rows"] = [
+        _row(analysis, paints, order, rise, (models or {}).get(analysis.model.name)) for analysis in analyses
+    ]
     if len(analyses) > 1:
-        view["difference"] = _difference(analyses)
+        view["debate"] = _debate(analyses, paints)
     return view
 
 
-def _row(analysis: TrackAnalysis, paints: Mapping[str, Paint], order: Sequence[str], rise: float) -> dict[str, Any]:
-    own = [label for label in order if label in analysis.timeline.labels]
+def _row(
+    analysis: TrackAnalysis, paints: Mapping[str, Paint], order: Sequence[str], rise: float, model: LoadedModel | None
+) -> dict[str, Any]:
     return {
         "model": analysis.model.name,
         "title": model_title(analysis.model.name),
-        "took": took(analysis.elapsed_s),
+        "accuracy": accuracy(model.network) if model else None,
         "tempo": tempo_choice(analysis.tempo) or no_tempo(analysis),
-        "genres": [
-            {"label": genre.label, "percent": percent(genre.probability), "colour": paints[genre.label].fill}
-            for genre in analysis.genres[:TOP_GENRES]
-        ],
-        "figure": river_figure(analysis, paints, own, rise),
+        "genres": _told([genre for genre in analysis.genres[:TOP_GENRES] if genre.presence != "none"], paints),
+        "figure": river_figure(analysis, paints, [label for label in order if label in analysis.timeline.labels], rise),
     }
 
 
-def _difference(analyses: Sequence[TrackAnalysis]) -> dict[str, Any]:
-    try:
-        apart = disagreement(analyses)
-    except ValueError:
-        return {"words": "These models know different genres and cannot be laid side by side.", "figure": None}
-    centre_s = analyses[0].timeline.centre_s
-    mean, worst = float(apart.mean()), int(np.argmax(apart))
-    verdict = "hear nearly the same" if mean < NEAR else "differ in places" if mean < FAR else "hear different things"
-    most = f"most at {clock(float(centre_s[worst]))} ({percent(float(apart[worst]))})"
-    words = f"They {verdict}: {percent(mean)} apart on average, {most}."
-    return {"words": words, "figure": difference_figure(centre_s, apart, analyses[0].duration_s)}
+def _told(genres: Sequence[Genre], paints: Mapping[str, Paint]) -> list[dict[str, str]]:
+    return [
+        {
+            "label": genre.label,
+            "presence": genre.presence,
+            "percent": percent(genre.probability),
+            "colour": paints[genre.label].fill,
+            "ink": paints[genre.label].ink,
+        }
+        for genre in genres
+    ]
+
+
+def _debate(analyses: Sequence[TrackAnalysis], paints: Mapping[str, Paint]) -> dict[str, Any]:
+    compared = comparable(analyses)
+    alone = [model_title(one.model.name) for one in analyses if not any(one is other for other in compared)]
+    notes = [_tempo_words(analyses)]
+    if len(compared) < 2:
+        return {"words": "These models know different genres: none can contradict another.", "notes": notes}
+    if alone:
+        notes.insert(0, f"{_listed(alone)} knows none of the others’ genres: its river stands below, by itself.")
+    common = set.intersection(*({common_genre(label) for label in one.timeline.labels} for one in compared))
+    if any(len(common) < len(one.timeline.labels) for one in compared):
+        which = "one genre" if len(common) == 1 else f"{len(common)} genres"
+        notes.insert(0, f"Compared by the {which} that all of them know: {_listed(sorted(common))}.")
+    passages = disputed_passages(compared)
+    return {
+        "words": _verdict(compared, passages),
+        "notes": notes,
+        "passages": [_passage(one, paints) for one in passages],
+    }
+
+
+def _verdict(compared: Sequence[TrackAnalysis], passages: Sequence[DisputedPassage]) -> str:
+    """The debate in a sentence."""
+    if not passages:
+        named = list(dict.fromkeys(label for segment in compared[0].segments for label in segment.labels[:1]))
+        return f"They agree from beginning to end{f': {_listed(named)}' if named else ', that no genre is sure'}."
+    total_s = sum(one.end_s - one.start_s for one in passages)
+    where = "in one passage" if len(passages) == 1 else f"in {len(passages)} passages"
+    first = "" if len(passages) == 1 else ", the most disputed first"
+    return f"They disagree {where}, {clock(total_s)} of {clock(compared[0].duration_s)} in all{first}."
+
+
+def _passage(passage: DisputedPassage, paints: Mapping[str, Paint]) -> dict[str, Any]:
+    return {
+        "start_s": round(passage.start_s, 2),
+        "end_s": round(passage.end_s, 2),
+        "when": f"{clock(passage.start_s)} to {clock(passage.end_s)}",
+        "statements": [_statement(one, paints) for one in passage.statements],
+    }
+
+
+def _statement(statement: Statement, paints: Mapping[str, Paint]) -> dict[str, Any]:
+    return {
+        "title": model_title(statement.model),
+        "together": statement.model == CONSENSUS,
+        "genres": _told(statement.genres, paints),
+        "unknown": f"does not know {_listed(statement.unknown)}" if statement.unknown else "",
+    }
+
+
+def _tempo_words(analyses: Sequence[TrackAnalysis]) -> str:
+    """Whether they agree on the tempo."""
+    single = [one for one in analyses if one.model.name != CONSENSUS]
+    found = [one for one in (single if len(single) > 1 else analyses) if one.tempo.bpm is not None]
+    bpm = [one.tempo.bpm or 0.0 for one in found]
+    if not bpm:
+        return "None of them finds a steady beat."
+    if max(bpm) <= min(bpm) * (1 + SAME_TEMPO):
+        return f"On the tempo they agree: {tempo_choice(found[0].tempo)}."
+    named = ", ".join(f"{model_title(one.model.name)} {tempo_choice(one.tempo)}" for one in found)
+    return f"On the tempo they differ: {named}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    """`one`, `one and two`, `one, two and three`."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _paints_in_common(analyses: Sequence[TrackAnalysis], paints: Mapping[str, Paint]) -> dict[str, Paint]:
+    """What models call by different names in one colour: that of the first of them."""
+    found: dict[str, Paint] = {}
+    for analysis in analyses:
+        for label in analysis.timeline.labels:
+            found.setdefault(common_genre(label), paints[label])
+    return {label: found[common_genre(label)] for analysis in analyses for label in analysis.timeline.labels}
 
 
 def _common_order(analyses: Sequence[TrackAnalysis]) -> list[str]:
-    """Labels by their mean probability over all models, so that every river is layered alike."""
+    """Labels by the mean probability of what they have in common, so that every river is layered alike."""
     shares: dict[str, list[float]] = {}
     for analysis in analyses:
         for genre in analysis.genres:
-            shares.setdefault(genre.label, []).append(genre.probability)
-    return sorted(shares, key=lambda label: -float(np.mean(shares[label])))
+            shares.setdefault(common_genre(genre.label), []).append(genre.probability)
+    labels = dict.fromkeys(genre.label for analysis in analyses for genre in analysis.genres)
+    return sorted(labels, key=lambda label: (-float(np.mean(shares[common_genre(label)])), common_genre(label)))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fluxbeat.charts.wording import model_title
@@ -20,12 +21,18 @@ FAMILY_WORDS = {
     "vit": "A transformer: relates every part of the sound to every other",
 }
 HEADLINES = {
-    "accuracy": "names the right genre first",
-    "accuracy_all_labels": "names it first when all its genres compete",
-    "top3": "has the right genre among its first three",
-    "tempo_accuracy1": "finds the tempo",
-    "tempo_accuracy2": "finds it, or a half, third, double or triple of it",
+    "accuracy": "first genre right in",
+    "accuracy_all_labels": "first genre right when all its genres compete in",
+    "top3": "right genre among its first three in",
+    "tempo_accuracy1": "tempo right in",
+    "tempo_accuracy2": "tempo right, or a half, third, double or triple of it, in",
 }
+
+
+def accuracy(network: WindowModel) -> dict[str, str] | None:
+    """How often a model's first genre is right, `right in 4 of 10`, and how measured; None if not at all."""
+    row = _measured(network.config.metrics).get("accuracy")
+    return {"words": f"right in {_of_ten(row['value'])}", "why": f"{_exactly(row)}. {_on(row)}."} if row else None
 
 
 def model_facts(model: LoadedModel) -> dict[str, Any]:
@@ -73,26 +80,43 @@ def _origin(source: str) -> str:
 
 
 def _headlines(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """The first data set on which genres were measured, as sentences; None where there is none."""
+    """What was measured on the first data set on which genres were, in words; None where there is none."""
+    rows = _measured(metrics)
+    if not rows:
+        return None
+    told = [
+        {"measure": HEADLINES[name], "share": _of_ten(row["value"]), "exactly": _exactly(row)}
+        for name, row in rows.items()
+    ]
+    return {"on": f"{_on(next(iter(rows.values())))}.", "rows": told}
+
+
+def _measured(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """The first data set on which genres were measured, by measure."""
     split = next((row.get("split") for row in metrics if row.get("measure") == "accuracy"), None)
     rows: dict[str, Mapping[str, Any]] = {}
     for row in metrics:
-        if row.get("split") == split and row.get("measure") in HEADLINES:
+        if row.get("split") == split and row.get("measure") in HEADLINES and row.get("value") is not None:
             rows.setdefault(str(row["measure"]), row)
-    if not rows:
-        return None
-    tracks = next(iter(rows.values())).get("n")
-    return {
-        "on": f"Of 100 tracks that it never heard{f' (measured on {tracks:,}: {split})' if tracks else ''}, it",
-        "rows": [{"share": _value(row), "words": HEADLINES[name], "range": _range(row)} for name, row in rows.items()],
-        "note": "In brackets: where the true number lies with 95 % certainty.",
-    }
+    return rows
 
 
-def _value(row: Mapping[str, Any]) -> str:
-    return f"{100 * row['value']:.0f}"
+def _of_ten(value: float) -> str:
+    """A share as one says it: `4 of 10`; all and none are said only where it was all or none."""
+    tenths = math.floor(10 * value + 0.5)
+    if tenths == 10 and value < 1:
+        return "more than 9 of 10"
+    return "fewer than 1 of 10" if tenths == 0 and value > 0 else f"{tenths} of 10"
 
 
-def _range(row: Mapping[str, Any]) -> str:
-    interval: Iterable[float] | None = row.get("interval_95")
-    return " to ".join(f"{100 * end:.0f}" for end in interval) if interval else ""
+def _exactly(row: Mapping[str, Any]) -> str:
+    """`45 of 100; with 95 % certainty 34 to 57`."""
+    interval = row.get("interval_95")
+    sure = f"; with 95 % certainty {' to '.join(f'{100 * end:.0f}' for end in interval)}" if interval else ""
+    return f"{100 * row['value']:.0f} of 100{sure}"
+
+
+def _on(row: Mapping[str, Any]) -> str:
+    """`Measured on 119 tracks that it never heard (popular and public, test)`."""
+    tracks = f"{row['n']:,} tracks" if row.get("n") else "tracks"
+    return f"Measured on {tracks} that it never heard ({row['split']})"

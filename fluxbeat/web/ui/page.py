@@ -311,7 +311,7 @@ class _Page:
         names = [name for name in self._offered.models if name in compared]
         ready = [results.analyses[name] for name in names if name in results.analyses]
         missing = [name for name in names if name not in results.analyses]
-        return panel_value(compare_view(results.key, ready, missing, self._offered.paints))
+        return panel_value(compare_view(results.key, ready, missing, self._offered.paints, self._offered.models))
 
     def clear(self, request: gr.Request) -> tuple[Any, ...]:
         """The player was emptied: stop what is running and begin anew."""

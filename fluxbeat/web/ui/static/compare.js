@@ -1,20 +1,20 @@
-// The Compare tab: one river per model on one axis, and where the models differ.
+// The Compare tab: the passages in which the models disagree, to be played; below, one river per model on one axis.
 
 import {TimeChart} from './chart.js';
-import {make, setText} from './dom.js';
+import {button, make, setText} from './dom.js';
+import {passagePlayer} from './passage_player.js';
 import {withoutHidden} from './river.js';
 
 export function compare(host) {
   const empty = make('p', 'fb-empty', host);
-  const rows = make('div', 'fb-rows', host);
-  const apart = make('section', 'fb-apart', host);
-  make('h3', '', apart, 'Where they differ');
-  const words = make('p', 'fb-quiet', apart);
-  const differences = new TimeChart(apart, 'Position in the track, on the line of differences', () => 96);
+  const debate = debateSection(host);
+  const rows = make('section', 'fb-rows', host);
+  make('h3', 'fb-rows-title', rows, 'The river of each');
   const drawn = new Map();
 
   return view => {
     host.hidden = !view;
+    debate(view);
     if (!view) return;
     const names = view.rows.map(row => row.model);
     for (const [name, row] of drawn) if (!names.includes(name)) { row.remove(); drawn.delete(name); }
@@ -23,33 +23,85 @@ export function compare(host) {
       rows.append(drawn.get(row.model).element);
       drawn.get(row.model).draw(row, view.duration_s);
     }
-    empty.hidden = !view.waiting.length && names.length > 0;
-    setText(empty, view.waiting.length ? `Still listening: ${view.waiting.join(' and ')} …` : 'Switch on a model to see how it hears the track.');
-    apart.hidden = !view.difference;
-    if (!view.difference) return;
-    setText(words, view.difference.words);
-    differences.frame.hidden = !view.difference.figure;
-    if (view.difference.figure) differences.draw(view.difference.figure, view.duration_s, 'differences');
+    rows.hidden = !names.length;
+    empty.hidden = !view.waiting.length && names.length > 1;
+    setText(empty, view.waiting.length ? `Still listening: ${view.waiting.join(' and ')} …`
+      : names.length ? 'Switch on a second model to see where they disagree.' : 'Switch on a model to see how it hears the track.');
   };
+}
+
+function debateSection(host) {
+  const section = make('section', 'fb-debate', host);
+  make('h3', '', section, 'Where they disagree');
+  const words = make('p', 'fb-debate-words', section);
+  const list = make('ol', 'fb-passages', section);
+  const notes = make('ul', 'fb-debate-notes', section);
+  const player = passagePlayer();
+  let told = '';
+  return view => {
+    const content = JSON.stringify([view?.key, view?.debate]);
+    section.hidden = !view?.debate;
+    if (content === told) return;
+    told = content;
+    player.stop();
+    if (!view?.debate) return;
+    setText(words, view.debate.words);
+    const passages = view.debate.passages ?? [];
+    list.replaceChildren(...passages.map(one => passageItem(one, view.duration_s, player)));
+    list.hidden = !passages.length;
+    notes.replaceChildren(...view.debate.notes.map(note => make('li', '', null, note)));
+  };
+}
+
+function passageItem(passage, duration, player) {
+  const item = make('li', 'fb-passage');
+  const play = button('fb-passage-play', item, '', () => player.toggle(play, passage, duration));
+  const words = {false: `Play ${passage.when}, where they disagree`, true: `Stop ${passage.when}`};
+  play.tell = playing => {
+    play.classList.toggle('fb-on', playing);
+    play.setAttribute('aria-label', words[playing]);
+    play.title = words[playing];
+  };
+  play.tell(false);
+  make('span', 'fb-passage-when', item, passage.when);
+  const said = make('dl', 'fb-statements', item);
+  for (const one of passage.statements) {
+    const line = make('div', one.together ? 'fb-statement fb-together' : 'fb-statement', said);
+    make('dt', '', line, one.title);
+    const says = make('dd', '', line);
+    says.append(...one.genres.map(namedGenre));
+    if (!one.genres.length) make('span', 'fb-quiet', says, 'nothing sure');
+    if (one.unknown) make('span', 'fb-quiet', says, one.unknown);
+  }
+  return item;
+}
+
+/** A genre in its colour, with how present it is in a word; the percentage is for pointing. */
+function namedGenre(genre) {
+  const one = make('span', 'fb-named');
+  one.title = `${genre.label} ${genre.percent}`;
+  const name = make('span', 'fb-named-genre', one, genre.label);
+  Object.assign(name.style, {background: genre.colour, color: genre.ink});
+  make('span', genre.presence === 'trace' ? 'fb-quiet' : '', one, genre.presence);
+  return one;
 }
 
 function modelRow(model, title) {
   const element = make('section', 'fb-row');
   element.dataset.model = model;
   const top = make('div', 'fb-row-top', element);
-  make('h3', '', top, title);
-  const genres = make('span', 'fb-row-genres', top), facts = make('span', 'fb-quiet', top);
+  make('h4', '', top, title);
+  const right = make('span', 'fb-accuracy fb-quiet', top);
+  const genres = make('span', 'fb-row-genres', top), tempo = make('span', 'fb-quiet', top);
   const chart = new TimeChart(element, `Position in the track, as ${title} hears it`, width => (width < 560 ? 104 : 130), withoutHidden);
   return {
     element,
     draw(row, duration) {
-      genres.replaceChildren(...row.genres.map(genre => {
-        const item = make('span', 'fb-row-genre');
-        make('span', 'fb-swatch', item).style.background = genre.colour;
-        make('span', '', item, `${genre.label} ${genre.percent}`);
-        return item;
-      }));
-      setText(facts, `${row.tempo}  ·  took ${row.took}`);
+      setText(right, row.accuracy?.words ?? 'not measured');
+      right.title = row.accuracy?.why ?? 'Its checkpoint names no results.';
+      genres.replaceChildren(...row.genres.map(namedGenre));
+      if (!row.genres.length) make('span', 'fb-quiet', genres, 'nothing sure');
+      setText(tempo, row.tempo);
       chart.draw(row.figure, duration, `${title}`);
     },
     remove() { chart.remove(); element.remove(); },

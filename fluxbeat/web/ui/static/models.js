@@ -66,14 +66,12 @@ function headlines(element, told) {
     make('p', '', element, 'Not measured: its checkpoint names no results.');
     return;
   }
-  make('p', 'fb-quiet', element, told.on);
   const list = make('ul', 'fb-model-headlines', element);
   for (const row of told.rows) {
-    const item = make('li', '', list);
-    make('strong', '', item, row.share);
-    make('span', '', item, row.range ? `${row.words} (${row.range})` : row.words);
+    const item = make('li', '', list, `${row.measure} `);
+    make('strong', '', item, row.share).title = row.exactly;
   }
-  make('p', 'fb-hint', element, told.note);
+  make('p', 'fb-hint', element, told.on);
 }
 
 function fold(parent, title) {
