@@ -118,7 +118,7 @@ def draw_explanation(explanation: Explanation) -> RenderableType:
     found = explanation.faithfulness
     if found:
         words = (
-            f"  trust: {found.in_words()}: without the most marked fifth {explanation.about} falls from "
+            f"  measured: {found.in_words()}: without the most marked fifth {explanation.about} goes from "
             f"{explanation.probability:.0%} to {found.map.without_marked:.0%} "
             f"(a random fifth: {found.random.without_marked:.0%}); that fifth alone gives {found.map.marked_alone:.0%}"
         )

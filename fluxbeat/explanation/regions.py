@@ -15,11 +15,11 @@ CUT = 0.5
 LEAST_SHARE = 0.01
 MOST = 5
 REGISTERS = (
-    (150.0, "bass and kick drum"),
-    (500.0, "low voices and chords"),
-    (2000.0, "voices and melody"),
-    (5000.0, "brightness and snare"),
-    (float("inf"), "cymbals and breath"),
+    (150.0, "bass"),
+    (500.0, "low mids"),
+    (2000.0, "voice and guitars"),
+    (5000.0, "snare and brightness"),
+    (float("inf"), "cymbals"),
 )
 """What usually sounds below each frequency: names of registers for listeners, not of instruments that were found."""
 

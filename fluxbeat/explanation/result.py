@@ -12,8 +12,8 @@ from fluxbeat.explanation.regions import Region
 from fluxbeat.models.registry import ModelInfo
 
 SCHEMA = 1
-TRUST_WORDS = ((0.2, "trustworthy"), (0.07, "partly trustworthy"), (-2.0, "no better than chance"))
-"""From which score on."""
+CLEARLY = 0.1
+"""So much more than without a random fifth must an answer fall without the marked one for the marks to count."""
 WEAK_ANSWER = 0.25
 """Probability below which there is no answer that could fall when what is marked goes."""
 
@@ -37,11 +37,19 @@ class Faithfulness:
         """Insertion minus deletion of the map, less the better of random and energy; above 0 it knows something."""
         return self.map.faithfulness - max(self.random.faithfulness, self.energy.faithfulness)
 
+    @property
+    def testable(self) -> bool:
+        """Whether there is an answer that could fall."""
+        return bool(self.map.deletion[0] >= WEAK_ANSWER)
+
     def in_words(self) -> str:
-        """How far to trust the map, in a few words."""
-        if self.map.deletion[0] < WEAK_ANSWER:
+        """What was seen without the most marked fifth, and without a random one, in a few words."""
+        if not self.testable:
             return "hard to test, for the answer is weak"
-        return next(words for least, words in TRUST_WORDS if self.score >= least)
+        more = self.random.without_marked - self.map.without_marked
+        if more >= CLEARLY:
+            return "what is marked counts"
+        return f"what is marked counts {'no more' if more > -CLEARLY else 'less'} than any other fifth"
 
     def to_dict(self) -> dict[str, Any]:
         """Part of an explanation's JSON."""

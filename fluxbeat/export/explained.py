@@ -37,6 +37,6 @@ def explanation_image(track: Track, model: LoadedModel, analysis: TrackAnalysis,
     timeline = analysis.timeline
     probability = timeline.probability[:, timeline.labels.index(label)]
     found = explain_track(track, model, label, strongest_start_s(track, model.network, timeline.start_s, probability))
-    trust = f"; this picture is {found.faithfulness.in_words()}" if found.faithfulness else ""
+    trust = f"; {found.faithfulness.in_words()}" if found.faithfulness else ""
     where = "; ".join(region.words() for region in found.regions[:3]) or "no single place"
     return f"What speaks for {label}: {where}{trust}.", draw_png(found)

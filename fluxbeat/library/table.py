@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, TextIO
 
 from fluxbeat.analysis import TrackAnalysis
+from fluxbeat.analysis.presence import Presence
 from fluxbeat.audio.sound_files import SoundFile
 from fluxbeat.audio.tags import one_line
 from fluxbeat.export.windows_csv import harmless_cell
+from fluxbeat.library.small_river import SmallRiver, small_river
 
 CSV_COLUMNS = ("path", "title", "artist", "length_s", "genres", "bpm", "rival_bpm", "warnings", "error")
 SEPARATOR = "; "
@@ -40,6 +42,12 @@ class LibraryRow:
     warnings : tuple of str
     error : str or None
         Why there is nothing to say of this file; then only `path`, `title` and `artist` are known.
+    river : SmallRiver or None
+        For a view to draw; not part of `to_dict`.
+    presence : tuple of Presence
+        How present each of `genres` is; not part of `to_dict`.
+    tempo_confidence : float or None
+        0..1; not part of `to_dict`.
     """
 
     path: str
@@ -51,23 +59,31 @@ class LibraryRow:
     rival_bpm: float | None = None
     warnings: tuple[str, ...] = ()
     error: str | None = None
+    river: SmallRiver | None = field(default=None, compare=False)
+    presence: tuple[Presence, ...] = field(default=(), compare=False)
+    tempo_confidence: float | None = field(default=None, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Named and rounded as in `TrackAnalysis.to_dict`, fit for JSON."""
-        return asdict(self) | {"genres": list(self.genres), "warnings": list(self.warnings)}
+        found = asdict(self) | {"genres": list(self.genres), "warnings": list(self.warnings)}
+        return {name: value for name, value in found.items() if name not in ("river", "presence", "tempo_confidence")}
 
 
 def analysed_row(file: SoundFile, analysis: TrackAnalysis) -> LibraryRow:
     """The row of a file that could be analysed."""
+    present = [genre for genre in analysis.genres if genre.active]
     return LibraryRow(
         path=file.shown,
         title=_title(file, analysis.title),
         artist=analysis.artist,
         duration_s=round(analysis.duration_s, 3),
-        genres=tuple(genre.label for genre in analysis.genres if genre.active),
+        genres=tuple(genre.label for genre in present),
         bpm=_rounded(analysis.tempo.bpm),
         rival_bpm=_rounded(analysis.tempo.rival_bpm),
         warnings=tuple(warning.text for warning in analysis.warnings),
+        river=small_river(analysis),
+        presence=tuple(genre.presence for genre in present),
+        tempo_confidence=None if analysis.tempo.bpm is None else analysis.tempo.confidence,
     )
 
 

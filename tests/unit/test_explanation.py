@@ -377,7 +377,7 @@ def test_the_strongest_place_is_named_in_seconds_hertz_and_words() -> None:
 @pytest.mark.parametrize(
     ("low_hz", "high_hz", "register"),
     [
-        (40, 120, "bass and kick drum"), (300, 2500, "voices and melody"), (6000, 9800, "cymbals and breath"),
+        (40, 120, "bass"), (150, 500, "low mids"), (300, 2500, "voice and guitars"), (6000, 9800, "cymbals"),
         (100, 9000, "all registers"),
     ],
 )  # fmt: skip

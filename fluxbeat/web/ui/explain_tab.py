@@ -11,11 +11,11 @@ import numpy as np
 import soundfile
 import torch
 
-from fluxbeat.analysis import Progress, Track
+from fluxbeat.analysis import Progress, Track, presence
 from fluxbeat.charts.colours import Paint
 from fluxbeat.charts.heat import track_heat_figure
 from fluxbeat.charts.plots import river_figure, river_rise
-from fluxbeat.charts.wording import clock, model_title, percent
+from fluxbeat.charts.wording import capitalised, clock, model_title, percent
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.explanation import (
     Explanation,
@@ -25,8 +25,9 @@ from fluxbeat.explanation import (
     explain_whole_track,
 )
 from fluxbeat.explanation.attribution import chosen_cam, shown_probability
-from fluxbeat.explanation.drawing import TICKS_HZ, strength
+from fluxbeat.explanation.drawing import strength
 from fluxbeat.explanation.files import window_parts
+from fluxbeat.explanation.regions import REGISTERS, Region
 from fluxbeat.explanation.windows import cut_window, last_start_s
 from fluxbeat.models import HubClassifier
 from fluxbeat.models.registry import LoadedModel
@@ -38,11 +39,16 @@ from fluxbeat.web.ui.track_results import TrackResults
 
 TEMPO = "tempo"
 """Offered among the genres: what speaks for the tempo."""
-FAITHFULNESS_STEPS = 4
+FAITHFULNESS_STEPS = 5
+"""Of which the first takes away the fifth that the tab speaks of."""
 QUIET, LOUD = -3.0, 3.0
 """Levels between which the spectrogram is drawn, in units of the normalised log-mel."""
 REGIONS_OF_SEGMENT = 3
-PARTS = ("window", "attended", "rest")
+VISIBLE = 0.2
+"""Strength below which no mark is seen: where none is stronger, nothing speaks for the answer."""
+PLACES = ((80, "bass"), (280, "low mids"), (1000, "voice"), (3200, "snare"), (7500, "cymbals"))
+"""Words beside the spectrogram, and where in Hz they stand."""
+SHARE_WORDS = ((0.5, "most of it"), (0.25, "a large part"), (0.1, "a part"), (0.0, "a little"))
 
 
 class ExplainTab:
@@ -81,7 +87,8 @@ class ExplainTab:
     def explained(self, results: TrackResults | None, event: gr.EventData) -> dict[str, Any]:
         """The window that begins at `start_s` for the genre `about`, or else its strongest, by all of `models`.
 
-        A model that does not know the genre has a row that says so.
+        A genre that was chosen at another moment (`moved`) gives way to the strongest where it is absent. A model that
+        does not know the genre has a row that says so.
         """
         if results is None:
             return {"error": "The track is not kept any more: give it once more."}
@@ -90,8 +97,9 @@ class ExplainTab:
             probabilities = self._window_probabilities(results, names, float(event.start_s))
         except FluxBeatError as error:
             return {**self.waiting(results), "error": str(error)}
-        about = str(event.about)
-        if about != TEMPO and about not in probabilities:
+        asked = about = str(event.about)
+        absent = event.moved and presence(probabilities.get(asked, 0.0)) == "none"
+        if about != TEMPO and (about not in probabilities or absent):
             about = next(iter(probabilities), "")
         rows, paints = list[dict[str, Any]](), self._offered.paints
         for name in names:  # one model that cannot be explained leaves the others be
@@ -108,8 +116,9 @@ class ExplainTab:
             "key": results.key,
             "duration_s": round(results.any.duration_s, 3),
             "choices": [
-                {"label": label, "percent": percent(share), "colour": paints[label].fill} for label, share in shares
+                {"label": label, "presence": presence(share), "colour": paints[label].fill} for label, share in shares
             ],
+            "absent": asked if asked not in ("", about) else "",
             "rows": rows,
             **({"about": about, "start_s": explained[0]["start_s"]} if explained else {}),
         }
@@ -163,21 +172,18 @@ class ExplainTab:
         }
 
     def sound(self, results: TrackResults | None, event: gr.EventData) -> dict[str, Any]:
-        """The sound of a window, of what a model attended to in it, or of the rest, as a file for the browser."""
-        if results is None or event.part not in PARTS:
-            return {"error": "The track is not kept any more: give it once more."}
+        """The sound of a window in two parts, what a model attended to and the rest, as files for the browser."""
+        if results is None:
+            return {"error": "The track is not kept any more: give it once more.", "ticket": event.ticket}
         found = self._of(results, str(event.model), str(event.about), float(event.start_s), measure=False)
         parts = window_parts(found, results.path)
-        samples = {"window": parts.attended + parts.rest, "attended": parts.attended, "rest": parts.rest}[event.part]
-        written = folder_to_serve(self.played, "results-") / f"{event.part}.wav"
-        soundfile.write(written, samples, parts.sample_rate_hz, subtype="PCM_16")
-        return {
-            "url": served_url(self.played, written),
-            "part": event.part,
-            "model": event.model,
-            "start_s": round(found.start_s, 3),
-            "ticket": event.ticket,
-        }
+        loudest = max(1.0, float(np.abs(parts.attended).max()), float(np.abs(parts.rest).max()))
+        folder, urls = folder_to_serve(self.played, "results-"), dict[str, str]()
+        for name, samples in (("attended", parts.attended), ("rest", parts.rest)):
+            written = folder / f"{name}.wav"
+            soundfile.write(written, samples / loudest, parts.sample_rate_hz, subtype="PCM_16")
+            urls[name] = served_url(self.played, written)
+        return {"urls": urls, "start_s": round(found.start_s, 3), "ticket": event.ticket}
 
     def _of(self, results: TrackResults, name: str, about: str, start_s: float, measure: bool = True) -> Explanation:
         track, model = self._ready(results, name)
@@ -209,7 +215,7 @@ class ExplainTab:
 
 def _window(found: Explanation) -> dict[str, Any]:
     """The spectrogram image below a map: every model may have windows and bands of its own."""
-    bands = np.interp(TICKS_HZ, found.band_hz, np.arange(len(found.band_hz)))
+    bands = np.interp([hz for hz, _ in PLACES], found.band_hz, np.arange(len(found.band_hz)))
     return {
         "start_s": round(found.start_s, 3),
         "window_s": round(found.window_s, 3),
@@ -217,45 +223,57 @@ def _window(found: Explanation) -> dict[str, Any]:
         "bands": len(found.band_hz),
         "frames": found.log_mel.shape[1],
         "band_hz": [round(float(hz)) for hz in found.band_hz],
-        "ticks": [[round(float(band), 2), f"{hz:,}"] for band, hz in zip(bands, TICKS_HZ, strict=True)],
+        "places": [[round(float(band), 2), words] for band, (_, words) in zip(bands, PLACES, strict=True)],
+        "registers": [[hz if np.isfinite(hz) else None, words] for hz, words in REGISTERS],
         "level": _bytes((found.log_mel - QUIET) / (LOUD - QUIET)),
     }
 
 
 def _row(found: Explanation, paints: Mapping[str, Paint]) -> dict[str, Any]:
     colour = paints[found.about].fill if found.about in paints else "#e88519"
+    drawn = strength(found)
+    speaks = bool(drawn.max() >= VISIBLE)
     return {
         "model": found.model.name,
         "title": model_title(found.model.name),
         "about": found.about,
+        "presence": presence(found.probability) if found.kind == "genre" else "",
         "percent": percent(found.probability),
         "colour": colour,
         "window": _window(found),
-        "map": _bytes(strength(found)),
-        "most": float(found.map.max()),
-        "sums": [round(float(found.map.sum()), 3), round(float(-found.evidence.clip(max=0).sum()), 3)],
-        "trust": _trust(found),
-        "regions": [
-            {
-                "words": region.words(),
-                "share": percent(region.share),
-                "start_s": round(region.start_s, 2),
-                "clock": clock(region.start_s),
-            }
-            for region in found.regions
-        ],
+        "map": _bytes(drawn),
+        "speaks": speaks,
+        **_measured(found, speaks),
+        "regions": [_region(region) for region in found.regions] if speaks else [],
     }
 
 
-def _trust(found: Explanation) -> dict[str, str] | None:
+def _measured(found: Explanation, speaks: bool) -> dict[str, str]:
+    """A badge that says what was measured, with its numbers as `why`; a sentence alone where there is nothing to test."""
+    if not speaks:
+        return {"badge": "", "why": f"Nothing in this window speaks for {found.about}."}
     measured = found.faithfulness
     if measured is None:
-        return None
+        return {"badge": "", "why": ""}
+    if not measured.testable:
+        return {"badge": "", "why": f"{capitalised(found.about)} is hardly here: there is too little that could fall."}
     return {
-        "words": measured.in_words(),
-        "why": f"Take away the most marked fifth and {found.about} goes from {percent(found.probability)} to "
-        f"{percent(measured.map.without_marked)}; a random fifth: {percent(measured.random.without_marked)}. "
+        "badge": measured.in_words(),
+        "why": f"Without the most marked fifth {found.about} goes from {percent(found.probability)} to "
+        f"{percent(measured.map.without_marked)}; without a random fifth, to {percent(measured.random.without_marked)}. "
         f"The most marked fifth alone: {percent(measured.map.marked_alone)}.",
+    }
+
+
+def _region(region: Region) -> dict[str, Any]:
+    """A place as a listener would name it; Hz and per cent are for pointing."""
+    begin, end = clock(region.start_s), clock(region.end_s)
+    return {
+        "words": f"{region.register}, {begin}" + (f" to {end}" if end != begin else ""),
+        "exactly": region.words(),
+        "part": next(words for least, words in SHARE_WORDS if region.share >= least),
+        "share": f"{percent(region.share)} of what speaks for it",
+        "start_s": round(region.start_s, 2),
     }
 
 
@@ -266,10 +284,7 @@ def _segment(found: SegmentEvidence, paints: Mapping[str, Paint]) -> dict[str, A
         "label": found.label,
         "sure": found.label in segment.labels,
         "colour": paints[found.label].fill,
-        "regions": [
-            {"words": region.words(), "start_s": round(region.start_s, 2)}
-            for region in found.regions[:REGIONS_OF_SEGMENT]
-        ],
+        "regions": [_region(region) for region in found.regions[:REGIONS_OF_SEGMENT]],
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import gradio as gr
 
 from fluxbeat.analysis import DEFAULT_HOP_S, TrackAnalysis
 from fluxbeat.audio import safe_name
-from fluxbeat.charts.wording import as_sentence, clock, model_title, tempo_words
+from fluxbeat.charts.wording import as_sentence, clock, confidence, model_title, tempo_words
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.library import (
     SOUND_SUFFIXES,
@@ -202,6 +202,10 @@ def _drawn(place: int, row: LibraryRow) -> dict[str, Any]:
     return row.to_dict() | {
         "index": place,
         "length": "" if row.duration_s is None else clock(row.duration_s),
-        "tempo": tempo_words(row.bpm, row.rival_bpm),
+        "tempo": tempo_words(row.bpm, None),
+        "rival": tempo_words(row.rival_bpm, None),
+        "sure": "" if row.tempo_confidence is None else confidence(row.tempo_confidence),
+        "presence": list(row.presence),
+        "river": asdict(row.river) if row.river else None,
         "notes": [as_sentence(note) for note in row.warnings],
     }

@@ -2,19 +2,29 @@
 
 import {redrawAll, TimeChart} from './chart.js';
 import {button, make, setText} from './dom.js';
+import {openTab} from './gradio_page.js';
 import {coverAxes, plotly} from './plotly.js';
-import {audio, follow, position, seek} from './player.js';
+import {follow, position, seek} from './player.js';
+import {loopOf, PARTS} from './sound_loop.js';
 import {isDark, onThemeChange, painted} from './theme.js';
 import {clock} from './wording.js';
 
 const START_MS = 24 * 3600 * 1000;      // as in plots.py
 const STEP_S = 2, HEAT = '255,122,20', FULL = 255;
-const PARTS = [['window', 'The window'], ['attended', 'Only what counts'], ['rest', 'Only the rest']];
+const STRENGTHS = [[0.6, 'strongly'], [0.3, 'clearly'], [0.1, 'a little']];
 const HINT = 'Orange marks what speaks for it, on one scale for all pictures: what is weak stays pale. '
   + 'Click a picture to go there; point at it to read it.';
 
 let opacity = 0.85;
-const players = {sound: null, ticket: 0, startS: 0, says: () => {}};
+let ticket = 0, asking = null;      // of the sound that was asked for, and the row that waits for it
+let wanted = null, answerWanted = () => {};
+
+/** Open the tab and explain what made this moment `about`, or else its strongest genre. */
+export function explainAt(seconds, about = '') {
+  wanted = {seconds, about};
+  openTab('explain');
+  answerWanted();
+}
 
 export function explain(host, trigger) {
   const error = make('p', 'fb-notice', host);
@@ -25,10 +35,12 @@ export function explain(host, trigger) {
   const strip = new TimeChart(host, 'Window to explain, on the timeline of genres', () => 84);
   const where = make('div', 'fb-explain-where', host);
   const words = make('span', 'fb-quiet', where);
+  const absent = make('p', 'fb-quiet fb-absent', host);
+  absent.setAttribute('role', 'status');
   const rows = make('div', 'fb-explain-rows', host);
   make('p', 'fb-hint', host, HINT);
   const drawn = new Map();
-  let view = null, opening = null, startS = 0, asked = null, chosen = false, shown = false;
+  let view = null, opening = null, startS = 0, asked = null, chosen = '', shown = false;
   const off = new Set();
 
   const step = by => { startS += by; ask(); };
@@ -36,7 +48,7 @@ export function explain(host, trigger) {
   button('fb-button', where, 'Later', () => step(STEP_S));
   button('fb-button', where, 'Where the player is', () => { startS = position() - opening.window_s / 2; ask(); });
   strength(where, () => { for (const row of drawn.values()) row.draw(); });
-  about.addEventListener('change', () => { chosen = true; ask(); });
+  about.addEventListener('change', () => { chosen = about.value; ask(false); });
   strip.frame.addEventListener('pointerdown', event => {
     if (!opening || event.button !== 0 || event.target.closest('.modebar')) return;
     window.addEventListener('pointerup', ended => {
@@ -50,28 +62,40 @@ export function explain(host, trigger) {
     shown = seen;
   }).observe(host);
 
+  answerWanted = () => {
+    if (!wanted || !opening || !host.offsetParent) return false;
+    chosen = wanted.about;
+    startS = wanted.seconds - opening.window_s / 2;
+    wanted = null;
+    ask(false);
+    return true;
+  };
+
   /** The tab is opened: explain what the player is at, unless that is what is shown. */
   function come() {
+    if (answerWanted()) return;
     const at = position();
     if (asked === opening.key && at >= startS && at <= startS + opening.window_s) return;
     startS = at - opening.window_s / 2;
     ask();
   }
 
-  function ask() {
+  /** A genre that was chosen at another moment follows to where it is present only. */
+  function ask(moved = true) {
     if (!opening) return;
     asked = opening.key;
     startS = Math.min(Math.max(0, startS), Math.max(0, opening.duration_s - opening.window_s));
     host.setAttribute('aria-busy', 'true');
     const names = opening.models.map(one => one.name).filter(name => !off.has(name));
     place();
-    trigger('asked', {about: chosen ? about.value : '', start_s: startS, models: names});
+    trigger('asked', {about: chosen, moved, start_s: startS, models: names});
   }
 
   function open(next) {
     opening = next;
     view = null;
-    chosen = false;
+    chosen = '';
+    setText(absent, '');
     offer(next.choices, next.first);
     models.replaceChildren(...next.models.map(one => switchFor(one)));
     for (const row of drawn.values()) row.remove();
@@ -85,17 +109,17 @@ export function explain(host, trigger) {
     const chip = button('fb-chip', null, '', () => {
       if (off.has(one.name)) off.delete(one.name); else off.add(one.name);
       chip.setAttribute('aria-pressed', String(!off.has(one.name)));
-      ask();
+      ask(false);
     });
     make('span', 'fb-chip-name', chip, one.title);
     chip.setAttribute('aria-pressed', String(!off.has(one.name)));
     return chip;
   }
 
-  function offer(choices, chosen) {
-    const options = choices.map(one => option(one.label, one.percent ? `${one.label}  ${one.percent}` : one.label));
-    about.replaceChildren(...options, option('tempo', 'its tempo'));
-    about.value = chosen;
+  function offer(choices, value) {
+    const word = one => (one.presence && one.presence !== 'none' ? `${one.label}, ${one.presence}` : one.label);
+    about.replaceChildren(...choices.map(one => option(one.label, word(one))), option('tempo', 'its tempo'));
+    about.value = value;
   }
 
   function place() {
@@ -118,6 +142,8 @@ export function explain(host, trigger) {
     view = next;
     startS = next.start_s ?? startS;
     offer(next.choices, next.about ?? about.value);
+    if (next.absent) chosen = '';
+    setText(absent, next.absent ? `No ${next.absent} here: this is about ${next.about}, the strongest of this moment.` : '');
     place();
     const names = next.rows.map(row => row.model);
     for (const [name, row] of drawn) if (!names.includes(name)) { row.remove(); drawn.delete(name); }
@@ -133,55 +159,104 @@ export function explain(host, trigger) {
 function modelRow(host, trigger) {
   const element = make('section', 'fb-explain-row', host);
   const top = make('div', 'fb-row-top', element);
-  const title = make('h3', '', top), share = make('span', '', top), trust = make('span', 'fb-trust', top);
+  const title = make('h3', '', top), share = make('span', '', top);
   const image = new WindowImage(element);
   const readout = make('p', 'fb-hint fb-readout', element);
-  const why = make('p', 'fb-quiet', element);
+  const badge = make('p', 'fb-trust', element);
+  const why = make('p', 'fb-quiet fb-measured', element);
   const list = make('ol', 'fb-regions', element);
-  const buttonRow = make('div', 'fb-buttons', element);
-  let row = null, view = null;
-  const buttons = PARTS.map(([part, text]) => button('fb-button', buttonRow, text, () => play(part)));
-  const message = make('span', 'fb-quiet', buttonRow);
+  const listen = make('div', 'fb-listen', element);
+  listen.setAttribute('role', 'group');
+  make('span', 'fb-quiet', listen, 'Listen to');
+  let row = null, view = null, loop = null;
+  const parts = Object.entries(PARTS).map(([part, {words}]) => {
+    const one = button('fb-button', listen, words, () => choose(part));
+    one.dataset.part = part;
+    return one;
+  });
+  const stopper = button('fb-button fb-listen-stop', listen, 'Stop', () => stop());
+  const message = make('span', 'fb-quiet', listen);
   message.setAttribute('role', 'status');
   image.onRead = text => setText(readout, text);
+  image.soundsAt = () => (loop?.sounding ? view.start_s + loop.at : null);
+
+  function tell(words = '') {
+    const sounding = loop?.sounding ? loop.part : null;
+    for (const one of parts) one.setAttribute('aria-pressed', String(one.dataset.part === sounding));
+    stopper.hidden = !sounding;
+    setText(message, words);
+  }
+
+  function stop() {
+    if (asking === sounded) asking = null;
+    loop?.stop();
+    tell();
+  }
+
+  /** Begins the loop with this part, or changes to it where the loop is. */
+  function choose(part) {
+    if (loop?.sounding) { loop.choose(part); tell(message.textContent); return; }
+    if (loop) { play(part); return; }
+    asking?.(null);
+    tell('One moment …');
+    asking = sounded;
+    sounded.part = part;
+    trigger('played', {model: row.model, about: view.about, start_s: view.start_s, ticket: ++ticket});
+  }
+
+  /** The server's answer to the question for the parts; null: another row asked. */
+  async function sounded(answer) {
+    if (!answer || answer.error) { tell(answer?.error ?? ''); return; }
+    const mine = ticket;
+    try {
+      const made = await loopOf(answer.urls, () => tell());
+      if (mine !== ticket || asking !== sounded) return;
+      asking = null;
+      loop = made;
+      play(sounded.part);
+    } catch {
+      tell('The browser would not play it.');
+    }
+  }
 
   function play(part) {
-    if (players.sound) { players.sound.pause(); players.sound = null; }
-    audio()?.pause();
-    players.says = text => setText(message, text);
-    players.says('One moment …');
-    trigger('played', {part, model: row.model, about: view.about, start_s: view.start_s, ticket: ++players.ticket});
+    loop.start(part);
+    tell(`${clock(view.start_s)} to ${clock(view.start_s + view.window_s)}, in a loop`);
   }
 
   return {
     element,
     draw() { image.draw(); },
-    remove() { image.remove(); element.remove(); },
+    remove() { stop(); image.remove(); element.remove(); },
     show(next, of) {
+      const same = row && view && row.model === next.model && view.about === of.about && view.start_s === next.window?.start_s;
+      if (!same) { stop(); loop = null; }
       row = next;
       view = {...of, ...next.window};
       element.dataset.model = row.model;
       setText(title, row.title);
-      for (const part of [share, why, list, buttonRow, image.frame]) part.hidden = Boolean(row.missing);
+      for (const part of [share, why, list, listen, image.frame]) part.hidden = Boolean(row.missing);
+      badge.hidden = !row.badge;
       if (row.missing) {
-        trust.hidden = true;
         setText(readout, row.missing);
         return;
       }
-      setText(share, `${row.about} ${row.percent}`);
-      setText(trust, row.trust ? `This picture is ${row.trust.words}` : '');
-      trust.hidden = !row.trust;
-      setText(why, row.trust?.why ?? '');
-      setText(readout, row.most > 0 ? 'Point at the picture to read it.' : `Nothing in this window speaks for ${row.about}.`);
-      setText(message, '');
+      setText(share, row.presence ? `${row.about}: ${row.presence === 'none' ? 'absent' : row.presence}` : row.about);
+      share.title = row.percent;
+      setText(badge, row.badge ? `Measured: ${row.badge}` : '');
+      setText(why, row.why);
+      why.hidden = !row.why;
+      setText(readout, row.speaks ? 'Point at the picture to read it.' : '');
       list.replaceChildren(...row.regions.map(region => {
         const item = make('li');
-        button('fb-link', item, region.words, () => seek(region.start_s, view.duration_s));
-        make('span', 'fb-quiet', item, `  ${region.share} of what speaks for it`);
+        button('fb-link', item, region.words, () => seek(region.start_s, view.duration_s)).title = region.exactly;
+        make('span', 'fb-quiet', item, `  ${region.part}`).title = region.share;
         return item;
       }));
-      for (const one of buttons) one.hidden = view.about === 'tempo';
-      for (const one of buttons.slice(1)) one.disabled = !(row.most > 0);
+      list.hidden = !row.regions.length;
+      listen.hidden = view.about === 'tempo' || !row.speaks;
+      listen.setAttribute('aria-label', `Listen to what made it ${row.about}, as ${row.title} hears it`);
+      if (!same) tell();
       image.show(row, view);
     },
   };
@@ -198,7 +273,8 @@ class WindowImage {
     this.frame.addEventListener('click', event => this.clicked(event));
     this.watcher = new ResizeObserver(() => { if (this.frame.clientWidth !== this.width) this.draw(); });
     this.watcher.observe(this.frame);
-    this.unfollow = follow(at => this.moveTo(players.sound ? players.startS + players.sound.currentTime : at));
+    this.soundsAt = () => null;
+    this.unfollow = follow(at => this.moveTo(this.soundsAt() ?? at));
     onThemeChange(() => this.draw());
   }
 
@@ -230,10 +306,9 @@ class WindowImage {
       {...shared, z: this.map, colorscale: [[0, `rgba(${HEAT},0)`], [1, `rgba(${HEAT},1)`]], opacity, hoverinfo: 'none'},
     ];
     const layout = {
-      width: this.width, height: this.width < 480 ? 200 : 240, margin: {l: 52, r: 12, t: 8, b: 26}, dragmode: false, hovermode: 'closest',
+      width: this.width, height: this.width < 480 ? 200 : 240, margin: {l: 70, r: 12, t: 8, b: 26}, dragmode: false, hovermode: 'closest',
       xaxis: {type: 'date', tickformat: '%-M:%S', fixedrange: true, showgrid: false, nticks: Math.max(3, Math.floor(this.width / 110))},
-      yaxis: {tickvals: view.ticks.map(tick => tick[0]), ticktext: view.ticks.map(tick => tick[1]), fixedrange: true, showgrid: false,
-        title: {text: 'Hz', standoff: 4, font: {size: 11}}},
+      yaxis: {tickvals: view.places.map(place => place[0]), ticktext: view.places.map(place => place[1]), fixedrange: true, showgrid: false},
     };
     const shown = painted({data, layout});
     this.frame.style.height = `${layout.height}px`;
@@ -251,9 +326,10 @@ class WindowImage {
 
   read(point) {
     const [band, frame] = point.pointIndex ?? point.pointNumber, {view} = this;
-    const at = view.start_s + frame / view.frame_rate_hz;
-    this.onRead(`${at.toFixed(1)} s, ${view.band_hz[band].toLocaleString('en')} Hz: speaks for it `
-      + `${Math.round(this.map[band][frame] / FULL * 100)} of 100, level ${Math.round(this.level[band][frame] / FULL * 100)} of 100`);
+    const hz = view.band_hz[band], [, register] = view.registers.find(([below]) => below === null || hz < below);
+    const share = this.map[band][frame] / FULL, [, how] = STRENGTHS.find(([least]) => share >= least) ?? [0, 'not'];
+    const at = (view.start_s + frame / view.frame_rate_hz).toFixed(1);
+    this.onRead(`${register} (${hz.toLocaleString('en')} Hz) at ${at} s: ${how === 'not' ? 'does not speak' : `speaks ${how}`} for it`);
   }
 
   clicked(event) {
@@ -271,17 +347,10 @@ class WindowImage {
   }
 }
 
-/** Plays what the server made; it sounds beside the page's one player, which rests meanwhile. */
+/** The parts of a window's sound, for the row that asked for them. */
 export function sound() {
   return view => {
-    if (!view || (view.ticket !== undefined && view.ticket !== players.ticket)) return;
-    if (view.error) { players.says(view.error); return; }
-    const sound = new Audio(view.url);
-    Object.assign(players, {sound, startS: view.start_s});
-    const over = () => { if (players.sound === sound) { players.sound = null; players.says(''); } };
-    sound.addEventListener('ended', over);
-    sound.addEventListener('pause', over);
-    sound.play().then(() => players.says('Playing …'), () => players.says('The browser would not play it.'));
+    if (view?.ticket === ticket) asking?.(view);
   };
 }
 
@@ -316,7 +385,7 @@ function segmentItem(segment, duration) {
   if (!segment.regions.length) make('span', 'fb-quiet', item, 'nothing speaks for it clearly');
   segment.regions.forEach((region, number) => {
     if (number) item.append('; ');
-    button('fb-link', item, region.words, () => seek(region.start_s, duration));
+    button('fb-link', item, region.words, () => seek(region.start_s, duration)).title = region.exactly;
   });
   return item;
 }

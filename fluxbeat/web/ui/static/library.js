@@ -2,9 +2,11 @@
 
 import {button, make, setText} from './dom.js';
 import {give as giveInput, libraryInput, openTab} from './gradio_page.js';
+import {smallRiver} from './small_river.js';
 
 const COLUMNS = [
   {name: 'Title', key: row => (row.artist ? `${row.title} ${row.artist}` : row.title).toLocaleLowerCase()},
+  {name: 'River'},
   {name: 'Length', key: row => row.duration_s, number: true},
   {name: 'Genres', key: row => row.genres.join(' ') || null},
   {name: 'BPM', key: row => row.bpm, number: true},
@@ -99,15 +101,17 @@ class Filters {
 class Table {
   constructor(host, filters, open) {
     Object.assign(this, {filters, open, rows: [], colours: {}, column: null, falling: false, drawn: new Map()});
-    this.element = make('table', 'fb-library-table', host);
-    const head = make('tr', '', make('thead', '', this.element));
+    // roles are named, for on a phone the rows are no table to the eye
+    this.element = part('table', 'fb-library-table', host, 'table');
+    const head = part('tr', '', part('thead', '', this.element, 'rowgroup'), 'row');
     this.heads = COLUMNS.map((column, number) => {
-      const cell = make('th', column.number ? 'fb-number' : '', head);
+      const cell = part('th', column.number ? 'fb-number' : '', head, 'columnheader');
       cell.scope = 'col';
-      button('', cell, column.name, () => this.sortBy(number));
+      if (column.key) button('', cell, column.name, () => this.sortBy(number));
+      else make('span', 'fb-library-head', cell, column.name);
       return cell;
     });
-    this.body = make('tbody', '', this.element);
+    this.body = part('tbody', '', this.element, 'rowgroup');
   }
 
   sortBy(number) {
@@ -149,9 +153,9 @@ class Table {
   line(row) {
     const content = JSON.stringify(row), before = this.drawn.get(row.index);
     if (before?.content === content) return before.line;
-    const line = make('tr');
+    const line = part('tr', '', null, 'row');
     this.drawn.set(row.index, {content, line});
-    const title = make('td', '', line);
+    const title = part('td', '', line, 'cell');
     if (row.error) make('span', '', title, row.title);
     else button('fb-library-open', title, row.title, () => this.open(row.index)).title = `Open ${row.path}`;
     if (row.artist) make('span', 'fb-library-under', title, row.artist);
@@ -162,17 +166,29 @@ class Table {
       title.colSpan = COLUMNS.length;
       return line;
     }
-    make('td', 'fb-number', line, row.length);
-    const genres = make('div', 'fb-library-genres', make('td', '', line));
-    for (const label of row.genres) {
+    const river = part('td', 'fb-library-river', line, 'cell');
+    if (row.river?.labels.length) river.append(smallRiver(row.river, this.colours));
+    setText(part('td', 'fb-number', line, 'cell'), row.length);
+    const genres = make('div', 'fb-library-genres', part('td', '', line, 'cell'));
+    row.genres.forEach((label, number) => {
       const one = make('span', 'fb-row-genre', genres);
       make('span', 'fb-swatch', one).style.background = this.colours[label];
       make('span', '', one, label);
-    }
+      make('span', 'fb-quiet', one, row.presence[number]);
+    });
     if (!row.genres.length) make('span', 'fb-quiet', genres, 'not sure');
-    make('td', 'fb-number', line, row.tempo);
+    const tempo = part('td', 'fb-number', line, 'cell');
+    make('span', 'fb-library-bpm', tempo, row.tempo);
+    if (row.rival) make('span', 'fb-quiet', tempo, ` or ${row.rival}`);
+    if (row.sure) make('span', 'fb-library-under', tempo, row.sure);
     return line;
   }
+}
+
+function part(tag, className, parent, role) {
+  const element = make(tag, className, parent);
+  element.setAttribute('role', role);
+  return element;
 }
 
 const isMusic = path => !path.split('/').some(part => part.startsWith('.'))

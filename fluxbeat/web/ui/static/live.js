@@ -1,4 +1,5 @@
-// The Live tab: the microphone's music as it sounds, and what to do with the recording afterwards.
+// The Live tab: the microphone's music as it sounds, and the recording that becomes a track afterwards. While the
+// microphone is open a chip says so on every tab, and stops it.
 
 import {button, make, setText} from './dom.js';
 import {chosenModel, openTab} from './gradio_page.js';
@@ -14,7 +15,8 @@ import {clock, percent, wholeBpm} from './wording.js';
 const ROWS = 4, QUIETEST_DB = -70, SPOKEN_EVERY_MS = 4000, SOON_MS = 3000;
 const INVITATION = 'Let some music play and see what it is, as it plays.';
 const PRIVACY = 'What the microphone hears goes to the machine that runs FluxBeat, which listens and keeps nothing. '
-  + 'The recording stays in this page until you analyse or save it.';
+  + 'When you stop, the recording becomes your track, as if you had dropped it here.';
+const LEAST_S = 1;      // of a recording that becomes a track
 
 export function live(host) {
   const top = make('div', 'fb-live-top', host);
@@ -27,7 +29,7 @@ export function live(host) {
   trouble.setAttribute('role', 'alert');
   const instead = make('p', 'fb-quiet fb-live-instead', host);
   instead.setAttribute('role', 'status');
-  const kept = keptSection(host);
+  const kept = keptSection(host), chip = openChip(() => stop());
   const river = new LiveRiver(host, 'The genres of the last minute, as a river that flows from now at the right to the left');
   const columns = make('div', 'fb-columns', host), show = nowSection(columns);
   make('p', 'fb-hint', host, PRIVACY);
@@ -55,6 +57,7 @@ export function live(host) {
     kept.hide();
     start.classList.add('fb-on');
     setText(start, 'Stop');
+    chip.show();
     setText(words, 'Asking for the microphone …');
     try {
       const early = [];
@@ -83,6 +86,7 @@ export function live(host) {
     mine.recording.add(piece);
     mine.socket.send(piece);
     setText(time, clock(mine.recording.seconds));
+    chip.tell(clock(mine.recording.seconds));
     if (!mine.answered && performance.now() - mine.began > SOON_MS) setText(words, 'Listening: the first answer takes a moment …');
   }
 
@@ -97,6 +101,7 @@ export function live(host) {
 
   function stop(text = '') {
     const {socket, microphone, recording} = session;
+    chip.hide();
     session = null;
     socket?.close();
     microphone?.close();
@@ -108,8 +113,8 @@ export function live(host) {
     start.classList.remove('fb-on');
     setText(start, recording ? 'Listen again' : 'Start listening');
     setText(words, recording ? 'Stopped.' : INVITATION);
-    if (recording?.samples) kept.show(recording);
-    start.focus({preventScroll: true});
+    if (recording?.samples) kept.show(recording, recording.seconds >= LEAST_S && !socket?.lost);
+    if (start.offsetParent) start.focus({preventScroll: true});
   }
 
   return next => {
@@ -161,42 +166,68 @@ function strongest(probability, genres) {
     .slice(0, ROWS);
 }
 
+/** The sign that the microphone is open, on every tab, with a button that closes it. */
+function openChip(stop) {
+  const chip = make('div', 'fb-panel fb-live-chip');
+  chip.setAttribute('role', 'status');
+  // outside the tabs, of which all but one are hidden
+  document.querySelector('#tabs').after(chip);
+  make('span', 'fb-live-dot', chip);
+  make('span', '', chip, 'Microphone open');
+  const time = make('span', 'fb-live-chip-time', chip);
+  time.setAttribute('aria-hidden', 'true');
+  button('fb-button', chip, 'Stop', stop).setAttribute('aria-label', 'Stop the microphone');
+  chip.hidden = true;
+  return {
+    show() { setText(time, '0:00'); chip.hidden = false; },
+    tell(words) { setText(time, words); },
+    hide() { chip.hidden = true; },
+  };
+}
+
 function keptSection(host) {
   const section = make('section', 'fb-live-kept', host);
   const words = make('p', '', section);
+  words.setAttribute('role', 'status');
   const buttons = make('div', 'fb-buttons', section);
+  const look = button('fb-button', buttons, 'See it in the Timeline', () => openTab('timeline'));
   const analyse = button('fb-button', buttons, 'Analyse the recording', () => send());
   button('fb-button', buttons, 'Save as a file', () => save(recording.file()));
-  let recording = null;
+  let recording = null, watch = 0;
   section.hidden = true;
 
+  /** Makes the recording the page's track; where that is refused it can be tried again. */
   function send() {
     const before = audio()?.currentSrc;
-    analyse.disabled = true;
-    setText(words, 'Sending the recording; it opens in the Timeline …');
+    analyse.hidden = true;
+    setText(words, `${length()} It is on its way to become your track …`);
     hand(recording.file());
-    const watch = setInterval(() => {
+    clearInterval(watch);
+    watch = setInterval(() => {
       const refused = document.querySelector('.fb-notice[role=alert]:not([hidden]):not(.fb-live-trouble)');
       const opened = audio() && audio().currentSrc !== before;
       if (!opened && !refused) return;
       clearInterval(watch);
-      analyse.disabled = false;
-      describe();
-      if (opened) openTab('timeline');
+      analyse.hidden = opened;
+      look.hidden = !opened;
+      setText(words, opened ? `${length()} It is your track now, and is analysed in full.` : length());
     }, 200);
   }
 
-  function describe() {
-    const length = clock(recording.seconds);
-    setText(words, recording.shortened ? `The last ${length} were recorded.` : `${length} were recorded.`);
+  function length() {
+    const time = clock(recording.seconds);
+    return recording.shortened ? `The last ${time} were recorded.` : `${time} were recorded.`;
   }
 
   return {
-    hide() { section.hidden = true; },
-    show(next) {
+    hide() { clearInterval(watch); section.hidden = true; },
+    show(next, atOnce) {
       recording = next;
       section.hidden = false;
-      describe();
+      look.hidden = true;
+      analyse.hidden = false;
+      setText(words, length());
+      if (atOnce) send();
     },
   };
 }

@@ -39,7 +39,7 @@ export class LiveSocket {
 
   lose(words) {
     if (this.over) return;
-    this.over = true;
+    this.over = this.lost = true;
     this.on.lost(words);
   }
 
