@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import unquote
 
+import numpy as np
 import pytest
+import soundfile
 from web_driving import CHANGE
 
 from fluxbeat.analysis import analyze
+from fluxbeat.audio import load_audio
+from fluxbeat.explanation.regions import REGISTERS
 from fluxbeat.models.registry import LoadedModel, checkpoints_folder, load
 from fluxbeat.web.analysis_queue import AnalysisQueue
+from fluxbeat.web.ui import explain_tab
 from fluxbeat.web.ui.explain_tab import TEMPO, ExplainTab
 from fluxbeat.web.ui.offered_models import OfferedModels
 from fluxbeat.web.ui.track_results import TrackResults
@@ -41,8 +48,10 @@ def results(dancer: LoadedModel) -> TrackResults:
     return TrackResults(str(CHANGE), CHANGE.name, {"cnn": analyze(CHANGE, "cnn"), "dancer": analyze(CHANGE, dancer)})
 
 
-def asked(explainer: ExplainTab, results: TrackResults, about: str, *models: str) -> dict[str, Any]:
-    event: Any = SimpleNamespace(about=about, start_s=2.0, models=list(models or ("cnn", "dancer")))
+def asked(
+    explainer: ExplainTab, results: TrackResults, about: str, *models: str, start_s: float = 2.0, moved: bool = False
+) -> dict[str, Any]:
+    event: Any = SimpleNamespace(about=about, start_s=start_s, moved=moved, models=list(models or ("cnn", "dancer")))
     view = explainer.explained(results, event)
     assert "error" not in view
     return view
@@ -72,3 +81,58 @@ def test_a_genre_that_no_model_left_knows_gives_way_to_the_strongest(explainer, 
 
 def test_tempo_is_everybodys(explainer, results):
     assert not [row for row in asked(explainer, results, TEMPO)["rows"] if "missing" in row]
+
+
+def test_a_chosen_genre_stays_where_it_is_present_and_gives_way_where_it_is_absent(explainer, results):
+    """The song begins as metal and ends calmly; who asks for metal there all the same is answered."""
+    assert asked(explainer, results, "metal", "cnn", moved=True)["about"] == "metal"
+    later = asked(explainer, results, "metal", "cnn", start_s=19.0, moved=True)
+    assert later["absent"] == "metal"
+    assert later["about"] != "metal"
+    stubborn = asked(explainer, results, "metal", "cnn", start_s=19.0)
+    assert (stubborn["about"], stubborn["absent"]) == ("metal", "")
+
+
+def test_the_badge_is_what_the_numbers_beside_it_say(explainer, results):
+    """The marks count where the answer falls by a tenth more than it does without a random fifth."""
+    seen = set()
+    for start_s in (2.0, 19.0):
+        labels = [choice["label"] for choice in asked(explainer, results, "", "cnn", start_s=start_s)["choices"]]
+        for label in labels[:5]:
+            row = asked(explainer, results, label, "cnn", start_s=start_s)["rows"][0]
+            if not row["badge"]:
+                assert "speaks for" in row["why"] or "hardly here" in row["why"]
+                continue
+            _, marked, random, _ = (int(number) for number in re.findall(r"(\d+) %", row["why"]))
+            seen.add(row["badge"])
+            if abs(random - marked - 10) > 1 and abs(random - marked + 10) > 1:
+                counts = random - marked > 10
+                assert row["badge"].endswith("counts") is counts, row["why"]
+    assert "what is marked counts" in seen
+
+
+def test_where_nothing_speaks_for_a_genre_there_is_no_badge_and_a_sentence(explainer, results, monkeypatch):
+    monkeypatch.setattr(explain_tab, "strength", lambda found: np.zeros_like(found.evidence))
+    (row,) = asked(explainer, results, "metal", "cnn")["rows"]
+    assert row["badge"] == "" and row["regions"] == [] and not row["speaks"]
+    assert row["why"] == "Nothing in this window speaks for metal."
+
+
+def test_places_are_words_with_hz_for_pointing(explainer, results):
+    (row,) = asked(explainer, results, "metal", "cnn")["rows"]
+    names = {name for _, name in REGISTERS} | {"all registers"}
+    assert row["regions"]
+    for region in row["regions"]:
+        assert region["words"].split(",")[0] in names
+        assert "Hz" not in region["words"] and "Hz" in region["exactly"]
+        assert "%" not in region["part"] and "%" in region["share"]
+
+
+def test_both_parts_of_the_sound_make_the_window(explainer, results):
+    event: Any = SimpleNamespace(model="cnn", about="metal", start_s=2.0, ticket=7)
+    answer = explainer.sound(results, event)
+    assert answer["ticket"] == 7
+    parts = {name: soundfile.read(unquote(url.partition("file=")[2]))[0] for name, url in answer["urls"].items()}
+    window = load_audio(CHANGE, sample_rate_hz=44_100).samples[2 * 44_100 :][: len(parts["rest"])]
+    assert parts["attended"] + parts["rest"] == pytest.approx(window, abs=2e-4)
+    assert all(np.abs(part).max() > 0.05 for part in parts.values())

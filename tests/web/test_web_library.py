@@ -97,7 +97,13 @@ def test_six_dropped_songs_fill_the_table_and_the_broken_one_says_so(filled: Any
     assert "damaged or not an audio file" in broken
     metal = rows.filter(has_text="Chaos God").inner_text()
     assert all(words in metal for words in ("Muldjord", "0:28", "metal"))
-    assert "85" in metal or "170" in metal  # the beat, or twice as many
+    assert "85 or 170" in metal  # the beat, or twice as many
+    assert "not quite sure" in metal and "clear" in metal
+    assert rows.locator(".fb-small-river").count() == 5
+    drawing = rows.filter(has_text="Chaos God").locator(".fb-small-river")
+    assert drawing.get_attribute("aria-label").startswith("River of metal")
+    assert 0 < len(drawing.evaluate("one => one.outerHTML")) < 6000
+    assert filled.locator("#library-files").bounding_box()["height"] < 70
     assert filled.locator(".fb-library-words").inner_text() == "6 files heard by Consensus, 1 of them could not be."
 
 
@@ -117,11 +123,11 @@ def test_filters_and_order_work_on_what_is_shown(filled: Any) -> None:
     assert titles(filled) == ["Chaos God"]
     find.fill("")
     head = filled.get_by_role("columnheader", name="BPM")
-    numbers = ".fb-library-table tbody td:nth-child(4)"
+    numbers = ".fb-library-table .fb-library-bpm"
     for direction, rising in (("ascending", True), ("descending", False)):
         head.get_by_role("button").press("Enter")
         assert head.get_attribute("aria-sort") == direction
-        shown = [float(text.split(" or ")[0]) for text in filled.locator(numbers).all_inner_texts() if text]
+        shown = [float(text) for text in filled.locator(numbers).all_inner_texts() if text]
         assert len(shown) == 4
         assert shown == sorted(shown, reverse=not rising)
 
@@ -142,8 +148,12 @@ def test_csv_holds_the_whole_table(filled: Any, tmp_path: Path) -> None:
 def test_table_fits_a_phone(filled: Any) -> None:
     filled.set_viewport_size({"width": 390, "height": 800})
     assert filled.evaluate("document.documentElement.scrollWidth") <= 390
-    edge = filled.evaluate("document.querySelector('.fb-library-table').getBoundingClientRect().right")
-    assert edge <= 390
+    edges = filled.evaluate(
+        "[...document.querySelectorAll('.fb-library-table :is(td, svg, button)')]"
+        ".map(one => one.getBoundingClientRect()).filter(box => box.width).map(box => [box.left, box.right])"
+    )
+    assert all(0 <= left <= right <= 390 for left, right in edges)
+    assert filled.locator(".fb-small-river").first.is_visible()
     assert filled.get_by_role("tab").filter(visible=True).all_inner_texts()[-3:] == ["Library", "Live", "Models"]
     filled.set_viewport_size({"width": 1280, "height": 900})
 
@@ -234,7 +244,7 @@ def test_a_tempo_set_on_a_song_is_in_its_row_and_when_it_is_opened_again(library
         _, known = library.chosen(state, 0, "cnn")
         assert known.tempo.corrected is corrected
         assert known.tempo.bpm == pytest.approx(row["bpm"], abs=0.01)
-    assert row["tempo"] == "130"
+    assert (row["tempo"], row["rival"]) == ("130", "")
 
 
 def test_chosen_row_brings_the_analysis_that_is_known(library: LibraryTab) -> None:

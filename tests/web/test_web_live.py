@@ -120,12 +120,29 @@ def test_what_plays_appears_and_the_recording_is_analysed_in_full(
         assert top_genre(page) == "classical"
         assert re.fullmatch(r"−\d+ dB", page.locator(".fb-live-level .fb-meter-number").inner_text())
         assert start.inner_text() == "Stop"
+        chip = page.locator(".fb-live-chip")
+        for tab in ("Timeline", "Library", "Models"):
+            page.get_by_role("tab", name=tab).click()
+            assert chip.is_visible()
+            assert re.fullmatch(r"Microphone open\s+0:\d\d\s+Stop", chip.inner_text())
+        box, stop = chip.bounding_box(), chip.get_by_role("button", name="Stop the microphone")
+        assert 0 < box["x"] and box["y"] + box["height"] <= 900  # whole on the screen, however far the page is scrolled
+        assert stop.bounding_box()["height"] >= 40
+        stop.focus()
         page.keyboard.press("Enter")
+        assert not chip.is_visible()
+        page.get_by_role("tab", name="Live").click()
         assert start.inner_text() == "Listen again"
+        inked = page.evaluate(
+            "canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean)",
+            page.locator(".fb-live-river canvas").element_handle(),
+        )
+        assert page.locator(".fb-live-river").is_visible() and inked
+        page.get_by_role("button", name="See it in the Timeline").wait_for(timeout=ANSWER_MS)
         said = page.locator(".fb-live-kept p").inner_text()
-        length = re.fullmatch(r"0:(\d\d) were recorded\.", said)
+        length = re.fullmatch(r"0:(\d\d) were recorded\. It is your track now, and is analysed in full\.", said)
         assert length
-        page.get_by_role("button", name="Analyse the recording").focus()
+        page.get_by_role("button", name="See it in the Timeline").focus()
         page.keyboard.press("Enter")
         page.wait_for_function(
             "document.querySelector('#timeline h2')?.textContent.startsWith('Live recording')"

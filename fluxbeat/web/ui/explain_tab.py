@@ -249,7 +249,7 @@ def _row(found: Explanation, paints: Mapping[str, Paint]) -> dict[str, Any]:
 
 
 def _measured(found: Explanation, speaks: bool) -> dict[str, str]:
-    """A badge that says what was measured, with its numbers as `why`; a sentence alone where there is nothing to test."""
+    """A badge that says what was measured, with its numbers as `why`; a sentence alone where nothing can be tested."""
     if not speaks:
         return {"badge": "", "why": f"Nothing in this window speaks for {found.about}."}
     measured = found.faithfulness
@@ -260,7 +260,8 @@ def _measured(found: Explanation, speaks: bool) -> dict[str, str]:
     return {
         "badge": measured.in_words(),
         "why": f"Without the most marked fifth {found.about} goes from {percent(found.probability)} to "
-        f"{percent(measured.map.without_marked)}; without a random fifth, to {percent(measured.random.without_marked)}. "
+        f"{percent(measured.map.without_marked)}; without a random fifth, to "
+        f"{percent(measured.random.without_marked)}. "
         f"The most marked fifth alone: {percent(measured.map.marked_alone)}.",
     }
 
