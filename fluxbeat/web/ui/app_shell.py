@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 
 import gradio as gr
@@ -13,11 +12,12 @@ from starlette.responses import Response
 from starlette.types import Scope
 from starlette.websockets import WebSocket
 
-from fluxbeat.charts import FIGURES_CSS, PAINTED_JS, WORDING_JS
+from fluxbeat.charts import FIGURES_CSS, PAINTED_JS, PLOTLY_JS, WORDING_JS
 from fluxbeat.web.service import Service
 from fluxbeat.web.ui.example_tracks import FOLDER as EXAMPLES
 from fluxbeat.web.ui.gradio_internals import fetch_nothing, guard_paths
 from fluxbeat.web.ui.live_tab import LIVE_ROUTE
+from fluxbeat.web.ui.packed_files import Packed
 from fluxbeat.web.ui.page import build_page
 from fluxbeat.web.ui.theme import page_theme
 
@@ -52,9 +52,8 @@ def add_page(app: FastAPI, service: Service) -> FastAPI:
     page = build_page(service)
     guard_paths(page)  # or a mounted page would read any file
     fetch_nothing()
-    plotly = Path(str(files("plotly"))) / "package_data" / "plotly.min.js"
-
-    _serve_script(app, plotly, "max-age=86400")
+    app.add_middleware(Packed, pages=["/"], folders=[f"{STATIC_ROUTE}/"])
+    _serve_script(app, PLOTLY_JS, "max-age=86400")
     for script in (PAINTED_JS, WORDING_JS):
         _serve_script(app, script, "no-cache")
 
@@ -68,7 +67,7 @@ def add_page(app: FastAPI, service: Service) -> FastAPI:
         page,
         path="/",
         theme=page_theme(),
-        css_paths=[FIGURES_CSS, _STATIC / "fluxbeat.css", _STATIC / "gradio_page.css"],
+        css_paths=[FIGURES_CSS, _STATIC / "fluxbeat.css", _STATIC / "stage.css", _STATIC / "gradio_page.css"],
         head=_HEAD,
         favicon_path=str(_STATIC / "favicon.svg"),
         allowed_paths=[str(EXAMPLES)],
