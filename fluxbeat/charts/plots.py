@@ -68,9 +68,9 @@ def stage_figure(analysis: TrackAnalysis, paints: Mapping[str, Paint], order: Se
             fillpattern={"shape": paint.pattern, "fgcolor": paint.ink, "fgopacity": 0.5, "size": 6},
             meta={"role": "area", "label": label},
         )
-    for label in (None, *order):
-        colour = {} if label is None else {"color": paints[label].fill}
-        figure.add_scatter(**lines, yaxis="y2", line={"width": 2, **colour}, meta={"role": "loudness", "label": label})
+    colours: dict[str | None, dict[str, str]] = {label: {"color": paints[label].fill} for label in order}
+    for lead, colour in ({None: dict[str, str]()} | colours).items():
+        figure.add_scatter(**lines, yaxis="y2", line={"width": 2, **colour}, meta={"role": "loudness", "label": lead})
     figure.add_scatter(**lines, yaxis="y3", line={"width": 2.5}, connectgaps=False, meta={"role": "tempo"})
     for role in ("beats", "downbeats"):
         figure.add_scatter(**lines, yaxis="y5", line={"width": 1.5}, meta={"role": role})
