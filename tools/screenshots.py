@@ -48,7 +48,8 @@ def timeline(visit: Visit, music: Path) -> None:
     visit.give(music)
     visit.await_track(music.name)
     visit.seek(60.0)
-    visit.page.get_by_text("Now sounding, at 1:00").wait_for()
+    visit.page.locator("#timeline .fb-stage[aria-valuenow='60']").wait_for()
+    visit.page.locator("#timeline .imagelayer image").first.wait_for(state="attached")
 
 
 def compare(visit: Visit, music: Path) -> None:

@@ -16,25 +16,38 @@ FULL_COLOUR = 0.06
 """Evidence in one second and one drawn row, in units of the logit, that is drawn at full strength."""
 
 
+def heat_rows(evidence: np.ndarray) -> np.ndarray:
+    """How strongly evidence is drawn, 0..1, in rows of several bands: (mels, columns) -> (rows, columns).
+
+    Parameters
+    ----------
+    evidence : float array, shape (mels, columns)
+        In units of the logit per second, 0 or more.
+    """
+    bands = len(evidence)
+    rows = min(bands, ROWS)
+    first_bands = np.arange(rows + 1) * bands // rows
+    share = bands / rows / np.diff(first_bands)[:, None]  # a row that holds one band more is not brighter for it
+    drawn = np.add.reduceat(evidence, first_bands[:-1], axis=0) * share
+    return np.sqrt((drawn / FULL_COLOUR).clip(0, 1))
+
+
 def track_heat_figure(found: TrackEvidence, duration_s: float, paints: Mapping[str, Paint]) -> Figure:
     """One heat map per label in its colour, where segments carry it; see-through where nothing speaks for it."""
     figure = empty_figure(duration_s)
     bands, columns = next(iter(found.evidence.values())).shape
     group = max(1, -(-columns // COLUMNS))
     rows = min(bands, ROWS)
-    first_bands = np.arange(rows + 1) * bands // rows
-    share = bands / rows / np.diff(first_bands)[:, None]  # a row that holds one band more is not brighter for it
     time_ms = START_MS + (np.arange(-(-columns // group)) + 0.5) * group * found.column_s * 1000
     for label, evidence in found.evidence.items():
         padded = np.pad(evidence, ((0, 0), (0, -columns % group)))
         together = padded.reshape(bands, -1, group).mean(axis=2)
-        drawn = np.add.reduceat(together, first_bands[:-1], axis=0) * share
         fill = paints[label].fill
         red, green, blue = (int(fill[at : at + 2], 16) for at in (1, 3, 5))
         figure.add_heatmap(
             x=[round(float(at)) for at in time_ms],
             y=list(range(rows)),
-            z=np.round(np.sqrt((drawn / FULL_COLOUR).clip(0, 1)), 3).tolist(),
+            z=np.round(heat_rows(together), 3).tolist(),
             zmin=0,
             zmax=1,
             colorscale=[[0, f"rgba({red},{green},{blue},0)"], [1, f"rgba({red},{green},{blue},1)"]],

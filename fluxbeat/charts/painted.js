@@ -5,6 +5,9 @@ const variable = name => getComputedStyle(document.body).getPropertyValue(name).
 const painters = {
   area: (trace, ink) => { trace.line.color = ink.paper; },
   waveform: (trace, ink) => { trace.fillcolor = ink.wave; },
+  loudness: (trace, ink) => { trace.line.color ??= ink.wave; },
+  beats: (trace, ink) => { trace.line.color = ink.quiet; trace.opacity = 0.6; },
+  downbeats: (trace, ink) => { trace.line.color = ink.text; },
   tempo: (trace, ink) => { trace.line.color = ink.accent; trace.marker = {color: ink.accent, size: 7}; },
   spread: (trace, ink) => { trace.line.color = ink.accent; trace.fillcolor = ink.accentSoft; },
 };

@@ -20,6 +20,7 @@ from fluxbeat.charts.wording import clock, segment_name
 Figure = dict[str, Any]
 
 MARGIN = {"l": 34, "r": 12, "t": 30, "b": 26}
+STAGE_MARGIN = {"l": 10, "r": 10, "t": 0, "b": 22}
 START_MS = 24 * 3600 * 1000
 """Time 0 on the axis, as `chart.js` has it too: the second day, as Plotly reads numbers of four digits as years."""
 CLOCK = "%-M:%S"
@@ -43,6 +44,45 @@ def timeline_figure(analysis: TrackAnalysis, paints: Mapping[str, Paint], order:
         yaxis3=_bare_axis([0.0, 0.18], [-1.0, 1.0]),
         uniformtext={"mode": "hide", "minsize": 9},
         bargap=0,
+    )
+    return figure.to_dict()
+
+
+def stage_figure(analysis: TrackAnalysis, paints: Mapping[str, Paint], order: Sequence[str]) -> Figure:
+    """The stage without its numbers: an axis per layer, and a trace for each thing that its script fills.
+
+    What is drawn depends on the part that is in view and on what is hidden, so the page fills in the curves
+    (`stage_traces.js`), from the same windows that everything else on the page reads.
+    """
+    figure = empty_figure(analysis.duration_s)
+    lines: dict[str, Any] = {"x": [], "y": [], "mode": "lines", "hoverinfo": "skip"}
+    stacked = {**lines, "stackgroup": "river", "yaxis": "y"}
+    figure.add_scatter(**stacked, line={"width": 0}, fillcolor="rgba(0,0,0,0)", meta={"role": "ground"}, name="ground")
+    for label in order:
+        paint = paints[label]
+        figure.add_scatter(
+            **stacked,
+            name=escape(label),
+            line={"width": 0.8, "color": paint.fill},
+            fillcolor=paint.fill,
+            fillpattern={"shape": paint.pattern, "fgcolor": paint.ink, "fgopacity": 0.5, "size": 6},
+            meta={"role": "area", "label": label},
+        )
+    colours: dict[str | None, dict[str, str]] = {label: {"color": paints[label].fill} for label in order}
+    for lead, colour in ({None: dict[str, str]()} | colours).items():
+        figure.add_scatter(**lines, yaxis="y2", line={"width": 2, **colour}, meta={"role": "loudness", "label": lead})
+    figure.add_scatter(**lines, yaxis="y3", line={"width": 2.5}, connectgaps=False, meta={"role": "tempo"})
+    for role in ("beats", "downbeats"):
+        figure.add_scatter(**lines, yaxis="y5", line={"width": 1.5}, meta={"role": role})
+    # an axis without a trace is not drawn, nor is the image that lies on it
+    figure.add_scatter(**{**lines, "x": [START_MS], "y": [0.5]}, yaxis="y4", opacity=0, meta={"role": "spectrogram"})
+    figure.update_layout(
+        margin=STAGE_MARGIN,
+        hovermode=False,
+        yaxis2=_bare_axis([0.0, 1.0], [-1.0, 1.0]),
+        yaxis3=_bare_axis([0.0, 1.0], [0.0, 1.0]),
+        yaxis4=_bare_axis([0.0, 1.0], [0.0, 1.0]),
+        yaxis5={**_bare_axis([0.0, 1.0], [0.0, 1.0]), "overlaying": "y3"},
     )
     return figure.to_dict()
 

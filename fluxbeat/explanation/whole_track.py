@@ -143,6 +143,26 @@ def explain_whole_track(
     return TrackEvidence(by_label, tuple(found), band_centres_hz(features), per_column / rate_hz)
 
 
+def label_evidence(track: Track, model: LoadedModel, label: str, start_s: float, end_s: float) -> np.ndarray:
+    """What speaks for a label in a passage, whatever is present there: float32 (mels, frames), 0 or more.
+
+    In units of one window's logit per second. A passage takes memory by its length: ask for a minute at most.
+
+    Raises
+    ------
+    ExplanationError
+        If the model does not know the label or cannot be explained, or the track is shorter than a window.
+    """
+    network, rate_hz = model.network, track.features.frame_rate_hz
+    if track.log_mel.shape[1] < network.config.window_frames:
+        raise ExplanationError(f"{track.file} is shorter than the {network.config.window_s:g} s that are explained")
+    first, end = (min(round(at * rate_hz), track.log_mel.shape[1]) for at in (start_s, end_s))
+    if end <= first:
+        return np.zeros((len(track.log_mel), 0), np.float32)
+    found = _map(track, network, slice(first, end), label_index(network, label), None) * rate_hz
+    return found.astype(np.float32)
+
+
 def _blocks(track: Track, segment: Segment) -> Iterator[slice]:
     """The frames of a segment, in blocks."""
     frames, rate_hz = track.log_mel.shape[1], track.features.frame_rate_hz

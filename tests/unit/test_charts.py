@@ -175,7 +175,7 @@ def test_colours_are_told_apart_by_colour_blind_people_and_show_on_both_pages() 
     for colour in PALETTE:
         for page in ("#ffffff", "#1b1e26"):
             high, low = sorted([luminance(colour), luminance(page)], reverse=True)
-            assert (high + 0.05) / (low + 0.05) > 1.7, (colour, page)
+            assert (high + 0.05) / (low + 0.05) > 2.1, (colour, page)
     for sight, least in (("normal", 0.11), ("protan", 0.075), ("deutan", 0.075), ("tritan", 0.06)):
         seen = {colour: lightness_and_hue(colour, sight) for colour in PALETTE}
         for one, other in itertools.combinations(PALETTE, 2):

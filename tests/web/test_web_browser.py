@@ -25,8 +25,10 @@ pytestmark = pytest.mark.browser
 
 TITLES = ["Consensus", "CNN", "CRNN", "ViT"]  # of the models that come with the program, the default first
 TABS = ("Timeline", "Tempo", "Compare")
+TABS_OVER_TIME = ("Timeline", "Compare")
 NEAR_PX = 4.0
 DRAWN = """tab => {
+  if (tab === 'tempo') return document.querySelector('#tempo .fb-spread .js-plotly-plot')?._fullLayout.width > 0;
   const frames = [...document.querySelectorAll(`#${tab} .fb-frame:has(.fb-overlay)`)].filter(one => one.clientWidth);
   return frames.length && frames.every(frame => {
     const axis = frame.querySelector('.fb-plot, .js-plotly-plot')?._fullLayout?.xaxis;
@@ -105,7 +107,7 @@ class Visit:
     def await_track(self, name: str) -> None:
         """Until the timeline shows this track, all models are ready and the player can be moved."""
         self.page.wait_for_function(
-            "name => document.querySelector('#timeline h2')?.textContent.includes(name)"
+            "name => document.querySelector('#timeline .fb-timeline')?.dataset.file?.includes(name)"
             " && document.querySelector('#timeline .js-plotly-plot')?.data?.length"
             " && document.querySelector('#status > .wrap.hide')"
             " && document.querySelector('#player audio')?.duration > 0",
@@ -126,6 +128,10 @@ class Visit:
         """Choose a tab and wait until its charts are drawn in the width that they have there."""
         self.choose_tab(tab)
         self.page.wait_for_function(DRAWN, arg=tab.lower())
+
+    def file(self) -> str:
+        """Name of the file that the timeline shows."""
+        return str(self.page.evaluate("document.querySelector('#timeline .fb-timeline').dataset.file"))
 
     def at(self) -> float:
         return float(self.page.evaluate("document.querySelector('#player audio').currentTime"))
@@ -182,15 +188,16 @@ def test_river_has_an_area_per_genre_with_its_own_colour_or_hatching(listener: V
         "most: Math.max(...one.y), points: one.y.length}))"
     )
     chips = listener.page.locator("#timeline .fb-legend .fb-chip-name").all_inner_texts()
-    assert sorted(area["label"] for area in areas) == sorted(chips)
+    drawn_somewhere = {area["label"] for area in areas if area["most"] > 0.1}
+    assert drawn_somewhere <= set(chips) <= {area["label"] for area in areas}
     assert len({(area["fill"], area["hatching"]) for area in areas}) == len(areas)
     assert all(area["points"] >= 200 for area in areas)
     assert max(area["most"] for area in areas) > 0.05
     drawn = listener.page.locator("#timeline .scatterlayer .js-fill")
-    assert drawn.count() >= len(areas)
+    assert drawn.count() >= len(drawn_somewhere)
 
 
-@pytest.mark.parametrize("tab", TABS)
+@pytest.mark.parametrize("tab", TABS_OVER_TIME)
 def test_playhead_follows_the_music_on_every_tab(listener: Visit, tab: str) -> None:
     listener.open(tab)
     listener.seek(5.0)
@@ -207,7 +214,7 @@ def test_playhead_follows_the_music_on_every_tab(listener: Visit, tab: str) -> N
     assert seen[-1]["moved"] > seen[0]["moved"] + 10
 
 
-@pytest.mark.parametrize("tab", TABS)
+@pytest.mark.parametrize("tab", TABS_OVER_TIME)
 def test_click_moves_the_music_there(listener: Visit, tab: str) -> None:
     listener.open(tab)
     listener.seek(1.0)
@@ -243,7 +250,7 @@ def test_readers_of_the_screen_are_told_what_is_sure_where_the_music_stands(visi
     visitor.open("Timeline")
     segments = analyze(CHANGE).segments
     assert segments[0].labels != segments[-1].labels
-    spoken = visitor.page.locator("#timeline .fb-now .fb-spoken")
+    spoken = visitor.page.locator("#timeline .fb-stage-spoken")
     for segment in (segments[-1], segments[0], segments[-1]):
         visitor.seek((segment.start_s + segment.end_s) / 2)
         words = " and ".join(segment.labels) or segment_name(segment)
@@ -273,17 +280,6 @@ def test_keys_move_and_play(listener: Visit) -> None:
     assert re.match(r"10 seconds of \d+ seconds", frame.get_attribute("aria-valuetext"))
 
 
-def test_hover_tells_genres_and_moment(listener: Visit) -> None:
-    listener.open("Timeline")
-    listener.page.locator("#timeline .fb-frame").scroll_into_view_if_needed()
-    area, mouse = listener.area(), listener.page.mouse
-    mouse.move(area["x"] + 0.4 * area["width"], area["y"] + 60)
-    mouse.move(area["x"] + 0.5 * area["width"], area["y"] + 80, steps=5)
-    listener.page.wait_for_function(
-        "/0:1\\d.*\\d+%/s.test(document.querySelector('#timeline .hoverlayer').textContent)", timeout=10_000
-    )
-
-
 def test_zoom_keeps_the_playhead_right(listener: Visit) -> None:
     listener.open("Timeline")
     listener.seek(10.0)
@@ -304,8 +300,8 @@ def test_zoom_keeps_the_playhead_right(listener: Visit) -> None:
         listener.page.keyboard.press("-")
     listener.page.wait_for_timeout(300)
     zoomed = listener.playhead("Timeline")
-    listener.open("Tempo")
-    same = listener.playhead("Tempo")
+    listener.open("Compare")
+    same = listener.playhead("Compare")
     assert [same["from"], same["to"]] == pytest.approx([zoomed["from"], zoomed["to"]], abs=0.05)
     listener.open("Timeline")
     listener.page.locator("#timeline .fb-frame").focus()
@@ -341,7 +337,8 @@ def test_legend_hides_a_genre_everywhere(listener: Visit) -> None:
     label = chip.get_attribute("data-label")
     visible = (
         "label => [...document.querySelectorAll('.js-plotly-plot')].filter(one => one.clientWidth)"
-        ".flatMap(one => one.data).filter(one => one.meta.label === label).map(one => one.visible !== false)"
+        ".flatMap(one => one.data).filter(one => one.meta.role === 'area' && one.meta.label === label)"
+        ".map(one => one.visible !== false)"
     )
     chip.click()
     assert chip.get_attribute("aria-pressed") == "false"
@@ -365,16 +362,11 @@ def test_tempo_can_be_halved_and_doubled(listener: Visit) -> None:
     def number() -> int:
         return int(page.locator(".fb-bpm-number").inner_text())
 
-    def curve() -> float:
-        shown = "document.querySelector('#tempo .js-plotly-plot').data[0].y.filter(bpm => bpm !== null)[0]"
-        return float(page.evaluate(shown))
-
-    found, drawn = number(), curve()
+    found = number()
     assert 30 <= found <= 300
     page.get_by_role("button", name="Halve").click()
     page.wait_for_timeout(200)
     assert number() == pytest.approx(found / 2, abs=1)
-    assert curve() == pytest.approx(drawn / 2, rel=0.01)
     assert "your choice" in page.locator(".fb-own-choice").inner_text()
     page.get_by_role("button", name="Double").click()
     page.get_by_role("button", name="Double").click()
@@ -382,11 +374,12 @@ def test_tempo_can_be_halved_and_doubled(listener: Visit) -> None:
     assert number() == pytest.approx(found * 2, abs=1)
     listener.open("Compare")
     sync_api.expect(page.locator("#compare .fb-row").first).to_contain_text(f"{number()} BPM")
+    listener.open("Timeline")
+    sync_api.expect(page.locator("#timeline .annotation-text", has_text=f"{number()} BPM").first).to_be_visible()
     listener.open("Tempo")
     page.get_by_role("button", name="Back to what was found").click()
     page.wait_for_timeout(200)
     assert number() == found
-    assert curve() == pytest.approx(drawn)
     assert page.locator(".fb-own-choice").inner_text() == ""
 
 
@@ -516,7 +509,7 @@ def test_bad_file_is_explained_and_the_page_goes_on(visitor: Visit, tmp_path: Pa
     notice.wait_for(timeout=ANSWER_MS)
     assert "notes.mp3" in notice.inner_text()
     assert "not an audio file" in notice.inner_text()
-    assert TECHNO.name in visitor.page.locator("#timeline h2").inner_text()
+    assert TECHNO.name in visitor.file()
     visitor.page.wait_for_function(f"document.querySelector('#player audio')?.currentSrc.includes('{TECHNO.name}')")
     visitor.give_any_kind(CHANGE)
     visitor.await_track(CHANGE.name)
@@ -540,8 +533,8 @@ def test_file_name_is_never_read_as_html(visitor: Visit, tmp_path: Path) -> None
     shutil.copyfile(TECHNO, odd)
     visitor.give(odd)
     visitor.await_track("<img src=x")
-    assert visitor.page.locator("#timeline h2").inner_text() == name
-    assert visitor.page.locator("#timeline h2 img").count() == 0
+    assert visitor.page.locator("#timeline .fb-track-name").get_attribute("title") == name
+    assert visitor.page.locator("#timeline .fb-facts img").count() == 0
     assert visitor.page.title() == "FluxBeat"
 
 
@@ -595,7 +588,7 @@ def test_newer_track_supersedes_the_one_before_and_clear_empties(visitor: Visit,
     visitor.give(TECHNO)
     visitor.await_track(TECHNO.name)
     visitor.page.wait_for_timeout(1500)
-    assert TECHNO.name in visitor.page.locator("#timeline h2").inner_text()
+    assert TECHNO.name in visitor.file()
     visitor.clear()
     assert visitor.page.locator("#examples .fb-example").first.is_visible()
 
@@ -610,7 +603,7 @@ def test_recording_is_analysed(visitor: Visit) -> None:
     page.locator("#player button.stop-button").first.click()
     visitor.await_track("Your recording")
     assert 2.0 < visitor.duration() < 8.0
-    notes = page.locator("#timeline .fb-notes").inner_text()
+    notes = page.locator("#timeline .fb-facts").inner_text()
     assert "hort" in notes
 
 

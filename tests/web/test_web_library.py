@@ -162,7 +162,7 @@ def test_table_fits_a_phone(filled: Any) -> None:
 def test_chosen_row_becomes_the_timeline(filled: Any) -> None:
     filled.get_by_role("button", name="Pulse").press("Enter")
     filled.wait_for_function(
-        "name => document.querySelector('#timeline h2')?.textContent.includes(name)"
+        "name => document.querySelector('#timeline .fb-timeline')?.dataset.file?.includes(name)"
         " && document.querySelector('#timeline .js-plotly-plot')?.data?.length"
         " && document.querySelector('#timeline').offsetParent"
         " && document.querySelector('#status > .wrap.hide')"

@@ -145,7 +145,7 @@ def test_what_plays_appears_and_the_recording_is_analysed_in_full(
         page.get_by_role("button", name="See it in the Timeline").focus()
         page.keyboard.press("Enter")
         page.wait_for_function(
-            "document.querySelector('#timeline h2')?.textContent.startsWith('Live recording')"
+            "document.querySelector('#timeline .fb-timeline')?.dataset.file?.startsWith('Live recording')"
             " && document.querySelector('#timeline .js-plotly-plot')?.data?.length",
             timeout=ANSWER_MS,
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fluxbeat.analysis.presence import presence
 from fluxbeat.charts import WORDING_JS
 from fluxbeat.charts.wording import clock, percent, whole_bpm
 
@@ -38,14 +39,40 @@ def test_the_script_of_the_page_writes_the_same(browser: Any) -> None:
     ]
     seconds += [whole + half for whole in range(0, 4000, 37) for half in (0.0, 0.5, 0.995, 0.9999)]
     bpm = [whole + part for whole in range(30, 300, 7) for part in (0.0, 0.49, 0.5, 0.51)]
-    shares = [0.0, 0.001, 0.0099, 0.01, 0.125, 0.135, 0.285, 0.995, 1.0, *(chance.random() for _ in range(300))]
+    shares = [
+        0.24994,
+        0.24995,
+        0.25,
+        0.49994,
+        0.49996,
+        0.5,
+        0.74994,
+        0.74996,
+        0.75,
+        0.0,
+        0.001,
+        0.0099,
+        0.01,
+        0.125,
+        0.135,
+        0.285,
+        0.995,
+        1.0,
+        *(chance.random() for _ in range(300)),
+    ]
     page = browser.new_page()
     written = page.evaluate(
         """async ([script, seconds, bpm, shares]) => {
           const wording = await import(URL.createObjectURL(new Blob([script], {type: 'text/javascript'})));
-          return [seconds.map(wording.clock), bpm.map(wording.wholeBpm), shares.map(wording.percent)];
+          const {clock, wholeBpm, percent, presence} = wording;
+          return [seconds.map(clock), bpm.map(wholeBpm), shares.map(percent), shares.map(presence)];
         }""",
         [WORDING_JS.read_text(encoding="utf-8"), *json.loads(json.dumps([seconds, bpm, shares]))],
     )
     page.close()
-    assert written == [[clock(at) for at in seconds], [whole_bpm(one) for one in bpm], [percent(one) for one in shares]]
+    assert written == [
+        [clock(at) for at in seconds],
+        [whole_bpm(one) for one in bpm],
+        [percent(one) for one in shares],
+        [presence(one) for one in shares],
+    ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 
 import gradio as gr
@@ -13,17 +12,18 @@ from starlette.responses import Response
 from starlette.types import Scope
 from starlette.websockets import WebSocket
 
-from fluxbeat.charts import FIGURES_CSS, PAINTED_JS, WORDING_JS
+from fluxbeat.charts import FIGURES_CSS, PAINTED_JS, PLOTLY_JS, WORDING_JS
 from fluxbeat.web.service import Service
 from fluxbeat.web.ui.example_tracks import FOLDER as EXAMPLES
 from fluxbeat.web.ui.gradio_internals import fetch_nothing, guard_paths
 from fluxbeat.web.ui.live_tab import LIVE_ROUTE
+from fluxbeat.web.ui.packed_files import Packed
 from fluxbeat.web.ui.page import build_page
 from fluxbeat.web.ui.theme import page_theme
 
 STATIC_ROUTE = "/static/fluxbeat"  # below Gradio's own /static, which must stay reachable
 _STATIC = Path(__file__).resolve().parent / "static"
-_STYLES = ("fluxbeat", "gradio_page", "compare", "explain", "library", "live")
+_STYLES = ("fluxbeat", "stage", "gradio_page", "compare", "explain", "library", "live")
 _HEAD = """
 <link rel="icon" type="image/svg+xml" href="static/fluxbeat/favicon.svg">
 <meta name="color-scheme" content="light dark">
@@ -53,9 +53,8 @@ def add_page(app: FastAPI, service: Service) -> FastAPI:
     page = build_page(service)
     guard_paths(page)  # or a mounted page would read any file
     fetch_nothing()
-    plotly = Path(str(files("plotly"))) / "package_data" / "plotly.min.js"
-
-    _serve_script(app, plotly, "max-age=86400")
+    app.add_middleware(Packed, pages=["/"], folders=[f"{STATIC_ROUTE}/"])
+    _serve_script(app, PLOTLY_JS, "max-age=86400")
     for script in (PAINTED_JS, WORDING_JS):
         _serve_script(app, script, "no-cache")
 

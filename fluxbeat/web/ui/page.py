@@ -29,6 +29,7 @@ from fluxbeat.web.ui.offered_models import OfferedModels
 from fluxbeat.web.ui.panel import HIDDEN, panel, panel_answer, panel_value
 from fluxbeat.web.ui.player import NAMED_FILE, any_file_button, browser_file, track_player
 from fluxbeat.web.ui.save_menu import SaveMenu
+from fluxbeat.web.ui.stage_layers import StageLayers
 from fluxbeat.web.ui.tempo_tab import CHOSEN_BPM, tempo_view
 from fluxbeat.web.ui.timeline_tab import timeline_view
 from fluxbeat.web.ui.track_results import TrackResults
@@ -76,6 +77,7 @@ class _Page:
         with gr.Tabs(elem_id="tabs") as self.tabs:
             with gr.Tab("Timeline", id="timeline"):
                 self.timeline = panel("timeline")
+                self.layers = StageLayers(self._offered, self._queue)
             with gr.Tab("Tempo", id="tempo"):
                 self.tempo = panel("tempo", events=["corrected"])
             with gr.Tab("Compare", id="compare"):
@@ -139,6 +141,7 @@ class _Page:
         self.compared.change(self.show_compared, [self.results, self.compared], self.compare, **newest)
         self.save.connect(self.results, self.model, [*given, cleared])
         self.explain.connect(self.results, self.model)
+        self.layers.connect(self.results, self.model)
         self.library.connect(self.model, self.examples_box)
         page.unload(self.leave)
 
@@ -278,7 +281,8 @@ class _Page:
         analysis = results.analyses.get(model) if results else None
         if results is None or analysis is None:
             return gr.skip(), gr.skip()
-        timeline = panel_value(timeline_view(results.key, analysis, self._offered.paints))
+        metrics = self._offered.models[model].network.config.metrics
+        timeline = panel_value(timeline_view(results.key, analysis, self._offered.paints, metrics))
         return timeline, panel_value(tempo_view(results.key, analysis))
 
     def correct_tempo(

@@ -1,13 +1,11 @@
-"""The Tempo tab: one number, how sure it is, what else it could be, how it moves, and how to settle it by ear."""
+"""The Tempo tab: one number, how sure it is, what else it could be, and how to settle it by ear."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from fluxbeat.analysis import BPM_RANGE, TrackAnalysis, as_found
-from fluxbeat.charts.plots import tempo_curve_figure, tempo_spread_figure
+from fluxbeat.charts.plots import tempo_spread_figure
 from fluxbeat.charts.wording import confidence, model_title, no_tempo_sentence, percent, tempo_choice
 
 # Of several choices that follow each other closely Gradio sends the last one with the data of the first one's event,
@@ -18,7 +16,7 @@ CHOSEN_BPM = "(_, ...others) => [window.FluxBeat.chosenBpm, ...others]"
 
 def tempo_view(key: str, analysis: TrackAnalysis) -> dict[str, Any]:
     """What the Tempo tab shows of one model's analysis, and of what was found where a person corrected it."""
-    tempo, timeline, found = analysis.tempo, analysis.timeline, as_found(analysis).tempo
+    tempo, found = analysis.tempo, as_found(analysis).tempo
     view: dict[str, Any] = {
         "key": key,
         "file": analysis.file,
@@ -34,16 +32,13 @@ def tempo_view(key: str, analysis: TrackAnalysis) -> dict[str, Any]:
     }
     if tempo.bpm is None:
         return view | {"why": no_tempo_sentence(analysis)}
-    steady = timeline.bpm[~np.isnan(timeline.bpm)]
     title = model_title(analysis.model.name)
     sure = f"{title} is {confidence(found.confidence)}: {tempo_choice(found)}."
     return view | {
         "words": sure if found.bpm is not None else f"{title} found no steady beat.",
-        "changes": "" if tempo.stable else "The tempo changes on the way: the segments have their own.",
+        "changes": "" if tempo.stable else "The tempo changes on the way: the timeline shows how.",
         "candidates": [
             {"bpm": round(candidate.bpm, 2), "percent": percent(candidate.probability)}
             for candidate in (found.candidates if found.bpm is not None else ())
         ],
-        "span": [round(float(steady.min()), 1), round(float(steady.max()), 1)] if len(steady) else None,
-        "curve": tempo_curve_figure(analysis) if len(steady) else None,
     }

@@ -1,29 +1,39 @@
-"""The Timeline tab: the river of genres, what sounds now, and what the whole track is."""
+"""The Timeline tab: the answer as a sentence, the chapters, and all that the stage draws on one axis."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from fluxbeat.analysis import TrackAnalysis
+from fluxbeat.charts.chapters import chapters, unlike_what_was_learned
 from fluxbeat.charts.colours import Paint
-from fluxbeat.charts.plots import timeline_figure
-from fluxbeat.charts.wording import as_sentence, model_title, percent, segment_name, tempo_choice
+from fluxbeat.charts.plots import stage_figure
+from fluxbeat.charts.wording import as_sentence, clock, model_title, percent, right_in_ten, segment_name, tempo_choice
+
+TOLD_IN_THE_ANSWER = {"no_beat", "tempo_changes", "unfamiliar"}
+"""Warnings that the sentence, or the line below it, says already."""
 
 
-def timeline_view(key: str, analysis: TrackAnalysis, paints: Mapping[str, Paint]) -> dict[str, Any]:
-    """What the Timeline tab shows of one model's analysis."""
+def timeline_view(
+    key: str, analysis: TrackAnalysis, paints: Mapping[str, Paint], metrics: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """What the Timeline tab shows of one model's analysis; `metrics` are those of the model's checkpoint."""
     order = [genre.label for genre in analysis.genres]
     return {
         "key": key,
         "file": analysis.file,
+        "title": analysis.title,
+        "artist": analysis.artist,
         "duration_s": round(analysis.duration_s, 3),
         "model": model_title(analysis.model.name),
         "summary": analysis.summary,
+        "right": right_in_ten(metrics),
+        "unlike": unlike_what_was_learned(analysis),
         "tempo": tempo_choice(analysis.tempo),
-        "figure": timeline_figure(analysis, paints, order),
+        "figure": stage_figure(analysis, paints, order),
         "genres": [
             {
                 "label": genre.label,
@@ -32,12 +42,35 @@ def timeline_view(key: str, analysis: TrackAnalysis, paints: Mapping[str, Paint]
                 "presence": genre.presence,
                 "active": genre.active,
                 "colour": paints[genre.label].fill,
+                "ink": paints[genre.label].ink,
             }
             for genre in analysis.genres
         ],
+        "chapters": [
+            {
+                "start_s": round(chapter.start_s, 2),
+                "end_s": round(chapter.end_s, 2),
+                "clock": clock(chapter.start_s),
+                "labels": list(chapter.labels),
+                "words": chapter.kind_words,
+                "bpm": None if chapter.bpm is None else round(chapter.bpm, 1),
+            }
+            for chapter in chapters(analysis)
+        ],
+        "waveform": {
+            "step_s": analysis.envelope.step_s,
+            "peak": [round(float(peak), 3) for peak in _scaled(analysis.envelope.peak)],
+        },
+        "beats_s": [round(float(beat_s), 3) for beat_s in analysis.tempo.beats_s],
+        "downbeats_s": [round(float(beat_s), 3) for beat_s in analysis.tempo.downbeats_s],
         "moments": moments(analysis),
-        "notes": [as_sentence(warning.text) for warning in analysis.warnings],
+        "notes": [as_sentence(warning.text) for warning in analysis.warnings if warning.code not in TOLD_IN_THE_ANSWER],
     }
+
+
+def _scaled(peak: np.ndarray) -> np.ndarray:
+    """The loudest moment as 1, but for what is near silence."""
+    return (peak / max(float(peak.max(initial=0.0)), 1e-3)).clip(0.0, 1.0)
 
 
 def moments(analysis: TrackAnalysis) -> dict[str, Any]:
@@ -46,7 +79,8 @@ def moments(analysis: TrackAnalysis) -> dict[str, Any]:
     return {
         "labels": list(timeline.labels),
         "centre_s": [round(float(at), 2) for at in timeline.centre_s],
-        "probability": [[round(float(value), 2) for value in row] for row in timeline.probability],
+        "hop_s": round(timeline.hop_s, 3),
+        "probability": [[round(float(value), 3) for value in row] for row in timeline.probability],
         "bpm": [None if np.isnan(value) else round(float(value), 1) for value in timeline.bpm],
         "sure": [
             {"until_s": round(segment.end_s, 2), "words": " and ".join(segment.labels) or segment_name(segment)}

@@ -45,7 +45,7 @@ follow((at, isPlaying) => {
 onThemeChange(redrawAll);
 
 export class TimeChart {
-  /** `height` is a function of the width in pixels; `shape` may change the traces before they are drawn. */
+  /** `height` is a function of the width in pixels; `shape(data, layout, ink)` may change what is drawn before it is. */
   constructor(host, name, height, shape = data => data) {
     Object.assign(this, {height, shape, figure: null, duration: 0, width: 0, drawing: 0});
     this.frame = make('div', 'fb-frame', host);
@@ -85,12 +85,12 @@ export class TimeChart {
     if (!this.visible) this.width = 0;      // so that it is drawn when it comes to be seen
     if (turn !== this.drawing || !this.figure || !this.visible) return;
     this.width = this.frame.clientWidth;
-    const {data, layout} = painted(this.figure);
+    const {data, layout, ink} = painted(this.figure);
     Object.assign(layout, {width: this.width, height: this.height(this.width)});
     layout.xaxis.range = this.range.map(second => START_MS + second * 1000);
     layout.xaxis.nticks = Math.max(3, Math.floor(this.width / 90));
     this.frame.style.height = `${layout.height}px`;
-    await Plotly.react(this.plot, this.shape(data), layout, this.config(Plotly));
+    await Plotly.react(this.plot, this.shape(data, layout, ink), layout, this.config(Plotly));
     if (!this.following) {
       this.following = true;
       this.plot.on('plotly_relayout', change => this.boxZoomed(change));

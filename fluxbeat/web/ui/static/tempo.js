@@ -1,6 +1,5 @@
-// The Tempo tab: the number, its course and its rivals, and all by which a listener's ear settles it.
+// The Tempo tab: the number, its rivals, and all by which a listener's ear settles it.
 
-import {TimeChart} from './chart.js';
 import {BeatClicks} from './clicks.js';
 import {button, make, setText} from './dom.js';
 import {plotly} from './plotly.js';
@@ -29,8 +28,6 @@ export function tempo(host, trigger) {
   const rivals = make('div', 'fb-chips', make('div', 'fb-rivals', words));
   rivals.setAttribute('role', 'group');
   rivals.setAttribute('aria-label', 'Other readings of the tempo');
-  const curveTitle = make('h3', '', host, 'Tempo through the track');
-  const curve = new TimeChart(host, 'Position in the track, on the tempo curve', () => 210, data => scaled(data, factor()));
   const spreadTitle = make('h3', '', host, 'Which tempo it could be');
   const spread = new SpreadChart(host);
   let view = null, bpm = null, underway = null; // the last choice, until its answer comes
@@ -72,9 +69,6 @@ export function tempo(host, trigger) {
     typed.range(view.range);
     clicks.beats(factor() === 1 ? view.beats_s : [], view.downbeats_s);
     rivals.replaceChildren(...(view.candidates ?? []).map(candidate => rival(candidate)));
-    const steady = beat && view.curve && {...view.curve, layout: {...view.curve.layout, yaxis: {...view.curve.layout.yaxis, range: span()}}};
-    curve.frame.hidden = curveTitle.hidden = !steady;
-    if (steady) curve.draw(steady, view.duration_s, `${view.file} tempo`);
     spreadTitle.hidden = spread.frame.hidden = view.found === null;
     if (view.found !== null) spread.draw(view, own ? bpm : null);
   }
@@ -85,11 +79,6 @@ export function tempo(host, trigger) {
     make('span', 'fb-chip-name', chip, `${shown(candidate.bpm)} BPM`);
     make('span', 'fb-chip-number', chip, candidate.percent);
     return chip;
-  }
-
-  function span() {
-    const [least, most] = view.span.map(one => one * factor()), room = Math.max((most - least) * 0.15, 12 - (most - least) / 2, 4);
-    return [least - room, most + room];
   }
 
   return next => {
@@ -116,11 +105,6 @@ function typedTempo(host, choose) {
   const set = make('button', 'fb-button', form, 'Set');
   set.type = 'submit';
   return {range([least, most]) { Object.assign(field, {min: least, max: most}); }};
-}
-
-function scaled(data, factor) {
-  if (factor !== 1) for (const trace of data) trace.y = trace.y.map(bpm => (bpm === null ? null : bpm * factor));
-  return data;
 }
 
 class SpreadChart {

@@ -1,73 +1,118 @@
-// The Timeline tab: the river, what sounds now, and the whole track's genres, which are also the legend.
+// The Timeline tab: the answer as a sentence, the chapters, and the stage with its switches.
 
-import {TimeChart, resetView} from './chart.js';
+import {resetView} from './chart.js';
 import {button, make, setText} from './dom.js';
-import {follow} from './player.js';
-import {anyHidden, isHidden, onToggle, showAll, toggle, withoutHidden} from './river.js';
-import {showTrack, strongest} from './track_now.js';
-import {clock, percent} from './wording.js';
+import {anyHidden, isHidden, onToggle, showAll, toggle} from './river.js';
+import {chapterRow} from './stage_chapters.js';
+import {LAYERS, Stage} from './stage_chart.js';
+import {showTrack} from './track_now.js';
+import {percent} from './wording.js';
 
-const NOW_ROWS = 4, SPOKEN_EVERY_MS = 4000, AUDIBLE = 0.1;
-const HINT = 'Click or drag to move through the track. ← → move 5 s (with Shift 1 s), Space plays, + − 0 zoom; '
-  + 'the tools in the corner zoom too and save the picture.';
+const AUDIBLE = 0.1;
+const KEYS = 'Click or drag to move through the track. ← → move 5 s (with Shift 1 s), Space plays, + − 0 zoom, '
+  + 'E shows what speaks for the genre that sounds.';
+const HERE = ['localhost', '127.0.0.1', '[::1]', '0.0.0.0'];
+let stage = null;
 
 export function timeline(host) {
-  const heading = make('div', 'fb-heading', host);
-  const title = make('h2', '', heading), subtitle = make('p', 'fb-quiet', heading);
-  const notes = make('ul', 'fb-notes', host);
-  const chart = new TimeChart(host, 'Position in the track, on the timeline of genres', width => (width < 560 ? 300 : 380), withoutHidden);
-  make('p', 'fb-hint', host, HINT);
-  const columns = make('div', 'fb-columns', host);
-  const now = nowSection(columns), legend = legendSection(columns);
+  const heading = make('div', 'fb-heading fb-answer', host);
+  const answer = make('h2', '', heading), facts = make('p', 'fb-quiet fb-facts', heading);
+  const chapters = chapterRow(host);
+  stage = new Stage(host);
+  stage.frame.setAttribute('aria-description', KEYS);
+  const switches = make('div', 'fb-switches');
+  stage.frame.before(switches);
+  const genres = genreSwitches(switches);
+  layerSwitches(switches);
   let key = null;
 
   return view => {
     host.hidden = !view;
+    host.dataset.file = view?.file ?? '';
+    host.dataset.model = view?.model ?? '';
     showTrack(view);
-    now.show(view);
-    if (!view) { key = null; return; }
+    if (!view) { key = null; stage.show(null); return; }
     if (view.key !== key) resetView();
     key = view.key;
-    setText(title, view.file);
-    setText(subtitle, [clock(view.duration_s), view.tempo, `heard by ${view.model}`].filter(Boolean).join('  ·  '));
-    notes.replaceChildren(...view.notes.map(note => make('li', '', null, note)));
-    legend(view.genres);
-    chart.draw(view.figure, view.duration_s, view.file);
+    setText(answer, view.summary);
+    facts.replaceChildren(...factsOf(view));
+    chapters(view);
+    genres(view);
+    stage.show(view);
   };
 }
 
-function nowSection(host) {
-  const section = make('section', 'fb-now', host);
-  const title = make('h3', '', section, 'Now sounding');
-  const rows = Array.from({length: NOW_ROWS}, () => meter(make('div', 'fb-meter', section)));
-  const spoken = make('p', 'fb-spoken', section);
-  spoken.setAttribute('aria-live', 'polite');
-  const speak = everySoOften(words => setText(spoken, words));
-  let view = null, shownAt = -1;
-
-  follow(at => {
-    if (!view || Math.abs(at - shownAt) < 0.1 || !section.offsetParent) return;
-    shownAt = at;
-    const top = strongest(view, at, NOW_ROWS);
-    setText(title, `Now sounding, at ${clock(at)}`);
-    rows.forEach((row, index) => row(top[index]));
-    const {sure} = view.moments, segment = sure.find(one => at < one.until_s) ?? sure.at(-1);
-    speak(segment?.words ?? '');
-  });
-  return {show(next) { view = next; shownAt = -1; }};
+/** The panel that asks the server for the spectrogram and for what speaks for a genre. */
+export function layers(host, trigger) {
+  host.hidden = true;
+  const connect = () => {
+    if (!stage) { setTimeout(connect, 50); return; }
+    stage.spectrogram.ask = trigger;
+    if (stage.scene) stage.spectrogram.look(stage.scene.from, stage.scene.to);
+  };
+  connect();
+  return answer => stage?.spectrogram.take(answer);
 }
 
-/** Says the latest words, at once or when the last ones are `SPOKEN_EVERY_MS` old. */
-function everySoOften(say) {
-  let latest = '', due = 0, announcedAt = -Infinity;
-  return words => {
-    latest = words;
-    due ||= setTimeout(() => {
-      due = 0;
-      announcedAt = performance.now();
-      say(latest);
-    }, Math.max(0, announcedAt + SPOKEN_EVERY_MS - performance.now()));
+/** One quiet row: what the track is called, where it stays, how far to trust the answer, and what is odd about it. */
+function factsOf(view) {
+  const facts = [];
+  const fact = (text, className = '', title = '') => {
+    const element = make('span', className, null, text);
+    if (title) element.title = title;
+    facts.push(element);
   };
+  fact([view.title, view.artist].filter(Boolean).join(' · ') || view.file, 'fb-track-name', view.file);
+  fact(`heard by ${view.model}`);
+  fact(HERE.includes(location.hostname) ? 'nothing leaves this machine' : 'nothing leaves the server of this page');
+  if (view.right) fact(`such answers are ${view.right.words}`, '', view.right.measured);
+  if (view.unlike) fact(view.unlike, 'fb-odd');
+  for (const note of view.notes) fact(note, 'fb-odd fb-note');
+  return facts;
+}
+
+/** The genres that are in the track somewhere: each can be hidden, everywhere at once. */
+function genreSwitches(host) {
+  const list = make('div', 'fb-legend fb-genres', host);
+  list.setAttribute('role', 'group');
+  list.setAttribute('aria-label', 'Genres shown');
+  const all = button('fb-link', null, 'Show all', showAll);
+  const refresh = () => {
+    all.hidden = !anyHidden();
+    for (const chip of list.querySelectorAll('.fb-chip')) chip.setAttribute('aria-pressed', String(!isHidden(chip.dataset.label)));
+  };
+  onToggle(refresh);
+  return ({genres, moments}) => {
+    const most = Object.fromEntries(moments.labels.map((label, at) => [label, Math.max(...moments.probability.map(row => row[at]))]));
+    const drawn = genres.filter(genre => most[genre.label] >= AUDIBLE || isHidden(genre.label));
+    list.replaceChildren(...drawn.map(genreChip), all);
+    refresh();
+  };
+}
+
+function genreChip(genre) {
+  const chip = button('fb-chip', null, '', () => toggle(genre.label));
+  chip.dataset.label = genre.label;
+  chip.classList.toggle('fb-active', genre.active);
+  make('span', 'fb-swatch', chip).style.background = genre.colour;
+  make('span', 'fb-chip-name', chip, genre.label);
+  if (genre.presence !== 'none') make('span', 'fb-chip-word', chip, genre.presence);
+  chip.title = `${genre.label}: ${genre.percent} of the whole track. Click to hide or show it.`;
+  return chip;
+}
+
+function layerSwitches(host) {
+  const group = make('div', 'fb-layers', host);
+  group.setAttribute('role', 'group');
+  group.setAttribute('aria-label', 'Layers shown');
+  const refresh = () => {
+    for (const chip of group.children) chip.setAttribute('aria-pressed', String(stage.isOn(chip.dataset.layer)));
+  };
+  for (const [name, words] of Object.entries(LAYERS)) {
+    const chip = button('fb-layer', group, words.replace(' and beats', ''), () => { stage.toggle(name); refresh(); });
+    chip.dataset.layer = name;
+  }
+  refresh();
 }
 
 export function meter(row) {
@@ -82,37 +127,4 @@ export function meter(row) {
     fill.style.transform = `scaleX(${one.share.toFixed(3)})`;
     fill.style.background = one.colour;
   };
-}
-
-function legendSection(host) {
-  const section = make('section', 'fb-legend', host);
-  const top = make('div', 'fb-legend-top', section);
-  make('h3', '', top, 'The whole track');
-  const all = button('fb-link', top, 'Show all', showAll);
-  const list = make('div', 'fb-chips', section);
-  list.setAttribute('role', 'group');
-  list.setAttribute('aria-label', 'Genres shown');
-  const hint = make('p', 'fb-hint', section);
-  const refresh = () => {
-    all.style.visibility = anyHidden() ? 'visible' : 'hidden';
-    for (const chip of list.children) chip.setAttribute('aria-pressed', String(!isHidden(chip.dataset.label)));
-  };
-  onToggle(refresh);
-  return genres => {
-    list.replaceChildren(...genres.map(genreChip));
-    const bold = genres.some(genre => genre.active) ? 'Bold genres are clearly present.' : 'No genre is clearly present.';
-    setText(hint, `${bold} Click a genre to hide or show it.`);
-    refresh();
-  };
-}
-
-function genreChip(genre) {
-  const chip = button('fb-chip', null, '', () => toggle(genre.label));
-  chip.dataset.label = genre.label;
-  chip.classList.toggle('fb-active', genre.active);
-  make('span', 'fb-swatch', chip).style.background = genre.colour;
-  make('span', 'fb-chip-name', chip, genre.label);
-  make('span', 'fb-chip-number', chip, genre.percent);
-  if (genre.active) make('span', 'fb-spoken', chip, ', clearly present');
-  return chip;
 }

@@ -1,5 +1,9 @@
 // The track that the page shows, and what of it sounds at a moment: for the stage, the player and whatever follows them.
 
+import {isHidden} from './river.js';
+import {lowerBound, valuesAt} from './stage_curves.js';
+import {presence} from './wording.js';
+
 let shown = null;
 const listeners = new Set();
 
@@ -17,27 +21,29 @@ export function showTrack(view) {
   for (const listener of listeners) listener(view);
 }
 
-/** The `count` most present genres at a moment, read between the windows on either side of it. */
+/** The `count` most present genres at a moment, as the river shows them, without those that a listener hid. */
 export function strongest({moments, genres}, at, count) {
-  const {labels, probability} = moments, {left, right, weight} = around(moments, at);
-  const colours = Object.fromEntries(genres.map(genre => [genre.label, genre.colour]));
-  return labels
-    .map((label, index) => ({label, colour: colours[label], share: probability[left][index] * (1 - weight) + probability[right][index] * weight}))
+  const known = Object.fromEntries(genres.map(genre => [genre.label, genre])), values = valuesAt(moments, at);
+  return moments.labels
+    .map((label, index) => ({label, colour: known[label].colour, share: values[index], presence: presence(values[index])}))
+    .filter(one => !isHidden(one.label))
     .sort((one, other) => other.share - one.share)
     .slice(0, count);
 }
 
 /** The tempo of the window nearest to a moment; null where there is no beat. */
-export function bpmAt({moments}, at) {
-  const {left, right, weight} = around(moments, at);
-  return moments.bpm[weight < 0.5 ? left : right];
+export function bpmAt({moments: {centre_s: centres, bpm}}, at) {
+  const right = Math.min(lowerBound(centres, at), centres.length - 1), left = Math.max(0, right - 1);
+  return bpm[at - centres[left] < centres[right] - at ? left : right];
 }
 
-/** The windows whose centres lie on either side of a moment, and how far it is from the left to the right one. */
-function around({centre_s: centres}, at) {
-  let right = centres.findIndex(centre => centre >= at);
-  if (right < 0) right = centres.length - 1;
-  const left = Math.max(0, right - (centres[right] > at ? 1 : 0));
-  const span = centres[right] - centres[left];
-  return {left, right, weight: span > 0 ? (at - centres[left]) / span : 0};
+/** The chapter that a moment lies in. */
+export function chapterAt({chapters}, at) {
+  return chapters.find(chapter => at < chapter.end_s) ?? chapters.at(-1);
+}
+
+/** The genre that leads at a moment among those that are not hidden; null where none is even a trace. */
+export function leadingAt(view, at) {
+  const [first] = strongest(view, at, 1);
+  return first && first.presence !== 'none' ? first.label : null;
 }
