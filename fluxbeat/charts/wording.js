@@ -21,3 +21,8 @@ export function spokenTime(seconds) {
 export const wholeBpm = bpm => String(Math.floor(bpm + 0.5));
 
 export const percent = share => (share > 0 && share < 0.01 ? '< 1 %' : `${Math.floor(100 * share + 0.5)} %`);
+
+const LEAST = [[0.75, 'clear'], [0.5, 'likely'], [0.25, 'trace'], [0, 'none']];
+
+/** A probability on its label's own scale in a word, as presence.py has it. */
+export const presence = share => LEAST.find(([least]) => Math.round(share * 1e4) / 1e4 >= least)[1];

@@ -10,11 +10,6 @@ from fluxbeat.analysis import BPM_RANGE, TrackAnalysis, as_found
 from fluxbeat.charts.plots import tempo_curve_figure, tempo_spread_figure
 from fluxbeat.charts.wording import confidence, model_title, no_tempo_sentence, percent, tempo_choice
 
-# Of several choices that follow each other closely Gradio sends the last one with the data of the first one's event,
-# so the choice is read when it is sent.
-CHOSEN_BPM = "(_, ...others) => [window.FluxBeat.chosenBpm, ...others]"
-"""The tempo that a person chose last, for the first input; null where it is to be as found."""
-
 
 def tempo_view(key: str, analysis: TrackAnalysis) -> dict[str, Any]:
     """What the Tempo tab shows of one model's analysis, and of what was found where a person corrected it."""

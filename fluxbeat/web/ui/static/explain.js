@@ -4,6 +4,7 @@ import {redrawAll, TimeChart} from './chart.js';
 import {button, make, setText} from './dom.js';
 import {coverAxes, plotly} from './plotly.js';
 import {audio, follow, position, seek} from './player.js';
+import {alone} from './sound_now.js';
 import {isDark, onThemeChange, painted} from './theme.js';
 import {clock} from './wording.js';
 
@@ -276,7 +277,7 @@ export function sound() {
   return view => {
     if (!view || (view.ticket !== undefined && view.ticket !== players.ticket)) return;
     if (view.error) { players.says(view.error); return; }
-    const sound = new Audio(view.url);
+    const sound = alone(new Audio(view.url));
     Object.assign(players, {sound, startS: view.start_s});
     const over = () => { if (players.sound === sound) { players.sound = null; players.says(''); } };
     sound.addEventListener('ended', over);
