@@ -104,8 +104,13 @@ def take(name: str, browser: Any, url: str, music: Path) -> Path:
     visit.page.mouse.move(0, 0)
     visit.page.wait_for_timeout(700)  # until what moves has come to rest
     path = DOCS / f"{name}.png"
-    # the timeline stands for the whole page, the others for what is below the player
-    top = 0.0 if name == "timeline" else visit.page.locator("#tabs").bounding_box()["y"] - MARGIN_PX
+    if name == "timeline":  # as it stands on the screen, with its player
+        visit.page.screenshot(path=path)
+        visit.close()
+        return smaller(path)
+    # of the others what is below the header
+    visit.page.add_style_tag(content="#player, #save, #status { display: none !important }")
+    top = visit.page.locator("#tabs [role=tabpanel]:visible").bounding_box()["y"] - MARGIN_PX
     bottom = visit.page.evaluate("document.documentElement.scrollHeight")
     if name == "models":  # whole cards
         second = visit.page.locator(".fb-model").nth(1).bounding_box()
@@ -113,6 +118,11 @@ def take(name: str, browser: Any, url: str, music: Path) -> Path:
     height = min(bottom - top, MOST_HEIGHT_PX)
     visit.page.screenshot(path=path, full_page=True, clip={"x": 0, "y": top, "width": WIDTH_PX, "height": height})
     visit.close()
+    return smaller(path)
+
+
+def smaller(path: Path) -> Path:
+    """The picture with as few colours as it needs."""
     with Image.open(path) as picture:
         small = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
     small.save(path, optimize=True)

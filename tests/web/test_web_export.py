@@ -185,14 +185,14 @@ def test_downloads_read_back_as_what_the_page_shows(listener: Visit, tmp_path: P
 
 
 def test_report_of_the_page_is_of_the_model_that_is_chosen(listener: Visit, browser: Any, tmp_path: Path) -> None:
-    listener.page.get_by_role("radio", name="ViT").check()
+    listener.choose_model("ViT")
     listener.page.wait_for_function("document.querySelector('#timeline .fb-heading p').textContent.includes('ViT')")
     reader = Reader(browser, saved(listener, "html", tmp_path))
     reader.await_charts()
     assert "heard by ViT" in reader.page.locator("header").inner_text()
     assert reader.failed == []
     reader.context.close()
-    listener.page.get_by_role("radio", name="Consensus").check()
+    listener.choose_model("Consensus")
 
 
 def pictures_of(report: Path) -> list[tuple[str, Image.Image]]:
@@ -208,7 +208,7 @@ def pictures_of(report: Path) -> list[tuple[str, Image.Image]]:
 def test_report_with_explanations_holds_a_picture_of_each_genre_that_is_present(
     listener: Visit, tmp_path: Path
 ) -> None:
-    listener.page.get_by_role("radio", name="CNN", exact=True).check()
+    listener.choose_model("CNN")
     listener.page.wait_for_function("document.querySelector('#timeline .fb-heading p').textContent.includes('CNN')")
     found = json.loads(saved(listener, "json", tmp_path).read_text())
     listener.page.evaluate(WATCHED)
@@ -219,7 +219,7 @@ def test_report_with_explanations_holds_a_picture_of_each_genre_that_is_present(
     told = listener.page.evaluate("window.told")
     assert f"Looking for what speaks for {present[0]} …" in told
     assert listener.page.locator("#save progress").is_hidden()
-    listener.page.get_by_role("radio", name="Consensus").check()
+    listener.choose_model("Consensus")
 
 
 def test_another_track_ends_what_was_being_made(browser: Any, server: Server, tmp_path: Path) -> None:

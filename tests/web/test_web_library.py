@@ -165,7 +165,7 @@ def test_chosen_row_becomes_the_timeline(filled: Any) -> None:
         "name => document.querySelector('#timeline .fb-timeline')?.dataset.file?.includes(name)"
         " && document.querySelector('#timeline .js-plotly-plot')?.data?.length"
         " && document.querySelector('#timeline').offsetParent"
-        " && document.querySelector('#status > .wrap.hide')"
+        " && !document.querySelector('.fb-status[aria-busy]')"
         " && document.querySelector('#player audio')?.duration > 25",
         arg=TECHNO.name, timeout=ANSWER_MS,
     )  # fmt: skip

@@ -62,6 +62,12 @@ def test_longer_recordings_are_refused_in_the_page(browser: Any, site: str, tmp_
     long.write_bytes(silence(121))
     visit.give(long)
     visit.page.locator(".fb-notice[role=alert]").get_by_text(TOO_LONG).wait_for(timeout=ANSWER_MS)
+    too_large = tmp_path / "large.wav"
+    too_large.write_bytes(bytes(LARGEST_BYTES + 1))
+    visit.give(too_large)
+    assert visit.page.evaluate("document.body.classList.contains('fb-locked')")
+    visit.page.get_by_text("exceeds the maximum allowed size").first.wait_for(timeout=ANSWER_MS)
+    visit.page.wait_for_function("!document.body.classList.contains('fb-locked')")
     assert visit.errors == []
     visit.close()
 
@@ -107,7 +113,7 @@ def test_no_function_of_the_page_computes_beside_the_queue(at_once: int) -> None
     """What Gradio would hold back by itself would neither be counted nor told its place."""
     service = Service(WebSettings(analyses_at_once=at_once, waiting_at_most=50), {"cnn": load("cnn")})
     page = build_page(service)
-    names = {"analyse", "explain", "explain_whole", "play", "save_explained", "analyze", "compare"}
+    names = {"analyse", "analyse_again", "explain", "explain_whole", "play", "save_explained", "analyze", "compare"}
     in_queue = [
         each
         for each in page.fns.values()

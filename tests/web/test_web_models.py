@@ -188,7 +188,10 @@ def test_fetched_weights_hear_the_track_in_the_other_tabs(visit: Visit, hub: Loc
     hub.trouble = Trouble()
     name = f"zoo/small@{commit[:7]}"
     assert f"hf://ann/zoo/small@{commit}" in card(visit, name).inner_text()
-    assert page.get_by_role("radio", name=name).is_checked()
+    assert page.locator(".fb-model-choice select").input_value() == visit.page.locator(
+        "#model input:checked"
+    ).get_attribute("value")
+    assert name in page.locator(".fb-model-choice option:checked").inner_text()
     page.get_by_role("tab", name="Timeline").click()
     page.wait_for_function(
         "name => document.querySelector('#timeline .fb-heading p').textContent.includes(name)",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -14,11 +15,15 @@ from pathlib import Path
 import pytest
 from web_driving import EXAMPLES, ROOT, TECHNO
 
+from fluxbeat.analysis import analyze
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
 from fluxbeat.models.registry import bundled_names, load
+from fluxbeat.web.analysis_queue import AnalysisQueue
 from fluxbeat.web.server import serve
-from fluxbeat.web.ui.example_tracks import read_examples
+from fluxbeat.web.ui import kept_tracks
+from fluxbeat.web.ui.example_tracks import ExampleAnswers, read_examples
 from fluxbeat.web.ui.jobs import Job, Jobs
+from fluxbeat.web.ui.kept_tracks import KeptTracks
 from fluxbeat.web.ui.track_results import TrackResults
 
 
@@ -86,6 +91,55 @@ def test_every_example_is_there_small_and_licensed() -> None:
         assert example.artist
         assert example.licence.startswith(("CC", "Public"))
         assert example.licence_url.startswith("https://")
+
+
+def test_every_answer_about_an_example_names_what_its_card_promises() -> None:
+    model = load("all")
+    for example in read_examples():
+        promised = [label for label in model.network.config.labels if re.search(rf"\b{label}\b", example.genre_hint)]
+        found = analyze(example.path, model)
+        named = {label for segment in found.segments for label in segment.labels}
+        named |= {label for label in model.network.config.labels if re.search(rf"\b{label}\b", found.summary.lower())}
+        assert promised, example.title
+        assert set(promised) <= named, (example.title, example.genre_hint, found.summary)
+
+
+def test_an_example_is_analysed_once_for_all_pages_and_each_page_has_a_track_of_its_own() -> None:
+    examples, models = read_examples(), [load("cnn")]
+    answers = ExampleAnswers(examples, models, AnalysisQueue(1, 1))
+    assert answers.track(examples[0], 60.0).analyses == {}
+    answers.begin().result(timeout=120)
+    assert answers.begin().done()
+    one, other = (answers.track(examples[0], 60.0) for _ in range(2))
+    assert list(one.analyses) == ["cnn"]
+    assert one.analyses["cnn"] is other.analyses["cnn"]
+    assert one.token != other.token
+    answers.remember(one.with_tempo(77.0))
+    assert not answers.track(examples[0], 60.0).analyses["cnn"].tempo.corrected, "one listener's word is not another's"
+    (known,) = one.answers(models, lambda *_: pytest.fail("it was analysed again"))
+    assert known is one
+
+
+def test_a_kept_track_is_found_by_its_token_alone_as_long_as_it_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 0.0
+    monkeypatch.setattr(kept_tracks.time, "monotonic", lambda: now_s)
+    kept, songs = KeptTracks(100.0, at_most=2), [tmp_path / f"{n}.wav" for n in range(3)]
+    for song in songs:
+        song.touch()
+    first, second, third = (TrackResults(str(song), song.name) for song in songs)
+    kept.keep(first)
+    assert kept.find(first.token).key == first.key
+    assert kept.find("") is kept.find(first.key) is kept.find(second.token) is None
+    now_s = 60.0
+    kept.keep(second)
+    kept.keep(third)
+    assert kept.find(first.token) is None, "there was room for two"
+    songs[1].unlink()
+    assert kept.find(second.token) is None, "its file is gone"
+    now_s = 161.0
+    assert kept.find(third.token) is None, "it was kept long enough"
 
 
 def test_newer_job_supersedes_and_cancel_ends() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 from fastapi import FastAPI
@@ -15,6 +18,7 @@ from starlette.websockets import WebSocket
 from fluxbeat.charts import FIGURES_CSS, PAINTED_JS, PLOTLY_JS, WORDING_JS
 from fluxbeat.web.service import Service
 from fluxbeat.web.ui.example_tracks import FOLDER as EXAMPLES
+from fluxbeat.web.ui.example_tracks import ExampleAnswers, read_examples
 from fluxbeat.web.ui.gradio_internals import fetch_nothing, guard_paths
 from fluxbeat.web.ui.live_tab import LIVE_ROUTE
 from fluxbeat.web.ui.packed_files import Packed
@@ -23,10 +27,11 @@ from fluxbeat.web.ui.theme import page_theme
 
 STATIC_ROUTE = "/static/fluxbeat"  # below Gradio's own /static, which must stay reachable
 _STATIC = Path(__file__).resolve().parent / "static"
-_STYLES = ("fluxbeat", "stage", "gradio_page", "compare", "explain", "library", "live")
+_STYLES = ("fluxbeat", "stage", "gradio_page", "header", "player_bar", "compare", "explain", "library", "live")
 _HEAD = """
 <link rel="icon" type="image/svg+xml" href="static/fluxbeat/favicon.svg">
 <meta name="color-scheme" content="light dark">
+<link rel="stylesheet" href="static/fluxbeat/page_sizes.css">
 <script type="module" src="static/fluxbeat/fluxbeat.js"></script>
 """
 
@@ -48,9 +53,24 @@ def _serve_script(app: FastAPI, script: Path, caching: str) -> None:
         return FileResponse(script, media_type="text/javascript", headers={"Cache-Control": caching})
 
 
+def _once_it_runs(app: FastAPI, answers: ExampleAnswers) -> None:
+    """Have the example that the page opens with analysed as soon as the program answers, which does not wait for it."""
+    before = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(running: FastAPI) -> AsyncIterator[Any]:
+        async with before(running) as state:
+            answers.begin()
+            yield state
+
+    app.router.lifespan_context = lifespan
+
+
 def add_page(app: FastAPI, service: Service) -> FastAPI:
     """The program with the page at its root; its own routes keep their precedence."""
-    page = build_page(service)
+    answers = ExampleAnswers(read_examples(), list(service.models.values()), service.queue)
+    page = build_page(service, answers)
+    _once_it_runs(app, answers)
     guard_paths(page)  # or a mounted page would read any file
     fetch_nothing()
     app.add_middleware(Packed, pages=["/"], folders=[f"{STATIC_ROUTE}/"])
@@ -73,7 +93,7 @@ def add_page(app: FastAPI, service: Service) -> FastAPI:
         favicon_path=str(_STATIC / "favicon.svg"),
         allowed_paths=[str(EXAMPLES)],
         max_file_size=service.settings.max_body_bytes,
-        footer_links=["settings"],
+        footer_links=[],
         run_history=False,
         ssr_mode=False,
         pwa=False,

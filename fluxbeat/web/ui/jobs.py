@@ -19,18 +19,18 @@ class Job:
         The page.
     track : TrackResults
         The track, with what is known of it from before.
-    in_player : bool
-        Whether the player holds the file already.
     tempo_bpm : float or None
         What a person says its tempo is.
+    opening : bool
+        Whether the page opens with it, and nobody gave it.
     begun : bool
         Whether somebody analyses it or did.
     """
 
     session: str
     track: TrackResults
-    in_player: bool = True
     tempo_bpm: float | None = None
+    opening: bool = False
     begun: bool = False
 
 
@@ -46,13 +46,17 @@ class Jobs:
 
     def claim(self, job: Job) -> bool:
         """Whether the caller, in the event loop, is the one to do this job: it is wanted, and nobody has begun it."""
-        wanted = self.wanted(job) and not job.begun
+        wanted = self.claimable(job)
         job.begun = job.begun or wanted
         return wanted
 
     def wanted(self, job: Job) -> bool:
         """Whether the session still waits for this job."""
         return self._current.get(job.session) is job
+
+    def claimable(self, job: Job) -> bool:
+        """Whether `claim` would give it to somebody."""
+        return self.wanted(job) and not job.begun
 
     def current(self, session: str) -> Job | None:
         """The session's current job, if it has one."""

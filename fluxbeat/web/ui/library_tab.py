@@ -72,11 +72,11 @@ class LibraryTab:
         self.csv = gr.DownloadButton("Download the table as CSV", size="sm", visible=False, elem_id="library-csv")
         self.state = gr.State(None, time_to_live=kept_s)
 
-    def connect(self, model: gr.Radio, examples: gr.Accordion) -> None:
-        """Say what the tab's events do; opening a row is the page's own matter. Files close the list of examples."""
+    def connect(self, model: gr.Radio) -> None:
+        """Say what the tab's events do; opening a row is the page's own matter."""
         each: dict[str, Any] = {**HIDDEN, "trigger_mode": "multiple"}
         inputs, table = [self._files, self._names, self.state], [self.panel, self.csv]
-        outputs = [self._files, self.state, self.panel, examples]
+        outputs = [self._files, self.state, self.panel]
         given = self._files.upload(self.add, inputs, outputs, js=NAMED_FILES, queue=False, **each)
         given.then(self.analyse, [self.state, model], table, concurrency_id="library", concurrency_limit=4, **each)
         self.panel.stopped(self.stop, self.state, None, queue=False, **each)
@@ -84,16 +84,16 @@ class LibraryTab:
 
     def add(
         self, paths: list[str] | None, names: str, state: LibraryState | None, request: gr.Request
-    ) -> tuple[Any, Any, Any, Any]:
-        """Files were given, and join those there: an emptied drop area, the new library, the table, examples closed."""
+    ) -> tuple[Any, Any, Any]:
+        """Files were given, and join those there: an emptied drop area, the new library, the table."""
         if not paths:
-            return gr.skip(), gr.skip(), gr.skip(), gr.skip()
+            return gr.skip(), gr.skip(), gr.skip()
         self.leave(request)
         shown = zip(paths, json.loads(names), strict=True)
         given = [SoundFile(Path(path), _shown_name(path, name)) for path, name in shown]
         new = LibraryState(files=[*(state.files if state else []), *given])
         self._states[session_of(request)] = new
-        return None, new, self._view(new, Step((), 0, len(new.files), 0, None)), gr.Accordion(open=False)
+        return None, new, self._view(new, Step((), 0, len(new.files), 0, None))
 
     def analyse(self, state: LibraryState | None, model: str) -> Iterator[tuple[Any, Any]]:
         """Analyse the library's files and show the table as it fills: values for the panel and the CSV button."""

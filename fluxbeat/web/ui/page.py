@@ -1,7 +1,8 @@
-"""The page: one player above the tabs, and what happens when a track is given."""
+"""The page: a header, the tabs, one player at the foot, and what happens when a track is given."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 from dataclasses import asdict
@@ -11,41 +12,55 @@ from typing import Any
 import gradio as gr
 
 from fluxbeat.analysis import TrackAnalysis
-from fluxbeat.charts.wording import capitalised, model_title, waiting
+from fluxbeat.charts.wording import model_title, waiting
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
 from fluxbeat.models.registry import default_model
 from fluxbeat.web.analysis_queue import Waiting
 from fluxbeat.web.service import Service
+from fluxbeat.web.ui.analysis_progress import AnalysisProgress, now_and_then
 from fluxbeat.web.ui.client_functions import ClientFunctions
 from fluxbeat.web.ui.compare_tab import compare_view
-from fluxbeat.web.ui.example_tracks import read_examples
+from fluxbeat.web.ui.example_tracks import ExampleAnswers, read_examples
 from fluxbeat.web.ui.explain_tab import ExplainTab
 from fluxbeat.web.ui.gradio_internals import allow_events_at_once
 from fluxbeat.web.ui.jobs import Job, Jobs, session_of
+from fluxbeat.web.ui.kept_tracks import KeptTracks
 from fluxbeat.web.ui.library_tab import LibraryState, LibraryTab
 from fluxbeat.web.ui.live_tab import live_view
 from fluxbeat.web.ui.models_tab import ModelsState, ModelsTab
 from fluxbeat.web.ui.offered_models import OfferedModels
 from fluxbeat.web.ui.panel import HIDDEN, panel, panel_answer, panel_value
-from fluxbeat.web.ui.player import NAMED_FILE, any_file_button, browser_file, track_player
+from fluxbeat.web.ui.player import (
+    CHOSEN_BPM,
+    NAMED_FILE,
+    any_file_button,
+    beat_view,
+    browser_file,
+    player_view,
+)
 from fluxbeat.web.ui.save_menu import SaveMenu
 from fluxbeat.web.ui.stage_layers import StageLayers
-from fluxbeat.web.ui.tempo_tab import CHOSEN_BPM, tempo_view
+from fluxbeat.web.ui.tempo_tab import tempo_view
 from fluxbeat.web.ui.timeline_tab import timeline_view
 from fluxbeat.web.ui.track_results import TrackResults
 
 Updates = dict[Any, Any]
 
 TITLE = "FluxBeat"
-RECORDING = "Your recording"
+KEPT_TOKEN = "_ => { try { return [sessionStorage.getItem('fluxbeat-track') ?? '']; } catch { return ['']; } }"
+"""By which a page that was here before asks for the track that it had."""
 UPLOADS_KEPT_S = 6 * 3600
 RESULTS_KEPT_S = 2 * 3600
 
 
-def build_page(service: Service) -> gr.Blocks:
-    """The Gradio page over the service's models; the default model, or else the first, answers first."""
+def build_page(service: Service, answers: ExampleAnswers | None = None) -> gr.Blocks:
+    """The Gradio page over the service's models; the default model, or else the first, answers first.
+
+    `answers` is what they say of the examples: whoever serves the page may `begin` with that before anybody comes.
+    """
     with gr.Blocks(title=TITLE, delete_cache=(3600, UPLOADS_KEPT_S), fill_width=False) as blocks:
-        _Page(service).connect(blocks)
+        answers = answers or ExampleAnswers(read_examples(), list(service.models.values()), service.queue)
+        _Page(service, answers).connect(blocks)
         ClientFunctions(service).offer()
     blocks.queue(
         default_concurrency_limit=8,
@@ -59,27 +74,30 @@ def build_page(service: Service) -> gr.Blocks:
 class _Page:
     """The components and what they do; holds no result of anybody's, these live in each session's state."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, answers: ExampleAnswers) -> None:
         models = list(service.models.values())
         self._queue, self._longest_s = service.queue, service.settings.max_duration_s
-        self._offered, self._jobs, self._examples = OfferedModels(models), Jobs(), read_examples()
+        self._offered, self._jobs = OfferedModels(models), Jobs()
+        self._answered, self._examples = answers, answers.examples
+        own = [self._offered.models[name] for name in self._offered.own]
+        self._kept = KeptTracks(RESULTS_KEPT_S)
         choices = [(model_title(name), name) for name in self._offered.own]
         first = default_model(list(self._offered.own))
-        panel("masthead")
-        self.player, self.any_file = track_player(), any_file_button()
+        labels = sorted({label for model in own for label in model.network.config.labels})
+        panel("masthead", {"labels": labels})
+        # the header's script shows this choice, and hands the button its files
+        self.model = gr.Radio(choices, value=first, label="Heard by", elem_id="model")
+        self.any_file = any_file_button()
         self.file_name, self.chosen_bpm = gr.Textbox(visible=False), gr.Number(visible=False)
-        self.notice, self.status = panel("notice"), panel("status")
-        with gr.Accordion("Or begin with an example", open=True, elem_id="examples-box") as self.examples_box:
-            self.examples = panel("examples", [asdict(example) for example in self._examples], events=["chosen"])
-        with gr.Column(visible=False, elem_id="results") as self.result_area:
-            self.model = gr.Radio(choices, value=first, label="Heard by", elem_id="model")
-            self.save = SaveMenu(self._offered, self._jobs, self._queue)
+        self.token = gr.Textbox(visible=False)
+        self.notice, self.status = panel("notice"), panel("status", events=["cancelled"])
+        self.examples = panel("examples", [asdict(example) for example in self._examples], events=["chosen"])
         with gr.Tabs(elem_id="tabs") as self.tabs:
             with gr.Tab("Timeline", id="timeline"):
                 self.timeline = panel("timeline")
                 self.layers = StageLayers(self._offered, self._queue)
             with gr.Tab("Tempo", id="tempo"):
-                self.tempo = panel("tempo", events=["corrected"])
+                self.tempo = panel("tempo")
             with gr.Tab("Compare", id="compare"):
                 self.compared = gr.CheckboxGroup(
                     choices, value=list(self._offered.own), label="Models to compare", elem_id="compare-models"
@@ -93,6 +111,8 @@ class _Page:
                 panel("live", live_view(models, first))
             with gr.Tab("Models", id="models-tab"):
                 self.models = ModelsTab(self._offered, service.settings.allow_hub, RESULTS_KEPT_S)
+        self.player, self.beat = panel("player"), panel("beat", events=["corrected"])
+        self.save = SaveMenu(self._offered, self._jobs, self._queue)
         self.results = gr.State(None, time_to_live=RESULTS_KEPT_S)
         self.job = gr.State(None, time_to_live=RESULTS_KEPT_S)
 
@@ -100,38 +120,37 @@ class _Page:
         """Say what the events do."""
         at_once: dict[str, Any] = {**HIDDEN, "queue": False, "trigger_mode": "multiple"}
         newest: dict[str, Any] = {**at_once, "trigger_mode": "always_last"}
-        shown, views = [self.results, self.model], [self.timeline, self.tempo]
+        shown, views = [self.results, self.model], [self.timeline, self.tempo, self.beat]
+        asked = [self.job, self.results, self.model, self.compared, self.models.state]
         outputs = [
-            self.notice, self.examples_box, self.result_area, *views, self.compare, self.explain.panel,
-            self.explain.whole, self.results,
+            self.notice, *views, self.compare, self.explain.panel, self.explain.whole, self.results, self.player,
+            self.status,
         ]  # fmt: skip
         analysing: dict[str, Any] = {
-            "fn": self.analyse,
-            "inputs": [self.job, self.results, self.model, self.compared, self.models.state],
-            "outputs": [self.player, self.status, *outputs],
-            "api_visibility": "private",
-            "show_progress": "full",
-            "show_progress_on": self.status,
+            "inputs": asked,
+            "outputs": outputs,
+            **HIDDEN,
             "trigger_mode": "multiple",
             "concurrency_limit": None,  # who waits for whom is the business of our own queue
         }
-        named: dict[str, Any] = {"js": NAMED_FILE, **at_once}
         begun = [self.job, self.notice]
         given = [
-            self.player.upload(self.begin, [self.player, self.file_name], begun, **named),
-            self.player.stop_recording(self.begin_recording, self.player, begun, **at_once),
-            self.any_file.upload(self.begin_any_file, [self.any_file, self.file_name], begun, **named),
+            self.any_file.upload(self.begin, [self.any_file, self.file_name], begun, js=NAMED_FILE, **at_once),
             self.examples.chosen(self.begin_example, None, begun, **at_once),
             self.library.panel.opened(
                 self.begin_from_library, [self.library.state, self.model], [*begun, self.tabs], **at_once
             ),
         ]
+        opened = page.load(self.arrive, self.token, begun, js=KEPT_TOKEN, concurrency_limit=None, **HIDDEN)
         fetched = self.models.connect(page, self.model, self.compared)
-        for event in (*given, fetched):
-            event.then(**analysing).then(self.show_model, shown, views, **at_once)
-        cleared = self.player.clear(self.clear, None, outputs, **at_once)
-        self.model.change(self.show_model, shown, views, **newest)
-        self.tempo.corrected(
+        for event in (opened, *given, fetched):
+            event.then(self.analyse, **analysing).then(self.show_model, shown, views, **at_once)
+        chosen = self.model.change(self.choose_model, [self.job, *shown], [self.job, *views], **newest)
+        chosen.then(self.analyse_again, **analysing).then(self.show_model, shown, views, **at_once)
+        self.status.cancelled(
+            self.cancel, [self.results, self.compared], [self.status, self.player, self.compare], **at_once
+        )
+        self.beat.corrected(
             self.correct_tempo,
             [self.chosen_bpm, self.job, self.results, self.model, self.compared, self.library.state],
             [self.results, *views, self.compare, self.library.panel, self.library.csv, self.notice],
@@ -139,25 +158,30 @@ class _Page:
             **newest,  # of several words the last one holds
         )
         self.compared.change(self.show_compared, [self.results, self.compared], self.compare, **newest)
-        self.save.connect(self.results, self.model, [*given, cleared])
+        self.save.connect(self.results, self.model, [opened, *given])
         self.explain.connect(self.results, self.model)
         self.layers.connect(self.results, self.model)
-        self.library.connect(self.model, self.examples_box)
+        self.library.connect(self.model)
         page.unload(self.leave)
 
+    async def arrive(self, token: str, request: gr.Request) -> tuple[Any, Any]:
+        """A page was opened: it gets the track that it had before, while that is known, or else the first example."""
+        if (kept := self._kept.find(token)) is not None:
+            return self._begin(kept, request)
+        if not self._examples:
+            return gr.skip(), gr.skip()
+        await asyncio.shield(asyncio.wrap_future(self._answered.begin()))
+        if self._jobs.current(session_of(request)) is not None:  # a track was given meanwhile
+            return gr.skip(), gr.skip()
+        return self._begin(self._answered.track(self._examples[0], self._longest_s), request, opening=True)
+
     def begin(self, path: str | None, name: str, request: gr.Request) -> tuple[Any, Any]:
-        """The player was given a file: it is what the session waits for from now on."""
-        return self._begin(path, name, request)
-
-    def begin_any_file(self, path: str | None, name: str, request: gr.Request) -> tuple[Any, Any]:
-        return self._begin(path, name, request, in_player=False)
-
-    def begin_recording(self, path: str | None, request: gr.Request) -> tuple[Any, Any]:
-        return self._begin(path, RECORDING, request)
+        """A file was given: it is what the session waits for from now on."""
+        return self._begin(self._given(path, name), request) if path else (gr.skip(), gr.skip())
 
     def begin_example(self, event: gr.EventData, request: gr.Request) -> tuple[Any, Any]:
         example = self._examples[int(event.index)]
-        return self._begin(str(example.path), f"{example.title} – {example.artist}", request, in_player=False)
+        return self._begin(self._answered.track(example, self._longest_s), request)
 
     def begin_from_library(
         self, library: LibraryState | None, model: str, event: gr.EventData, request: gr.Request
@@ -170,23 +194,15 @@ class _Page:
         if chosen is None:
             return gr.skip(), gr.skip(), gr.skip()
         file, known = chosen
-        name = Path(file.shown).name
-        analyses = {model: known} if known else {}
-        return *self._begin(str(file.path), name, request, False, analyses), gr.Tabs(selected="timeline")
+        track = self._given(str(file.path), Path(file.shown).name, {model: known} if known else {})
+        return *self._begin(track, request), gr.Tabs(selected="timeline")
 
-    def _begin(
-        self,
-        path: str | None,
-        name: str,
-        request: gr.Request,
-        in_player: bool = True,
-        analyses: dict[str, TrackAnalysis] | None = None,
-    ) -> tuple[Any, Any]:
-        if not path:
-            return gr.skip(), gr.skip()
-        track = TrackResults(path, name or Path(path).name, analyses or {}, max_duration_s=self._longest_s)
+    def _given(self, path: str, name: str, analyses: dict[str, TrackAnalysis] | None = None) -> TrackResults:
+        return TrackResults(path, name or Path(path).name, analyses or {}, max_duration_s=self._longest_s)
+
+    def _begin(self, track: TrackResults, request: gr.Request, opening: bool = False) -> tuple[Any, Any]:
         corrected = [known.tempo.bpm for known in track.analyses.values() if known.tempo.corrected]
-        job = Job(session_of(request), track, in_player, tempo_bpm=next(iter(corrected), None))
+        job = Job(session_of(request), track, tempo_bpm=next(iter(corrected), None), opening=opening)
         self._jobs.start(job)
         return job, panel_value(None)
 
@@ -197,7 +213,6 @@ class _Page:
         model: str,
         compared: list[str],
         models_state: ModelsState,
-        progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> AsyncIterator[Updates]:
         """Analyse the session's track with every model, the chosen one first, and show each answer as it comes.
 
@@ -207,83 +222,137 @@ class _Page:
         if job is None or not (self._jobs.claim(job) or shown):
             return
         models = sorted(self.models.names(models_state), key=lambda name: name != model)
+        progress = AnalysisProgress(job.track.key, job.track.name, shown is None, job.opening)
         steps = self._answers(job, shown or job.track, models, compared, progress)
         if shown is None:
-            steps = self._opened(job, results, steps, progress)
-        async with aclosing(self._in_own_queue(job, steps)) as computed:
+            steps = self._opened(job, results, model, steps, progress)
+        if set(models) <= set((shown or job.track).analyses):
+            for updates in steps:
+                yield updates | {self.status: progress.over()}
+            return
+        async with aclosing(self._in_own_queue(job, steps, progress)) as computed:
             async for updates in computed:
                 yield updates
 
+    async def analyse_again(self, job: Job | None, *others: Any) -> AsyncIterator[Updates]:
+        """As `analyse`, where `choose_model` made a new job of the track."""
+        if job is not None and self._jobs.claimable(job):
+            async with aclosing(self.analyse(job, *others)) as computed:  # type: ignore[type-var]
+                async for updates in computed:
+                    yield updates
+
     def _opened(
-        self, job: Job, before: TrackResults | None, answers: Iterator[Updates], progress: gr.Progress
+        self,
+        job: Job,
+        before: TrackResults | None,
+        model: str,
+        answers: Iterator[Updates],
+        progress: AnalysisProgress,
     ) -> Iterator[Updates]:
         """A new track in the player, and all of the page with its first answer; the one before where it has none."""
-        track = job.track
         try:
-            progress(0.0, desc="Opening the track")
-            playable = browser_file(track.path, track.name, self._longest_s)
-            yield {self.player: gr.skip() if job.in_player and playable == track.path else playable}
+            yield {self.player: self._playing(job.track, job.opening)}
+            self._kept.keep(job.track)
             for updates in answers:
-                found = updates[self.results]
-                yield updates if len(found.analyses) > 1 else updates | self._first_look(found)
+                first, progress.locked = progress.locked, False
+                yield updates | self._first_look(updates[self.results], model) if first else updates
         except FluxBeatError as error:
-            kept = before is not None and Path(before.path).is_file()
-            playable_before = browser_file(before.path, before.name, self._longest_s) if before and kept else None
-            yield {self.notice: panel_answer({"text": str(error)}), self.player: playable_before}
+            yield {self.notice: panel_answer({"text": str(error)}), self.player: self._playing_again(before)}
+
+    def _playing(self, track: TrackResults, opening: bool = False) -> str:
+        playable = browser_file(track.path, track.name, self._longest_s)
+        return panel_value(player_view(track.key, track.token, playable, track.name, opening))
+
+    def _playing_again(self, before: TrackResults | None) -> str:
+        """The track that the page still shows, if its file is still there."""
+        return self._playing(before) if before and Path(before.path).is_file() else panel_value(None)
 
     def _answers(
-        self, job: Job, track: TrackResults, models: list[str], compared: list[str], progress: gr.Progress
+        self, job: Job, track: TrackResults, models: list[str], compared: list[str], progress: AnalysisProgress
     ) -> Iterator[Updates]:
         def report(share: float, words: str) -> None:
             self._queue.give_way()
             if not self._jobs.wanted(job):
                 raise AnalysisCancelled("a newer track was given")
-            progress(share, desc=capitalised(words))
+            progress.report(share, words)
 
+        found = track
         for found in track.answers([self._offered.models[name] for name in models], report):
             if job.tempo_bpm is not None:
                 found = found.with_tempo(job.tempo_bpm)
+            self._kept.keep(found)
             yield {self.results: found, self.compare: self._compared(found, compared)}
+        self._answered.remember(found)
 
-    async def _in_own_queue(self, job: Job, steps: Iterator[Updates]) -> AsyncGenerator[Updates, None]:
+    async def _in_own_queue(
+        self, job: Job, steps: Iterator[Updates], progress: AnalysisProgress
+    ) -> AsyncGenerator[Updates, None]:
         """What is computed for a job when its turn comes, while it is wanted; until then how many go first."""
 
         def wanted() -> bool:
             return self._jobs.wanted(job)
 
+        yield {self.status: progress.view()}
         try:
-            async with aclosing(self._queue.run_steps(steps, wanted)) as computed:
-                async for step in computed:
+            async with (
+                aclosing(self._queue.run_steps(steps, wanted)) as computed,
+                aclosing(now_and_then(computed)) as told,
+            ):
+                async for step in told:
                     if isinstance(step, Waiting):
-                        yield {self.status: panel_value({"waiting": waiting(step.before)})}
+                        yield {self.status: progress.waiting(waiting(step.before))}
                     elif not wanted():
                         return
                     else:
-                        yield {self.status: panel_value(None), **step}
+                        yield {self.status: progress.view(), **(step or {})}
         except AnalysisCancelled:
             return
         except FluxBeatError as error:
             yield {self.notice: panel_answer({"text": str(error)})}
+        if wanted():
+            yield {self.status: progress.over()}
 
-    def _first_look(self, results: TrackResults) -> Updates:
-        timeline, tempo = self.show_model(results, next(iter(results.analyses)))
+    def _first_look(self, results: TrackResults, model: str) -> Updates:
+        seen = model if model in results.analyses else next(iter(results.analyses))
+        timeline, tempo, beat = self.show_model(results, seen)
         return {
-            self.result_area: gr.Column(visible=True),
-            self.examples_box: gr.Accordion(open=False),
             self.timeline: timeline,
             self.tempo: tempo,
+            self.beat: beat,
             self.explain.panel: panel_value(self.explain.waiting(results)),
             self.explain.whole: panel_value(None),
         }
 
-    def show_model(self, results: TrackResults | None, model: str) -> tuple[Any, Any]:
-        """Timeline and Tempo of the chosen model."""
+    def show_model(self, results: TrackResults | None, model: str) -> tuple[Any, Any, Any]:
+        """Timeline, Tempo and the player's tempo of the chosen model."""
         analysis = results.analyses.get(model) if results else None
         if results is None or analysis is None:
-            return gr.skip(), gr.skip()
+            return gr.skip(), gr.skip(), gr.skip()
         metrics = self._offered.models[model].network.config.metrics
         timeline = panel_value(timeline_view(results.key, analysis, self._offered.paints, metrics))
-        return timeline, panel_value(tempo_view(results.key, analysis))
+        tempo, beat = tempo_view(results.key, analysis), beat_view(results.key, analysis)
+        return timeline, panel_value(tempo), panel_value(beat)
+
+    def choose_model(
+        self, job: Job | None, results: TrackResults | None, model: str, request: gr.Request
+    ) -> tuple[Any, Any, Any, Any]:
+        """Show what the model says; where its work was cancelled before, the track is its session's job again."""
+        views = self.show_model(results, model)
+        if results is None or model in results.analyses or self._jobs.current(session_of(request)) is not None:
+            return gr.skip(), *views
+        again, _ = self._begin(results, request)
+        again.tempo_bpm = job.tempo_bpm if job and job.track.key == results.key else None
+        return again, *views
+
+    def cancel(self, results: TrackResults | None, compared: list[str], request: gr.Request) -> tuple[Any, Any, Any]:
+        """The listener waits no more: what is shown stays, with its player, and nothing more comes to it."""
+        self._jobs.cancel(session_of(request))
+        try:
+            player = self._playing_again(results)
+        except FluxBeatError:
+            player = panel_value(None)
+        compare = self._compared(results, compared, to_come=False) if results else panel_value(None)
+        return panel_answer({}), player, compare
 
     def correct_tempo(
         self,
@@ -295,7 +364,7 @@ class _Page:
         library: LibraryState | None,
     ) -> tuple[Any, ...]:
         """A person says what the tempo of the track is, or takes it back: it is so wherever the page shows it."""
-        unchanged = (gr.skip(),) * 6
+        unchanged = (gr.skip(),) * 7
         if results is None:
             return *unchanged, gr.skip()
         try:
@@ -305,23 +374,18 @@ class _Page:
             return *unchanged, panel_answer({"text": str(error)})
         if job and job.track.key == results.key:
             job.tempo_bpm = bpm
+        self._kept.keep(changed)
         return changed, *self.show_model(changed, model), self._compared(changed, compared), *table, gr.skip()
 
     def show_compared(self, results: TrackResults | None, compared: list[str]) -> Any:
         """The Compare tab with the models that are switched on."""
         return self._compared(results, compared) if results else gr.skip()
 
-    def _compared(self, results: TrackResults, compared: list[str]) -> str:
+    def _compared(self, results: TrackResults, compared: list[str], to_come: bool = True) -> str:
         names = [name for name in self._offered.models if name in compared]
         ready = [results.analyses[name] for name in names if name in results.analyses]
-        missing = [name for name in names if name not in results.analyses]
+        missing = [name for name in names if name not in results.analyses and to_come]
         return panel_value(compare_view(results.key, ready, missing, self._offered.paints, self._offered.models))
-
-    def clear(self, request: gr.Request) -> tuple[Any, ...]:
-        """The player was emptied: stop what is running and begin anew."""
-        self._jobs.cancel(session_of(request))
-        empty = panel_value(None)
-        return empty, gr.Accordion(open=True), gr.Column(visible=False), empty, empty, empty, empty, empty, None
 
     def leave(self, request: gr.Request) -> None:
         """The page was closed."""

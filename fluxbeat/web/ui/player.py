@@ -1,11 +1,14 @@
-"""The track player, the button for files of any kind, and the name under which a listener knows a file."""
+"""The player at the foot of the page, the input that takes files of any kind, and what the bar shows of the tempo."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import gradio as gr
 
+from fluxbeat.analysis import BPM_RANGE, TrackAnalysis, as_found
 from fluxbeat.audio.playback import needs_playable_copy, playable_copy
 
 NAMED_FILE = """(file, _) => {
@@ -14,23 +17,50 @@ NAMED_FILE = """(file, _) => {
 }"""
 """For an event's `js`, with inputs (file, name): sends the name that Gradio's safe path has lost characters of."""
 
-
-def track_player() -> gr.Audio:
-    """The one player of the page: a plain audio element, which the page's script can read and move."""
-    return gr.Audio(
-        label="Your track",
-        type="filepath",
-        sources=["upload", "microphone"],
-        buttons=["download"],
-        editable=False,
-        waveform_options=gr.WaveformOptions(show_recording_waveform=False),
-        elem_id="player",
-    )
+# Of several choices that follow each other closely Gradio sends the last one with the data of the first one's event,
+# so the choice is read when it is sent.
+CHOSEN_BPM = "(_, ...others) => [window.FluxBeat.chosenBpm, ...others]"
+"""The tempo that a person chose last, for the first input; null where it is to be as found."""
 
 
 def any_file_button() -> gr.UploadButton:
-    """Takes what the player's own dialog refuses, and replaces a track without clearing the player first."""
-    return gr.UploadButton("Open a file of any kind …", size="sm", variant="secondary", elem_id="any-file")
+    """Takes a file of any kind; the page's script hands it what is chosen, dropped or recorded."""
+    return gr.UploadButton("Open a file", elem_id="any-file")
+
+
+def player_view(key: str, token: str, path: str, name: str, opening: bool = False) -> dict[str, Any]:
+    """What the player plays: an upload, or an example.
+
+    Parameters
+    ----------
+    key : str
+        Tells this track from the one before.
+    token : str
+        By which the same page may ask for the track again after a reload.
+    path : str
+        A file that browsers can play, see `browser_file`.
+    name : str
+        What to call it in front of a person.
+    opening : bool
+        Whether the page opens with it, and nobody gave it.
+    """
+    url = f"gradio_api/file={quote(path)}"
+    return {"key": key, "token": token, "url": url, "name": name, "opening": opening}
+
+
+def beat_view(key: str, analysis: TrackAnalysis) -> dict[str, Any]:
+    """What the bar shows of one model's tempo, and what its controls need to change it."""
+    tempo, found = analysis.tempo, as_found(analysis).tempo
+    return {
+        "key": key,
+        "bpm": None if tempo.bpm is None else round(tempo.bpm, 2),
+        "found": None if found.bpm is None else round(found.bpm, 2),
+        "stable": tempo.stable,
+        "corrected": tempo.corrected,
+        "range": list(BPM_RANGE),
+        "beats_s": [round(float(beat_s), 3) for beat_s in tempo.beats_s],
+        "downbeats_s": [round(float(beat_s), 3) for beat_s in tempo.downbeats_s],
+    }
 
 
 def browser_file(path: str, name: str, max_duration_s: float) -> str:

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from fluxbeat.analysis import BPM_RANGE, TrackAnalysis, as_found
+from fluxbeat.analysis import TrackAnalysis, as_found
 from fluxbeat.charts.plots import tempo_spread_figure
 from fluxbeat.charts.wording import confidence, model_title, no_tempo_sentence, percent, tempo_choice
-
-# Of several choices that follow each other closely Gradio sends the last one with the data of the first one's event,
-# so the choice is read when it is sent.
-CHOSEN_BPM = "(_, ...others) => [window.FluxBeat.chosenBpm, ...others]"
-"""The tempo that a person chose last, for the first input; null where it is to be as found."""
 
 
 def tempo_view(key: str, analysis: TrackAnalysis) -> dict[str, Any]:
@@ -19,15 +14,8 @@ def tempo_view(key: str, analysis: TrackAnalysis) -> dict[str, Any]:
     tempo, found = analysis.tempo, as_found(analysis).tempo
     view: dict[str, Any] = {
         "key": key,
-        "file": analysis.file,
-        "duration_s": round(analysis.duration_s, 3),
-        "model": model_title(analysis.model.name),
         "bpm": None if tempo.bpm is None else round(tempo.bpm, 2),
         "found": None if found.bpm is None else round(found.bpm, 2),
-        "corrected": tempo.corrected,
-        "range": list(BPM_RANGE),
-        "beats_s": [round(float(beat_s), 3) for beat_s in tempo.beats_s],
-        "downbeats_s": [round(float(beat_s), 3) for beat_s in tempo.downbeats_s],
         "spread": tempo_spread_figure(found),
     }
     if tempo.bpm is None:

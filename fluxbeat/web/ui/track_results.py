@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -32,6 +33,8 @@ class TrackResults:
         Longest recording accepted.
     key : str
         Tells this track from the one shown before.
+    token : str
+        By which the page that shows it, and nobody else, may ask for it again.
     """
 
     path: str
@@ -40,6 +43,7 @@ class TrackResults:
     tracks: dict[FeatureConfig, Track] = field(default_factory=dict)
     max_duration_s: float = MAX_DURATION_S
     key: str = field(default_factory=lambda: str(next(_numbers)))
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
 
     def track(self, features: FeatureConfig) -> Track:
         """The track as models with these features need it; where it is not here yet, it is decoded.

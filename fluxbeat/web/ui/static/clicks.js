@@ -8,8 +8,10 @@ const AHEAD_S = 0.12, CLICK_S = 0.03, BEAT_HZ = 1000, BAR_HZ = 1500, LEVEL = 0.3
 export class BeatClicks {
   constructor(host) {
     Object.assign(this, {on: false, beats_s: [], bars: new Set(), next_s: null, context: null});
-    this.button = button('fb-button', host, 'Click on the beats', () => this.toggle());
+    this.button = button('fb-key', host, 'click', () => this.toggle());
     this.button.setAttribute('aria-pressed', 'false');
+    this.button.setAttribute('aria-label', 'Click on the beats');
+    this.button.title = 'A click on every beat, to hear whether the tempo is right';
     follow((at, isPlaying) => this.go(at, isPlaying));
   }
 
@@ -17,7 +19,7 @@ export class BeatClicks {
     this.beats_s = beats_s;
     this.bars = new Set(downbeats_s);
     this.next_s = null;
-    this.button.hidden = !beats_s.length;
+    this.button.disabled = !beats_s.length;
   }
 
   toggle() {
@@ -25,7 +27,7 @@ export class BeatClicks {
     this.button.setAttribute('aria-pressed', String(this.on));
     this.context ??= new AudioContext();
     this.context.resume();
-    if (this.on && audio()?.paused) audio().play().catch(() => {});
+    if (this.on && audio().paused) audio().play().catch(() => {});
   }
 
   // Beats soon to come are given to the sound card with their time: a frame may be late, a click must not.

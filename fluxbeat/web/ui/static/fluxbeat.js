@@ -3,25 +3,28 @@
 import {compare} from './compare.js';
 import {make} from './dom.js';
 import {explain, sound, whole} from './explain.js';
-import {guardStream} from './gradio_page.js';
+import {guardStream, moveAmongTabs} from './gradio_page.js';
+import {examples, masthead} from './header.js';
 import {library} from './library.js';
 import {live} from './live.js';
 import {hub, models} from './models.js';
+import {player} from './player_bar.js';
 import {save} from './save.js';
-import {examples, masthead, notice, status} from './surroundings.js';
+import {notice, status} from './surroundings.js';
 import {tempo} from './tempo.js';
+import {beat} from './tempo_now.js';
 import {layers, timeline} from './timeline.js';
 
 const kinds = {
-  compare, examples, explain, hub, layers, library, live, masthead, models, notice, save, sound, status, tempo, timeline, whole,
+  beat, compare, examples, explain, hub, layers, library, live, masthead, models, notice, player, save, sound, status, tempo, timeline, whole,
 };
 
 // Shown on a tab while there is no track.
 const invitations = {
-  timeline: 'Drop in a song, or choose an example above, and see its genres flow here.',
-  tempo: 'Drop in a song, or choose an example above, and see its tempo here.',
-  compare: 'Drop in a song, or choose an example above, and see here how each model hears it.',
-  explain: 'Drop in a song, or choose an example above, and see here what in the sound speaks for its genres.',
+  timeline: 'Drop in a song, or choose an example, and see its genres flow here.',
+  tempo: 'Drop in a song, or choose an example, and see its tempo here.',
+  compare: 'Drop in a song, or choose an example, and see here how each model hears it.',
+  explain: 'Drop in a song, or choose an example, and see here what in the sound speaks for its genres.',
 };
 
 function adopt(panel) {
@@ -42,5 +45,6 @@ function adopt(panel) {
 }
 
 guardStream();
+moveAmongTabs();
 window.FluxBeat = {adopt};
 (window.fluxbeatWaiting ?? []).forEach(adopt);

@@ -1,14 +1,6 @@
 // What leans on the insides of Gradio's page, all of it, with gradio_page.css; gradio_internals.py is the same in Python.
 // Gradio is held to one minor version, and tests/web/test_gradio_internals.py has a test for each.
 
-/** The audio element of the player. */
-export const audio = () => document.querySelector('#player audio');
-
-/** Where a file for the player is put; there only while it is empty. */
-export const playerInput = element => element?.closest?.('#player')?.querySelector('input[type=file]');
-
-export const isInPlayer = element => Boolean(element?.closest?.('#player'));
-
 /** The hidden input before the button that takes files of any kind. */
 export function anyFileInput() {
   let input = document.querySelector('#any-file');
@@ -19,8 +11,50 @@ export function anyFileInput() {
 /** Where the files of a library are put; there once its tab was opened, and not while files are on their way. */
 export const libraryInput = () => document.querySelector('#library-files input[type=file]');
 
-/** The model that is chosen above the tabs; undefined before there is a track. */
-export const chosenModel = () => document.querySelector('#model input:checked')?.value;
+const choices = () => [...document.querySelectorAll('#model input[type=radio]')];
+
+/** The model that is chosen. */
+export const chosenModel = () => choices().find(one => one.checked)?.value;
+
+export function chooseModel(name) { choices().find(one => one.value === name)?.click(); }
+
+/** Calls `listener([{name, title, chosen}])` now and whenever the models on offer or the choice change. */
+export function onModels(listener) {
+  const tell = () => listener(choices().map(one => ({name: one.value, title: one.closest('label').textContent.trim(), chosen: one.checked})));
+  const root = document.querySelector('#model');
+  if (!root) { setTimeout(() => onModels(listener), 50); return; }
+  new MutationObserver(tell).observe(root, {subtree: true, childList: true, attributes: true, characterData: true});
+  root.addEventListener('change', tell);
+  tell();
+}
+
+const tabs = () => [...document.querySelectorAll('#tabs [role=tablist] [role=tab]')];
+
+/** Id of the tab that is open. */
+export const openedTab = () => tabs().find(tab => tab.getAttribute('aria-selected') === 'true')?.dataset.tabId;
+
+/** Arrow keys, Home and End move among the tabs. */
+export function moveAmongTabs() {
+  document.addEventListener('keydown', event => {
+    const all = tabs(), at = all.indexOf(event.target);
+    if (at < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
+    const to = {ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: all.length - 1}[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    const tab = all[(to + all.length) % all.length];
+    tab.focus();
+    tab.click();
+    tab.scrollIntoView({block: 'nearest', inline: 'nearest'});
+  });
+}
+
+/** Calls `listener` when Gradio itself says what went wrong, as with a file that is too large. */
+export function onTrouble(listener) {
+  new MutationObserver(changes => {
+    const added = changes.flatMap(change => [...change.addedNodes]);
+    if (added.some(one => one.querySelector?.('.toast-body.error') || one.matches?.('.toast-body.error'))) listener();
+  }).observe(document.body, {childList: true, subtree: true});
+}
 
 /** Open a tab by its id; false if it is not there yet. */
 export function openTab(id) {

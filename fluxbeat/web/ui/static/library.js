@@ -3,6 +3,7 @@
 import {button, make, setText} from './dom.js';
 import {give as giveInput, libraryInput, openTab} from './gradio_page.js';
 import {smallRiver} from './small_river.js';
+import {lock} from './surroundings.js';
 
 const COLUMNS = [
   {name: 'Title', key: row => (row.artist ? `${row.title} ${row.artist}` : row.title).toLocaleLowerCase()},
@@ -30,7 +31,7 @@ export function library(host, trigger) {
   const problem = make('p', 'fb-library-error', host);
   problem.setAttribute('role', 'alert');
   const filters = new Filters(host, () => table.arrange());
-  const table = new Table(host, filters, index => trigger('opened', {index}));
+  const table = new Table(host, filters, index => { lock(); trigger('opened', {index}); });
 
   return (view = {}) => {
     suffixes = view?.suffixes ?? suffixes;
@@ -243,3 +244,5 @@ async function give(files) {
   if (!files.length) return;
   giveInput(await uploadInput(), files);
 }
+
+export {give as giveMany};

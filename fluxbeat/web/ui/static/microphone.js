@@ -1,5 +1,7 @@
 // The microphone: opened as music needs it, its sound handed on, and what is wrong with it in words.
 
+import {hush} from './sound_now.js';
+
 const WRONG = {
   NotAllowedError: 'The microphone was refused. Allow it for this page, in the browser’s address bar, and start again.',
   NotFoundError: 'No microphone was found. Connect one and start again.',
@@ -7,6 +9,21 @@ const WRONG = {
 };
 const INSECURE = 'Browsers give the microphone only to pages from this computer or over https. Open FluxBeat that way.';
 const GONE = 'The microphone is gone. Connect it again and start anew.';
+
+let isOpen = false;
+const listeners = new Set();
+
+/** Calls `listener(isOpen)` now and whenever the microphone is opened or closed, wherever on the page. */
+export function onMicrophone(listener) {
+  listeners.add(listener);
+  listener(isOpen);
+}
+
+function tell(open) {
+  if (open) hush(); // it would hear what the page plays
+  isOpen = open;
+  for (const listener of listeners) listener(open);
+}
 
 /** `onSound` gets an Int16Array ten times a second, `onGone` is told in words when the microphone is taken away. */
 export async function openMicrophone(onSound, onGone) {
@@ -20,6 +37,7 @@ export async function openMicrophone(onSound, onGone) {
   const close = () => {
     for (const track of stream.getTracks()) { track.onended = null; track.stop(); }
     if (context.state !== 'closed') context.close();
+    tell(false);
   };
   try {
     await context.audioWorklet.addModule(new URL('capture.js', import.meta.url));
@@ -28,6 +46,7 @@ export async function openMicrophone(onSound, onGone) {
     context.createMediaStreamSource(stream).connect(capture);
     for (const track of stream.getTracks()) track.onended = () => onGone(GONE);
     await context.resume();
+    tell(true);
   } catch (error) {
     close();
     throw error;

@@ -1,26 +1,27 @@
 // The page's one player: where it is, moving it, and telling whoever follows it, once per frame.
 
-import {audio} from './gradio_page.js';
+import {alone} from './sound_now.js';
 
-export {audio};
+const element = alone(document.createElement('audio'));
+element.preload = 'auto';
 
 const followers = new Set();
 
-export const position = () => audio()?.currentTime ?? 0;
-export const playing = () => { const player = audio(); return Boolean(player && !player.paused && !player.ended); };
+/** The audio element, which the bar takes into the page. */
+export const audio = () => element;
+
+export const position = () => element.currentTime;
+export const playing = () => !element.paused && !element.ended;
 
 export function seek(seconds, duration) {
-  const player = audio();
-  if (!player) return;
-  const end = Number.isFinite(player.duration) ? player.duration : duration;
-  player.currentTime = Math.min(Math.max(0, seconds), Math.max(0, (end ?? 0) - 0.05));
+  const end = Number.isFinite(element.duration) ? element.duration : duration;
+  element.currentTime = Math.min(Math.max(0, seconds), Math.max(0, (end ?? 0) - 0.05));
 }
 
 export function togglePlay() {
-  const player = audio();
-  if (!player) return;
-  if (player.paused) player.play().catch(() => {});
-  else player.pause();
+  if (!element.currentSrc) return;
+  if (element.paused) element.play().catch(() => {});
+  else element.pause();
 }
 
 export function follow(follower) {

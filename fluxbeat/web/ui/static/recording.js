@@ -19,7 +19,6 @@ export class Recording {
     while (this.seconds > MOST_S) this.dropped += this.parts.shift().samples;
   }
 
-  get seconds() { return this.samples / this.rate; }
   get seconds() { return (this.samples - this.dropped) / this.rate; }
   get shortened() { return this.dropped > 0; }
 

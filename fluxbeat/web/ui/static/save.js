@@ -63,6 +63,7 @@ export function save(host, trigger) {
     open(false);
     opener.focus();
   });
+  document.addEventListener('pointerdown', event => { if (!list.hidden && !host.contains(event.target)) open(false); });
   open(false);
   return view => {
     host.hidden = !view;

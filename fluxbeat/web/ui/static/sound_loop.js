@@ -1,6 +1,6 @@
 // The sound of a window in two parts, looped together: all of it, one part, or the other, changed in mid-loop.
 
-import {follow, playing, togglePlay} from './player.js';
+import {begins, ends} from './sound_now.js';
 
 const FADE_S = 0.015;      // a hard cut would click
 
@@ -11,10 +11,7 @@ export const PARTS = {
   both: {words: 'Everything', gains: {attended: 1, rest: 1}},
 };
 
-let context = null, sounding = null;      // one loop sounds at a time
-
-// One sound at a time: who starts the track's player ends the loop.
-follow((_, isPlaying) => { if (isPlaying) sounding?.stop(); });
+let context = null;
 
 /** Fetches both parts; `onEnd` is called when the loop ends, by whomever. */
 export async function loopOf(urls, onEnd) {
@@ -30,16 +27,15 @@ export async function loopOf(urls, onEnd) {
 class SoundLoop {
   constructor(buffers, onEnd) { Object.assign(this, {buffers, onEnd, voices: null, part: null}); }
 
-  get sounding() { return sounding === this; }
+  get sounding() { return this.voices !== null; }
 
   /** Seconds from the window's begin. */
   get at() { return (context.currentTime - this.began) % this.buffers.attended.duration; }
 
   start(part) {
-    sounding?.stop();
-    if (playing()) togglePlay();
+    this.stop();
+    begins(this);
     context.resume();
-    sounding = this;
     this.began = context.currentTime;
     this.voices = Object.entries(this.buffers).map(([name, buffer]) => {
       const source = new AudioBufferSourceNode(context, {buffer, loop: true}), gain = new GainNode(context, {gain: 0});
@@ -55,9 +51,11 @@ class SoundLoop {
     for (const {name, gain} of this.voices) gain.gain.setTargetAtTime(PARTS[part].gains[name], context.currentTime, FADE_S);
   }
 
+  pause() { this.stop(); }
+
   stop() {
     if (!this.sounding) return;
-    sounding = null;
+    ends(this);
     for (const {source} of this.voices) source.stop();
     this.voices = null;
     this.onEnd();

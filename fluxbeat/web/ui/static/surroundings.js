@@ -1,21 +1,28 @@
-// What stands around the charts: the masthead, notices, progress, examples, and files dropped anywhere.
+// What surrounds the charts: notices, how far an analysis is, and files that are dropped anywhere.
 
 import {button, make, setText} from './dom.js';
-import {anyFileInput, give, isInPlayer, playerInput} from './gradio_page.js';
-import {takeMany} from './library.js';
-import {isDark, onThemeChange, restoreTheme, toggleTheme} from './theme.js';
+import {anyFileInput, give, onTrouble, openTab} from './gradio_page.js';
+import {giveMany, takeMany} from './library.js';
+import {audio} from './player.js';
+import {shownTrack} from './track_now.js';
 
-export function masthead(host) {
-  restoreTheme();
-  const words = make('div', '', host);
-  make('h1', '', words, 'FluxBeat');
-  make('p', 'fb-quiet', words, 'Drop in a song and see how genre and tempo flow through it.');
-  const lamp = button('fb-button', host, '', toggleTheme);
-  const name = () => setText(lamp, isDark() ? 'Light' : 'Dark');
-  lamp.setAttribute('aria-label', 'Switch between light and dark');
-  onThemeChange(name);
-  name();
-  return () => {};
+/** What belongs to one track, and must not be used once another was given. */
+const OF_TRACK = '#timeline, #tempo, #compare, #compare-models, #explain, #whole, #save';
+
+let locked = false, lockedKey = null, tell = () => {};
+
+/** A new track was given: the one that is shown is dimmed and cannot be used until the new one is there. */
+export function lock(name) {
+  lockedKey = shownTrack()?.key ?? null;
+  audio().pause();
+  setLocked(true);
+  tell({busy: true, locked: true, words: name ? `Opening ${name}` : 'Opening the track'});
+}
+
+function setLocked(wanted) {
+  locked = wanted;
+  document.body.classList.toggle('fb-locked', wanted);
+  for (const element of document.querySelectorAll(OF_TRACK)) element.inert = wanted;
 }
 
 export function notice(host) {
@@ -26,65 +33,70 @@ export function notice(host) {
     host.hidden = !view;
     close.hidden = !view;
     setText(text, view?.text ?? '');
+    if (view && locked) { setLocked(false); tell({}); }
   };
 }
 
-// Who waits for a turn reads how many go first.
-export function status(host) {
-  const words = make('p', 'fb-quiet fb-waiting', host);
+/** How far the work is, how long it still takes, how many go first, and a way to end it; see analysis_progress.py. */
+export function status(host, trigger) {
+  const words = make('p', 'fb-waiting', host);
   words.setAttribute('role', 'status');
-  return view => setText(words, view?.waiting ?? '');
-}
+  const left = make('span', 'fb-quiet fb-left', host);
+  const bar = make('progress', '', host);
+  bar.setAttribute('aria-label', 'Done');
+  const cancel = button('fb-button fb-cancel', host, 'Cancel', () => {
+    cancel.disabled = true;
+    trigger('cancelled', {});
+  });
+  onTrouble(() => { if (locked) { setLocked(false); draw({}); } });
 
-export function examples(host, trigger) {
-  return (tracks = []) => {
-    host.replaceChildren(...(tracks ?? []).map((example, index) => exampleCard(example, () => trigger('chosen', {index}))));
+  function draw(view) {
+    host.hidden = !view.busy;
+    host.toggleAttribute('aria-busy', Boolean(view.busy));
+    setText(words, view.waiting ?? view.words ?? '');
+    setText(left, view.left ?? '');
+    bar.toggleAttribute('indeterminate', view.share === undefined);
+    if (view.share === undefined) bar.removeAttribute('value');
+    else bar.value = view.share;
+    cancel.hidden = view.key === undefined;
+  }
+
+  tell = draw;
+  return next => {
+    const view = next ?? {};
+    if (locked && view.key !== undefined && (view.opening || view.key === lockedKey)) return; // of the track before
+    if (!view.busy || !view.locked || !locked) setLocked(Boolean(view.locked));
+    cancel.disabled = false;
+    draw(view);
   };
 }
 
-function exampleCard(example, choose) {
-  const card = make('div', 'fb-example');
-  const open = button('fb-example-open', card, '', choose);
-  make('span', 'fb-example-title', open, example.title);
-  make('span', 'fb-quiet', open, [example.artist, example.genre_hint].filter(Boolean).join('  ·  '));
-  const terms = make('span', 'fb-example-terms', card);
-  link(terms, example.licence, example.licence_url);
-  make('span', '', terms, ', excerpt').title = `${example.source}\n${example.changes}`;
-  return card;
-}
-
-function link(parent, text, address) {
-  const safe = /^https?:\/\//.test(address);
-  const element = make(safe ? 'a' : 'span', '', parent, text);
-  if (safe) Object.assign(element, {href: address, target: '_blank', rel: 'noopener noreferrer'});
-}
-
-// Gradio's player turns away what the browser does not call audio (MP4, WebM), and only takes a file while it is
-// empty. Everything else goes to the button that takes any file, which feeds the same player.
-const isAudio = file => file.type.startsWith('audio/');
-
+/** Give one file to the page, of whatever kind. */
 export function hand(file) {
   const input = anyFileInput();
-  if (input) give(input, [file]);
+  if (!input) return;
+  lock(file.name);
+  give(input, [file]);
+}
+
+/** One file is a track, several are a library. */
+export function handAll(files) {
+  if (files.length > 1) giveMany(files);
+  else if (files.length) { openTab('timeline'); hand(files[0]); }
 }
 
 document.addEventListener('dragover', event => {
   if (event.dataTransfer?.types.includes('Files')) event.preventDefault();
+  document.body.classList.add('fb-dragging');
 }, true);
+for (const over of ['drop', 'dragend', 'dragleave'])
+  document.addEventListener(over, event => { if (over !== 'dragleave' || !event.relatedTarget) document.body.classList.remove('fb-dragging'); }, true);
 
 document.addEventListener('drop', event => {
   if (takeMany(event)) return;
   const file = event.dataTransfer?.files[0];
-  const playerTakesIt = file && isAudio(file) && playerInput(event.target);
-  if (!file || playerTakesIt) return;
+  if (!file) return;
   event.preventDefault();
   event.stopPropagation();
-  hand(file);
-}, true);
-
-document.addEventListener('change', event => {
-  const file = event.target.files?.[0];
-  if (!file || isAudio(file) || !isInPlayer(event.target)) return;
-  event.stopPropagation();
-  hand(file);
+  handAll([file]);
 }, true);

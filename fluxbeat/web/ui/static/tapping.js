@@ -3,20 +3,22 @@
 import {button, setText} from './dom.js';
 
 const FEWEST = 4, MOST = 16, FORGOTTEN_MS = 2500, KEY = 't';
-const NAME = 'Tap along (T)';
+const NAME = 'tap';
 
 export class TapTempo {
   constructor(host, choose) {
     this.taps_ms = [];
     this.choose = choose;
-    this.pad = button('fb-button fb-tap', host, NAME, () => {});
+    this.pad = button('fb-key fb-tap', host, NAME, () => {});
+    this.pad.title = 'Tap along with the music (T)';
     // not a click: that comes when the finger is lifted
     this.pad.addEventListener('pointerdown', event => { event.preventDefault(); this.tap(event.timeStamp); });
-    this.take = button('fb-button', host, '', () => { this.choose(this.bpm); this.forget(); });
-    this.take.hidden = true;
+    this.take = button('fb-key fb-take', host, '', () => { this.choose(this.bpm); this.forget(); });
+    this.forget();
     document.addEventListener('keydown', event => {
       if (event.key.toLowerCase() !== KEY || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
-      if (!this.pad.offsetParent || event.target.closest?.('input, textarea, select, [contenteditable=true]')) return;
+      if (this.pad.disabled || !this.pad.offsetParent) return;
+      if (event.target.closest?.('input, textarea, select, [contenteditable=true]')) return;
       event.preventDefault();
       this.tap(event.timeStamp);
     });
@@ -25,13 +27,25 @@ export class TapTempo {
     });
   }
 
+  set disabled(off) {
+    this.pad.disabled = off;
+    if (off) this.forget();
+  }
+
   tap(at_ms) {
     if (at_ms - this.taps_ms.at(-1) > FORGOTTEN_MS) this.taps_ms = [];
     this.taps_ms = [...this.taps_ms, at_ms].slice(-MOST);
     const enough = this.taps_ms.length >= FEWEST;
-    setText(this.pad, enough ? `${this.bpm.toFixed(1)} BPM tapped` : `${NAME}: ${FEWEST - this.taps_ms.length} more`);
+    this.told(enough ? `${this.bpm.toFixed(1)} tapped` : `${FEWEST - this.taps_ms.length} more`);
     this.take.hidden = !enough;
-    if (enough) setText(this.take, `Set ${this.bpm.toFixed(1)} BPM`);
+    if (enough) setText(this.take, `Set ${this.bpm.toFixed(1)}`);
+    clearTimeout(this.timer);
+    if (!enough) this.timer = setTimeout(() => this.forget(), FORGOTTEN_MS);
+  }
+
+  told(words) {
+    setText(this.pad, words);
+    this.pad.setAttribute('aria-label', words === NAME ? 'Tap along with the music' : `Tap along: ${words}`);
   }
 
   // The slope of a straight line through the taps: one early tap moves it little.
@@ -44,8 +58,9 @@ export class TapTempo {
   }
 
   forget() {
+    clearTimeout(this.timer);
     this.taps_ms = [];
     this.take.hidden = true;
-    setText(this.pad, NAME);
+    this.told(NAME);
   }
 }

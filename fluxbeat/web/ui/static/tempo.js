@@ -1,15 +1,14 @@
-// The Tempo tab: the number, its rivals, and all by which a listener's ear settles it.
+// The Tempo tab: the number, its rivals, and what else it could be; it is changed in the player's bar, or by a rival.
 
-import {BeatClicks} from './clicks.js';
 import {button, make, setText} from './dom.js';
 import {plotly} from './plotly.js';
-import {TapTempo} from './tapping.js';
+import {chooseTempo, onTempo} from './tempo_now.js';
 import {onThemeChange, painted} from './theme.js';
 import {wholeBpm as shown} from './wording.js';
 
 const SAME = 0.01;
 
-export function tempo(host, trigger) {
+export function tempo(host) {
   const nothing = make('p', 'fb-empty', host);
   const card = make('div', 'fb-tempo-card', host);
   const figure = make('div', 'fb-bpm', card);
@@ -18,43 +17,18 @@ export function tempo(host, trigger) {
   make('span', 'fb-bpm-unit', figure, 'BPM');
   const words = make('div', 'fb-tempo-words', card);
   const sure = make('p', '', words), changes = make('p', '', words), mark = make('p', 'fb-own-choice', words);
-  const buttons = make('div', 'fb-buttons', words);
-  const halve = button('fb-button', buttons, 'Halve', () => choose(bpm / 2));
-  const double = button('fb-button', buttons, 'Double', () => choose(bpm * 2));
-  const clicks = new BeatClicks(buttons);
-  const tap = new TapTempo(buttons, choose);
-  const typed = typedTempo(buttons, choose);
-  const back = button('fb-button fb-back', buttons, 'Back to what was found', () => choose(null));
   const rivals = make('div', 'fb-chips', make('div', 'fb-rivals', words));
   rivals.setAttribute('role', 'group');
   rivals.setAttribute('aria-label', 'Other readings of the tempo');
   const spreadTitle = make('h3', '', host, 'Which tempo it could be');
   const spread = new SpreadChart(host);
-  let view = null, bpm = null, underway = null; // the last choice, until its answer comes
-  const factor = () => (view.bpm ? bpm / view.bpm : 1);
+  let view = null, now = null;
 
-  // Shown at once; the server has the rest of the page follow, and keeps it.
-  function choose(wanted) {
-    const [least, most] = view.range;
-    if (wanted !== null && !(wanted >= least && wanted <= most)) return;
-    const own = wanted !== null && (view.found === null || Math.abs(wanted / view.found - 1) >= SAME / 10);
-    bpm = own ? wanted : view.found;
-    underway = {key: view.key, bpm: own ? wanted : null};
-    window.FluxBeat.chosenBpm = underway.bpm; // read when it is sent, see tempo_tab.py
-    trigger('corrected', {});
-    draw(own);
-  }
-
-  // An answer to an earlier choice must not undo a later one, which the next click may build on.
-  function isUnderway() {
-    if (underway?.key !== view.key) return false;
-    if (underway.bpm === null) return view.corrected;
-    return !view.corrected || Math.abs(view.bpm / underway.bpm - 1) >= SAME / 10;
-  }
-
-  function draw(own) {
-    const beat = bpm !== null;
+  function draw() {
+    if (!view || !now) return;
+    const {bpm, own} = now, beat = bpm !== null;
     nothing.hidden = beat;
+    setText(nothing, view.why ?? '');
     figure.hidden = !beat;
     setText(number, beat ? shown(bpm) : '');
     setText(sure, view.words ?? '');
@@ -62,49 +36,25 @@ export function tempo(host, trigger) {
     const found = view.found === null ? 'no steady beat was found' : `${shown(view.found)} was found`;
     setText(mark, own ? `Shown is your choice, ${shown(bpm)} BPM; ${found}.` : '');
     card.classList.toggle('fb-own', own);
-    back.hidden = !own;
-    halve.hidden = double.hidden = !beat;
-    halve.disabled = bpm / 2 < view.range[0];
-    double.disabled = bpm * 2 > view.range[1];
-    typed.range(view.range);
-    clicks.beats(factor() === 1 ? view.beats_s : [], view.downbeats_s);
     rivals.replaceChildren(...(view.candidates ?? []).map(candidate => rival(candidate)));
     spreadTitle.hidden = spread.frame.hidden = view.found === null;
     if (view.found !== null) spread.draw(view, own ? bpm : null);
   }
 
   function rival(candidate) {
-    const chip = button('fb-chip', null, '', () => choose(candidate.bpm));
-    chip.setAttribute('aria-pressed', String(Math.abs(candidate.bpm / bpm - 1) < SAME));
+    const chip = button('fb-chip', null, '', () => chooseTempo(candidate.bpm));
+    chip.setAttribute('aria-pressed', String(Math.abs(candidate.bpm / now.bpm - 1) < SAME));
     make('span', 'fb-chip-name', chip, `${shown(candidate.bpm)} BPM`);
     make('span', 'fb-chip-number', chip, candidate.percent);
     return chip;
   }
 
+  onTempo(next => { now = next; draw(); });
   return next => {
     host.hidden = !next;
     view = next;
-    if (!view) { clicks.beats([], []); return; }
-    if (!isUnderway()) underway = null;
-    bpm = underway ? underway.bpm ?? view.found : view.bpm;
-    setText(nothing, view.why ?? '');
-    draw(underway ? underway.bpm !== null : view.corrected);
+    draw();
   };
-}
-
-// A number of one's own.
-function typedTempo(host, choose) {
-  const form = make('form', 'fb-typed-tempo', host), label = make('label', '', form, 'BPM '), field = make('input', '', label);
-  Object.assign(field, {type: 'number', step: 'any', inputMode: 'decimal'});
-  field.setAttribute('aria-label', 'Type the tempo in beats per minute');
-  form.addEventListener('submit', event => {
-    event.preventDefault();
-    if (field.value) choose(Number(field.value));
-    field.value = '';
-  });
-  const set = make('button', 'fb-button', form, 'Set');
-  set.type = 'submit';
-  return {range([least, most]) { Object.assign(field, {min: least, max: most}); }};
 }
 
 class SpreadChart {

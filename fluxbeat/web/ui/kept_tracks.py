@@ -1,0 +1,51 @@
+"""Tracks that a page may ask for again after a reload, each under a name that nobody can guess."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import replace
+from pathlib import Path
+
+from fluxbeat.web.ui.track_results import TrackResults
+
+MOST_KEPT = 256
+
+
+class KeptTracks:
+    """Results by their token, the newest last; the file's features are not kept, they are read again when needed.
+
+    Parameters
+    ----------
+    kept_s : float
+        How long a track is known after it was last shown.
+    at_most : int
+        How many are known; the one that was not shown for longest goes first.
+    """
+
+    def __init__(self, kept_s: float, at_most: int = MOST_KEPT) -> None:
+        self._kept_s, self._at_most = kept_s, at_most
+        self._tracks: OrderedDict[str, tuple[float, TrackResults]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def keep(self, track: TrackResults) -> None:
+        """Know a track, as it is now, by its token."""
+        with self._lock:
+            self._tracks[track.token] = time.monotonic(), replace(track, tracks={})
+            self._tracks.move_to_end(track.token)
+            while len(self._tracks) > self._at_most:
+                self._tracks.popitem(last=False)
+            self._drop_old()
+
+    def find(self, token: str) -> TrackResults | None:
+        """The track of this token, if it is still known and its file is still there."""
+        with self._lock:
+            self._drop_old()
+            kept = self._tracks.get(token)
+        return kept[1] if kept and Path(kept[1].path).is_file() else None
+
+    def _drop_old(self) -> None:
+        before_s = time.monotonic() - self._kept_s
+        while self._tracks and next(iter(self._tracks.values()))[0] < before_s:
+            self._tracks.popitem(last=False)
