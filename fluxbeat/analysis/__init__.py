@@ -30,7 +30,7 @@ from fluxbeat.analysis.result import (
     TrackAnalysis,
     TrackKind,
 )
-from fluxbeat.analysis.track import Progress, Track, read_track
+from fluxbeat.analysis.track import Progress, Track, read_track, track_of
 
 __all__ = [
     "BPM_RANGE",
@@ -64,5 +64,6 @@ __all__ = [
     "own_scale",
     "presence",
     "read_track",
+    "track_of",
     "wanted_bpm",
 ]

@@ -111,6 +111,14 @@ def read_track(
     )
 
 
+def track_of(log_mel_db: np.ndarray, features: FeatureConfig, name: str) -> Track:
+    """Mel power in dB, float32 (mels, frames), as the engine takes a recording."""
+    duration_s = log_mel_db.shape[1] / features.frame_rate_hz
+    front_end = LogMel(features)
+    active, nothing = front_end.active(log_mel_db), Envelope(np.zeros(1, np.float32), duration_s)
+    return Track(name, duration_s, features, front_end.normalise(log_mel_db), active, nothing, ())
+
+
 class _Counter:
     peak_samples = 480  # 20 ms at 24,000 Hz
 

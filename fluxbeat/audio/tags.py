@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 import unicodedata
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 import mutagen
@@ -14,6 +16,8 @@ import mutagen
 LONGEST = 200
 _JOINERS = "\u200c\u200d"  # part of emoji and of Persian and Indic spelling
 _MOST_READS = 50_000
+_NUMBER = re.compile(r"^\s*\d{1,3}(?:\s*[-–—]\s+|[.)\s]+)")
+_ARTIST = re.compile(r"^(.*?\S)\s+[-–—]\s+\S")
 _log = logging.getLogger(__name__)
 
 
@@ -40,6 +44,18 @@ def read_tags(source: str | os.PathLike[str] | bytes) -> Tags:
     if found is None or not found.tags:
         return Tags()
     return Tags(_first(found.tags, "title"), _first(found.tags, "artist"))
+
+
+def artist_in_name(name: str) -> str:
+    """The artist of a file that is called `Artist - Title`, a track number before it or not; empty where it is not."""
+    plain = one_line(PurePath(name).stem.replace("_", " "))
+    found = _ARTIST.match(_NUMBER.sub("", plain))
+    return found.group(1) if found and not found.group(1).isdigit() else ""
+
+
+def artist_of_file(path: str | os.PathLike[str], name: str = "") -> str:
+    """Whose a file is by its own tags, else by its name, which `name` stands for; empty where neither says so."""
+    return read_tags(path).artist or artist_in_name(name or os.fspath(path))
 
 
 def sparingly_read(source: str | os.PathLike[str] | bytes) -> _Bytes | _File:

@@ -18,7 +18,7 @@ PIPE_CLOSED = 141
 """Exit status where the reader of a pipe has gone, as the shell gives it to a program that SIGPIPE ends."""
 EXTRAS = {
     **dict.fromkeys(("gradio", "fastapi", "starlette", "uvicorn", "anyio", "websockets"), "web"),
-    **dict.fromkeys(("lightning", "tensorboard", "sklearn"), "train"),
+    **dict.fromkeys(("lightning", "tensorboard"), "train"),
     "ray": "scale",
     "transformers": "transformers",
     "mcp": "mcp",

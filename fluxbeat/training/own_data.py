@@ -1,4 +1,4 @@
-"""A checkpoint of one's own genres: from a folder of music to what `fluxbeat analyze --model` takes.
+"""The full training of `fluxbeat train --data --full`: the whole network learns a person's own genres.
 
 A shipped model is the start: it has learned music, and only which genre is which is new to it. Artists set aside give
 the checkpoint its accuracy and, where there are enough of them, its calibration.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,14 @@ import torch
 from fluxbeat.analysis.windows import slide
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.features import FeatureConfig
+from fluxbeat.features.fingerprint import Fingerprint
 from fluxbeat.library.cache import cache_folder
-from fluxbeat.models import GenreTempoModel, build_model, load_checkpoint, save_checkpoint
+from fluxbeat.models import GenreTempoModel, load_checkpoint, save_checkpoint
 from fluxbeat.models.base import KINDS
+from fluxbeat.models.fingerprint_file import write_fingerprints
+from fluxbeat.models.label_calibration import LabelCalibration, LabelledWindows, fit_labels, fit_thresholds
+from fluxbeat.models.quick_head import fold, with_labels
 from fluxbeat.models.registry import ModelInfo, load
-from fluxbeat.training.calibration import LabelCalibration, LabelledWindows, fit_labels, fit_thresholds
 from fluxbeat.training.card import CardFacts, write_card
 from fluxbeat.training.data.artist_split import apply_split, split_by_artist, write_split
 from fluxbeat.training.data.datasets import read_dataset
@@ -37,16 +40,17 @@ from fluxbeat.training.evaluation.answers import ask
 from fluxbeat.training.evaluation.catalogue import tracks
 from fluxbeat.training.evaluation.rankings import Measure, among_first, label_average_precision, share_of
 from fluxbeat.training.machine import ONE_PROCESS, Machine
+from fluxbeat.training.quick import check_counts, label_counts
 from fluxbeat.training.recipe import DataConfig, Recipe
 from fluxbeat.training.run import new_model, train
 from fluxbeat.training.tasks.supervised import KIND_OUTPUT, TEMPO_OUTPUT
 
 NOTHING, DEFAULT_FAMILY = "none", "cnn"
 HELD_OUT_SHARE = 0.2
-LEAST_PER_LABEL = 2
 LEAST_HELD_OUT_PER_LABEL = 4
 SPLIT_FILE, TRAINING_FOLDER = "split.txt", "training"
 OWN_SPLIT = "own recordings, artists apart"
+BY_OTHERS = "by other artists"
 STEPS, STEPS_FROM_NOTHING = 300, 2000
 LEAST_EPOCH_STEPS = 25
 """After each epoch the state is kept, which takes as long as a few steps."""
@@ -69,6 +73,8 @@ class OwnTraining:
         Recordings learned from, and recordings of artists set aside.
     measures : tuple of Measure
         Of those set aside; empty where there are none.
+    kept_apart : str
+        What those set aside have nothing in common in with the others, as words after their number.
     calibrated : bool
         Whether probabilities and thresholds were fitted on those set aside.
     recipe : Recipe
@@ -81,6 +87,7 @@ class OwnTraining:
     trained: dict[str, int]
     held_out: dict[str, int]
     measures: tuple[Measure, ...]
+    kept_apart: str
     calibrated: bool
     recipe: Recipe
 
@@ -127,8 +134,10 @@ class OwnPlan:
             raise FluxBeatError(f"epochs must be 1 or more, or 0 for as many as are needed, got {self.epochs}")
 
 
-def train_own_data(plan: OwnPlan, report: Report | None = None) -> OwnTraining:
-    """Train a checkpoint on a user's data set.
+def train_own_data(
+    plan: OwnPlan, report: Report | None = None, prints: Mapping[str, Fingerprint] | None = None
+) -> OwnTraining:
+    """Train the whole network on a user's data set.
 
     The split is the data set's own, or that of OUTPUT/split.txt where a person has left one there, or one by artist.
     Where fewer than 4 recordings of some genre could be set aside, none are: everything is learned from, and
@@ -139,6 +148,8 @@ def train_own_data(plan: OwnPlan, report: Report | None = None) -> OwnTraining:
     plan : OwnPlan
     report : callable, optional
         Called as recordings are read, with how many are done and how many there are.
+    prints : mapping of str to Fingerprint, optional
+        Of the beginnings of recordings by their names: those learned from go into the checkpoint.
 
     Raises
     ------
@@ -150,9 +161,11 @@ def train_own_data(plan: OwnPlan, report: Report | None = None) -> OwnTraining:
     features = begin.network.config.features if begin else FeatureConfig()
     split_file = plan.output / SPLIT_FILE
     store, recordings = labelled_store(plan.data, features, plan.cache, plan.seed, split_file, report)
-    recipe = _recipe(plan, begin, tuple(sorted(_count(recordings))), len(store.rows("train")))
+    recipe = _recipe(plan, begin, tuple(sorted(label_counts(recordings))), len(store.rows("train")))
     model = _trained(recipe, store, begin, plan)
     outcome = _judged(model, store, recordings, begin, recipe, plan.output)
+    learned = [one.name for one in recordings if one.split == "train"]
+    write_fingerprints(plan.output, [prints[name] for name in learned if prints and name in prints])
     write_card(plan.output, model.config, _card_facts(model, outcome))
     return outcome
 
@@ -175,7 +188,7 @@ def labelled_store(
         As `train_own_data`.
     """
     recordings = [recording for recording in read_dataset(data) if recording.labels]
-    _check_counts(data, _count(recordings))
+    check_counts(data, label_counts(recordings))
     store = extract(recordings, cache or cache_folder(), features, report)
     recordings = _divided(recordings, fingerprints(store), seed, split_file)
     known = {recording.name: recording for recording in recordings}
@@ -238,43 +251,24 @@ def _start_model(plan: OwnPlan) -> Start | None:
     return begin
 
 
-def _count(recordings: Iterable[Recording], *splits: str) -> Counter[str]:
-    """Recordings of each label, of some splits or of all."""
-    return Counter(
-        label for recording in recordings if not splits or recording.split in splits for label in recording.labels or ()
-    )
-
-
-def _check_counts(data: str | Path, counts: Counter[str]) -> None:
-    if len(counts) < 2:
-        found = f"only {next(iter(counts))!r}" if counts else "none"
-        raise FluxBeatError(f"{data}: at least two genres are needed to tell apart, found {found}")
-    rare, count = min(counts.items(), key=lambda entry: entry[1])
-    if count < LEAST_PER_LABEL:
-        raise FluxBeatError(
-            f"{data}: {rare!r} has {count} recording, every genre needs at least {LEAST_PER_LABEL}: "
-            "add music to it or take it out"
-        )
-
-
 def _divided(recordings: list[Recording], prints: Prints, seed: int, path: Path | None) -> list[Recording]:
     """The readable recordings, each once, with their splits, which are also written to `path`."""
-    labels = Counter(dict.fromkeys(_count(recordings), 0))
+    labels = Counter(dict.fromkeys(label_counts(recordings), 0))
     readable = [recording for recording in recordings if recording.name in prints]
     if path is not None and path.is_file():
         readable = apply_split(readable, path)
     elif not any(recording.split for recording in recordings):
         readable = without_repeats(readable, prints)
         train_part, dev = split_by_artist(readable, HELD_OUT_SHARE, seed)
-        held_out = _count(dev)
+        held_out = label_counts(dev)
         if min(held_out[label] for label in labels) < LEAST_HELD_OUT_PER_LABEL:
             train_part, dev = [replace(recording, split="train") for recording in readable], []
         readable = train_part + dev
     readable = [replace(recording, split=recording.split or "train") for recording in readable]
     check_split(readable, prints)
     learned = Counter(labels)
-    learned.update(_count(readable, "train"))
-    _check_counts("what can be read and is learned from", learned)
+    learned.update(label_counts(readable, "train"))
+    check_counts("what can be read and is learned from", learned)
     if path is not None and not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_split(readable, path)
@@ -309,16 +303,6 @@ def _recipe(plan: OwnPlan, begin: Start | None, labels: tuple[str, ...], rows: i
     # the moving average forgets where it began well before the run ends
     ema_decay = min(recipe.ema_decay, 1 - 5 / (epochs * per_epoch + 5))
     return replace(recipe, epochs=epochs, epoch_steps=per_epoch, ema_decay=ema_decay)
-
-
-def with_labels(model: GenreTempoModel, labels: tuple[str, ...]) -> GenreTempoModel:
-    """A model that has all weights of another but for its genre head, which is new, for other labels."""
-    config = replace(model.config, labels=labels, thresholds=(0.5,) * len(labels), metrics=(), familiarity=None)
-    fresh = build_model(replace(config, calibration=type(config.calibration)()))
-    new = ("genre_head.", "known_centres", "whitening")
-    kept = {name: value for name, value in model.state_dict().items() if not name.startswith(new)}
-    fresh.load_state_dict({**fresh.state_dict(), **kept})
-    return fresh
 
 
 def _trained(recipe: Recipe, store: FeatureStore, begin: Start | None, plan: OwnPlan) -> GenreTempoModel:
@@ -388,23 +372,17 @@ def _judged(
     calibrated = bool(artists) and bool((windows.truth.sum(0) >= LEAST_HELD_OUT_PER_LABEL).all())
     if calibrated:
         calibration = fit_labels(windows)
-        _fold(model, calibration)
+        fold(model, calibration)
         thresholds = fit_thresholds(windows.probability(calibration), windows.truth)
         model.config = replace(model.config, thresholds=thresholds)
     measures = _measures(*judged_on, calibration, model.config.labels, output.resolve().name)
     model.config = replace(model.config, metrics=tuple(_metrics(measures, recipe.seed)))
     save_checkpoint(model, output)
     start = f"{begin.info.source}, revision {begin.info.revision}" if begin else NOTHING
-    trained, held_out = _count(recordings, "train"), _count(recordings, "dev", "test")
-    return OwnTraining(output, recipe.labels, start, dict(trained), dict(held_out), measures, calibrated, recipe)
-
-
-@torch.no_grad()
-def _fold(model: GenreTempoModel, calibration: LabelCalibration) -> None:
-    """Make scale and bias of each label part of the genre head, whose logits are then calibrated."""
-    scale, bias = (torch.from_numpy(values).float() for values in (calibration.scale, calibration.bias))
-    model.genre_head.weight.mul_(scale[:, None])
-    model.genre_head.bias.mul_(scale).add_(bias)
+    trained, held_out = label_counts(recordings, "train"), label_counts(recordings, "dev", "test")
+    known = all(recording.artist for recording in recordings)
+    apart = BY_OTHERS if known else "others (artists not known: copies of one recording were kept apart)"
+    return OwnTraining(output, recipe.labels, start, dict(trained), dict(held_out), measures, apart, calibrated, recipe)
 
 
 def _measures(

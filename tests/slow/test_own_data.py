@@ -15,22 +15,25 @@ from tiny_training import tiny_recipe
 from fluxbeat.cli.main import main
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.models import load_checkpoint, save_checkpoint
+from fluxbeat.models.fingerprint_file import read_fingerprints
+from fluxbeat.models.quick_head import with_labels
 from fluxbeat.models.registry import CHECKPOINTS_VARIABLE
 from fluxbeat.training import own_data
 from fluxbeat.training.data.artist_split import read_split
 from fluxbeat.training.data.datasets import read_dataset
-from fluxbeat.training.own_data import OwnPlan, train_own_data, with_labels
+from fluxbeat.training.own_data import OwnPlan, train_own_data
 from fluxbeat.training.run import new_model
 
 
 @pytest.fixture(scope="module")
 def bundled(tmp_path_factory) -> Path:
-    """A folder of checkpoints with one tiny CNN that knows tempo and kind; its weights are random."""
+    """A folder of checkpoints with a tiny CNN and CRNN that know tempo and kind; their weights are random."""
     folder = tmp_path_factory.mktemp("bundled")
     torch.manual_seed(0)
-    model = new_model(tiny_recipe(window_s=4.0)).eval()
-    model.config = replace(model.config, tempo_taught=True)
-    save_checkpoint(model, folder / "cnn")
+    for family in ("cnn", "crnn"):
+        model = new_model(tiny_recipe(family, window_s=4.0)).eval()
+        model.config = replace(model.config, tempo_taught=True)
+        save_checkpoint(model, folder / family)
     return folder
 
 
@@ -60,22 +63,45 @@ def test_ten_small_files_make_a_checkpoint_of_their_own_genres(own, capsys):
     command = ["train", "--data", str(own / "music"), "--output", str(checkpoint), "--cache", str(own / "cache")]
     assert main(command) == 0
     printed = capsys.readouterr()
-    assert "chords 5, noise bursts 5" in printed.out
-    assert "Not measured" in printed.out
-    assert printed.out.strip().splitlines()[-1] == f"  fluxbeat analyze FILE --model {checkpoint}"
-    assert "read 10 of 10 recordings" in printed.err and "step 0 of" in printed.err, "progress without a terminal"
+    assert "Learned 2 genres from 10 songs: chords 5, noise bursts 5." in printed.out
+    assert "songs that it had not learned from" in printed.out and "by artists" not in printed.out
+    assert "Nobody says who made any song" in printed.out
+    assert (
+        printed.out.strip().splitlines()[-1] == f"  fluxbeat train --data {own / 'music'} --full --output {checkpoint}"
+    )
+    assert "left\n" in printed.err and "read 10 of 10 recordings\n" in printed.err, "progress without a terminal"
     model, _ = load_checkpoint(checkpoint)
-    assert model.config.labels == ("chords", "noise bursts")
+    assert (model.config.labels, model.config.family) == (("chords", "noise bursts"), "crnn")
     assert model.config.tempo_taught
+    assert len(read_fingerprints(checkpoint)) == 10
     for make, label in ((chords, "chords"), (bursts, "noise bursts")):
         new = save(own / f"new {label}.wav", make(99, 9.0))
         assert main(["analyze", str(new), "--model", str(checkpoint), "--json"]) == 0
         genres = json.loads(capsys.readouterr().out)["genres"]
         assert genres[0]["label"] == label
+    asked = ["evaluate", str(checkpoint), "--data", str(own / "music"), "--cache", str(own / "cache"), "--json"]
+    assert main(asked) == 0
+    assert "mine learned from 10 of these 10 recordings" in capsys.readouterr().err
+
+
+def test_the_full_training_follows_the_quick_head_where_it_is_asked_for(own, capsys):
+    checkpoint = own / "runs" / "full"
+    command = ["train", "--data", str(own / "music"), "--output", str(checkpoint), "--cache", str(own / "cache")]
+    assert main([*command, "--full"]) == 0
+    printed = capsys.readouterr()
+    assert "Now the full training; until it is done" in printed.out
+    assert "The whole network learned 2 genres from recordings: chords 5, noise bursts 5." in printed.out
+    assert "Not measured" in printed.out
+    assert "step 0 of" in printed.err
+    model, _ = load_checkpoint(checkpoint)
+    assert (model.config.labels, model.config.family) == (("chords", "noise bursts"), "cnn")
+    assert len(read_fingerprints(checkpoint)) == 10, "it knows what it learned from as well"
     card = (checkpoint / "README.md").read_text(encoding="utf-8")
     assert "Too few recordings were set aside" in card
     assert "checkpoints/cnn, revision" in card or "cnn" in card
     assert {split for _, split in read_split(checkpoint / "split.txt").values()} == {"train"}
+    assert main([*command, "--epochs", "2"]) == 2
+    assert "add --full" in capsys.readouterr().err
 
 
 def test_artists_set_aside_measure_and_calibrate_the_checkpoint(tmp_path):

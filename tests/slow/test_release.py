@@ -16,8 +16,8 @@ from fluxbeat.analysis.tempo import pulse, softmax
 from fluxbeat.analysis.windows import slide
 from fluxbeat.features import FeatureConfig, LogMel
 from fluxbeat.models import ModelConfig, build_model, load_checkpoint, save_checkpoint
+from fluxbeat.models.label_calibration import LabelCalibration, LabelledWindows, fit_labels, fit_thresholds
 from fluxbeat.models.registry import load
-from fluxbeat.training.calibration import LabelCalibration, LabelledWindows, fit_labels, fit_thresholds
 from fluxbeat.training.evaluation.answers import ask
 from fluxbeat.training.evaluation.catalogue import read_catalogue, spectrograms, tracks
 from fluxbeat.training.evaluation.measures import calibration_error

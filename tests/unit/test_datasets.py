@@ -13,10 +13,11 @@ import soundfile
 
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.features import FeatureConfig, LogMel
+from fluxbeat.features.fingerprint import SAME, Fingerprint, fingerprint, likeness, same_recordings
+from fluxbeat.library.songs import EXCERPT_S, excerpt_starts
 from fluxbeat.training.data.artist_split import apply_split, artist_of, read_split, split_by_artist, write_split
 from fluxbeat.training.data.datasets import kind_of, read_dataset
-from fluxbeat.training.data.extraction import EXCERPT_S, excerpt_starts, extract, fingerprints
-from fluxbeat.training.data.fingerprint import SAME, Fingerprint, fingerprint, likeness, same_recordings
+from fluxbeat.training.data.extraction import extract, fingerprints
 from fluxbeat.training.data.recordings import Recording
 from fluxbeat.training.data.split_check import check_split, without_repeats
 
@@ -245,7 +246,7 @@ def test_broken_short_and_silent_files_are_left_out_by_name(tmp_path, caplog):
         store = extract(recordings, tmp_path / "cache", FEATURES)
     assert [excerpt.name for excerpt in store.excerpts] == ["good.wav"]
     assert store.excerpts[0].duration_s == pytest.approx(9.0, abs=0.1)
-    assert "short.wav lasts 0.1 s, at least 2 s" in caplog.text
+    assert 'short.wav" lasts 0.1 s, at least 2 s' in caplog.text
     assert "broken.wav" in caplog.text
     assert "silent.wav is silent" in caplog.text
 
@@ -257,7 +258,7 @@ def test_features_are_those_of_the_front_end_and_computed_once(tmp_path, monkeyp
 
     samples = load_audio(tmp_path / "a.wav", sample_rate_hz=FEATURES.sample_rate_hz).samples
     np.testing.assert_allclose(store.sound(0), LogMel(FEATURES).from_blocks([samples]), atol=0.05)
-    monkeypatch.setattr("fluxbeat.training.data.extraction.open_audio", None)
+    monkeypatch.setattr("fluxbeat.library.songs.open_audio", None)
     renamed = extract([recording("a", "Bo", "rock", path=tmp_path / "a.wav")], tmp_path / "cache", FEATURES)
     assert (renamed.excerpts[0].artist, renamed.excerpts[0].labels) == ("bo", {"rock": 1.0}), "labels may change"
     save(tmp_path / "a.wav", chords(2, 5.0))
@@ -433,7 +434,7 @@ def moving(count: int, seed: int) -> list[Fingerprint]:
 
 
 def test_repeats_are_found_block_by_block_as_they_are_all_at_once(monkeypatch):
-    monkeypatch.setattr("fluxbeat.training.data.fingerprint.BLOCK", 16)
+    monkeypatch.setattr("fluxbeat.features.fingerprint.BLOCK", 16)
     first, second = moving(40, 0), [*moving(30, 1), *moving(40, 0)[14:]]
     places = np.argwhere(likeness(first, second) >= SAME).tolist()
     assert same_recordings(first, second) == [tuple(pair) for pair in places]

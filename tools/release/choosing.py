@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fluxbeat.models import Calibration
-from fluxbeat.training.calibration import LabelledWindows, fit_labels, minimise
+from fluxbeat.models.label_calibration import LabelledWindows, fit_labels, minimise
 from fluxbeat.training.evaluation.measures import down_the_ranking
 
 

@@ -22,7 +22,7 @@ from fluxbeat.atomic_write import atomic_write
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.models import GenreTempoModel, build_model, load_checkpoint, save_checkpoint
 from fluxbeat.models.checkpoint import CONFIG_FILE
-from fluxbeat.training.calibration import LabelledWindows, fit_labels, fit_thresholds
+from fluxbeat.models.label_calibration import LabelledWindows, fit_labels, fit_thresholds
 from fluxbeat.training.data.store import Excerpt, label_shares
 from fluxbeat.training.evaluation.answers import WindowAnswers, ask
 from fluxbeat.training.evaluation.catalogue import default_cache, read_catalogue, spectrograms, tracks

@@ -20,6 +20,7 @@ from typing import Any
 from fluxbeat.errors import ModelLoadError
 from fluxbeat.models.checkpoint import CONFIG_FILE, WEIGHTS_FILE, sha256_of
 from fluxbeat.models.classifier import FEATURE_FILES, OTHER_FILES, require_transformers
+from fluxbeat.models.fingerprint_file import FINGERPRINT_FILE
 from fluxbeat.models.hub.address import HubAddress
 from fluxbeat.models.hub.failures import plain_failures
 
@@ -102,7 +103,7 @@ def fetch(address: HubAddress, progress: Progress | None = None) -> Fetched:
     classifier = any(pinned.prefix + name in sizes for name in FEATURE_FILES)
     if classifier:
         require_transformers()  # before hundreds of megabytes are fetched
-    names = (*_NEEDED, *(OTHER_FILES if classifier else ()), CARD_FILE)
+    names = (*_NEEDED, *(OTHER_FILES if classifier else (FINGERPRINT_FILE,)), CARD_FILE)
     wanted = [pinned.prefix + name for name in names if pinned.prefix + name in sizes]
     for name in _NEEDED:
         if pinned.prefix + name not in wanted:

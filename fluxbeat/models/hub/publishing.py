@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fluxbeat.errors import ModelLoadError
 from fluxbeat.models import ModelConfig, load_checkpoint
 from fluxbeat.models.checkpoint import CONFIG_FILE, WEIGHTS_FILE
+from fluxbeat.models.fingerprint_file import FINGERPRINT_FILE
 from fluxbeat.models.hub.address import HubAddress, repository_name
 from fluxbeat.models.hub.failures import LOG_IN, plain_failures
 from fluxbeat.models.hub.fetching import CARD_FILE, TIMEOUT_S
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 DEFAULT_BRANCH = "main"
-LICENCES = "LICENSE.*"
-"""Texts of licences that go with weights which began as somebody else's."""
+BESIDE = ("LICENSE.*", FINGERPRINT_FILE)
+"""Texts of licences that go with weights which began as somebody else's, and fingerprints of what was learned from."""
 
 
 def push(
@@ -92,7 +93,7 @@ def push(
             target.prefix + CARD_FILE: text.encode(),
             target.prefix + CONFIG_FILE: checkpoint / CONFIG_FILE,
             target.prefix + WEIGHTS_FILE: checkpoint / WEIGHTS_FILE,
-            **{target.prefix + path.name: path for path in checkpoint.glob(LICENCES)},
+            **{target.prefix + path.name: path for name in BESIDE for path in checkpoint.glob(name)},
         }
         if target.folder:
             files[CARD_FILE] = _root_card(api, target, model.config, known_licence).encode()

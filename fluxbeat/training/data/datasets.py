@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from fluxbeat.audio.tags import read_tags
+from fluxbeat.audio.tags import artist_of_file
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.training.data.fma import find_fma, read_fma
 from fluxbeat.training.data.folder_data import read_genre_folders
@@ -70,5 +70,5 @@ def read_dataset(path: str | Path, kind: str = "auto") -> list[Recording]:
 
 
 def _with_artist(recording: Recording) -> Recording:
-    """A recording whose artist nobody names, with the one that its file's own tags name."""
-    return recording if recording.artist else replace(recording, artist=read_tags(recording.path).artist)
+    """A recording whose artist nobody names, with the one that its file's own tags name, or its name."""
+    return recording if recording.artist else replace(recording, artist=artist_of_file(recording.path))

@@ -8,19 +8,14 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from fluxbeat.audio import open_audio
 from fluxbeat.errors import AudioDecodeError
 from fluxbeat.features import FeatureConfig, LogMel
+from fluxbeat.features.fingerprint import Fingerprint, fingerprint
+from fluxbeat.library.songs import EXCERPT_S, MOST_EXCERPTS, excerpts_of
 from fluxbeat.training.data.artist_split import artist_of
-from fluxbeat.training.data.fingerprint import Fingerprint, fingerprint
 from fluxbeat.training.data.recordings import Recording
-from fluxbeat.training.data.store import EXCERPT_S, INDEX_FILE, Excerpt, FeatureStore, StoreWriter
+from fluxbeat.training.data.store import INDEX_FILE, Excerpt, FeatureStore, StoreWriter
 
-MOST_EXCERPTS = 4
-RECORDING_S_PER_EXCERPT = 60.0
-LEAST_S = 2.0
 SILENT_DB = -70.0
 """An excerpt whose loudest band stays below this level is silent."""
 
@@ -70,17 +65,6 @@ def fingerprints(store: FeatureStore) -> dict[str, Fingerprint]:
     return {name: fingerprint(store.sound(row), store.features) for name, row in first.items()}
 
 
-def excerpt_starts(frames: int, excerpt_frames: int, frame_rate_hz: float) -> list[int]:
-    """First frames of the excerpts of a recording: spread evenly over it, none overlapping, [0] for a short one."""
-    spare = frames - excerpt_frames
-    if spare <= 0:
-        return [0]
-    count = round(frames / frame_rate_hz / RECORDING_S_PER_EXCERPT)
-    count = min(max(count, 1), MOST_EXCERPTS, frames // excerpt_frames)
-    ends = np.linspace(0, spare, count) if count > 1 else [spare / 2]
-    return [int(start) for start in ends]
-
-
 def about(recording: Recording, duration_s: float) -> Excerpt:
     """What a store says of an excerpt of a recording."""
     return Excerpt(
@@ -118,14 +102,8 @@ def _write(recordings: Sequence[Recording], folder: Path, features: FeatureConfi
 
 
 def _add(writer: StoreWriter, recording: Recording, front_end: LogMel) -> None:
-    features = front_end.config
-    rate_hz = features.frame_rate_hz
-    with open_audio(recording.path, sample_rate_hz=features.sample_rate_hz) as stream:
-        log_mel_db = front_end.from_blocks(stream, stream.expected_duration_s)
-    frames, length = log_mel_db.shape[1], round(EXCERPT_S * rate_hz)
-    if frames < LEAST_S * rate_hz:
-        raise AudioDecodeError(f"{recording.path} lasts {frames / rate_hz:.1f} s, at least {LEAST_S:g} s are needed")
-    parts = [log_mel_db[:, start : start + length] for start in excerpt_starts(frames, length, rate_hz)]
+    rate_hz = front_end.config.frame_rate_hz
+    _, *parts = excerpts_of(recording.path, str(recording.path), front_end)
     parts = [part for part in parts if part.max() > SILENT_DB]
     if not parts:
         raise AudioDecodeError(f"{recording.path} is silent")

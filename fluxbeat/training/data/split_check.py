@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from fluxbeat.errors import FluxBeatError
+from fluxbeat.features.fingerprint import Fingerprint, same_recordings
 from fluxbeat.training.data.artist_split import artist_of
-from fluxbeat.training.data.fingerprint import Fingerprint, same_recordings
 from fluxbeat.training.data.recordings import Recording
 
 _log = logging.getLogger(__name__)

@@ -11,13 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from fluxbeat.analysis import Envelope, Track
+from fluxbeat.analysis import Track, track_of
 from fluxbeat.audio import open_audio
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.features import FeatureConfig, LogMel
-from fluxbeat.features.log_mel import normalise
 from fluxbeat.library.cache import cache_folder as library_cache
 from fluxbeat.training.data.artist_split import artist_of
 from fluxbeat.training.data.datasets import read_dataset
@@ -174,12 +172,3 @@ def tracks(store: FeatureStore, rows: Iterable[int] | None = None) -> Iterator[T
     for row in range(len(store)) if rows is None else rows:
         log_mel_db = store.sound(row).astype(np.float32)
         yield track_of(log_mel_db, store.features, store.excerpts[row].name)
-
-
-def track_of(log_mel_db: np.ndarray, features: FeatureConfig, name: str) -> Track:
-    """A spectrogram in dB, (mels, frames), as the engine takes a recording."""
-    duration_s = log_mel_db.shape[1] / features.frame_rate_hz
-    active = LogMel(features).active(log_mel_db)
-    log_mel = normalise(torch.from_numpy(log_mel_db)[None], features)[0].numpy()
-    nothing = Envelope(np.zeros(1, np.float32), duration_s)
-    return Track(name, duration_s, features, log_mel, active, nothing, ())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import logging
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,8 +15,10 @@ import torch
 
 from fluxbeat.analysis import analyze_track, read_track
 from fluxbeat.features import FeatureConfig
-from fluxbeat.models import GenreTempoModel
-from fluxbeat.models.registry import LoadedModel
+from fluxbeat.features.fingerprint import fingerprint
+from fluxbeat.models import Consensus, GenreTempoModel, HubClassifier
+from fluxbeat.models.fingerprint_file import learned_from
+from fluxbeat.models.registry import LoadedModel, checkpoint_folder
 from fluxbeat.training.data.store import Excerpt, FeatureStore
 from fluxbeat.training.evaluation.answers import Answer, WindowAnswers, ask
 from fluxbeat.training.evaluation.catalogue import (
@@ -43,6 +46,7 @@ LEAST_POSITIVES = 4
 """Of a label, for it to count in a mean over labels."""
 LONG_S = 10.0
 EVEN = 0.5
+_log = logging.getLogger(__name__)
 
 
 class Peers(typing.Protocol):
@@ -152,6 +156,7 @@ def evaluate(models: Sequence[LoadedModel], protocol: Protocol) -> list[Measure]
         If the folder has no such split, or a recording cannot be read.
     """
     material = material_of(models, protocol)
+    warn_of_learned(models, material)
     windows = answers_of(models, material)
     labels = tuple(dict.fromkeys(label for found in windows.values() for label in found.labels))
     peers = protocol.peers(labels) if protocol.peers else None
@@ -171,6 +176,23 @@ def evaluate(models: Sequence[LoadedModel], protocol: Protocol) -> list[Measure]
     for further in protocol.further:
         found += further(models, material)
     return found
+
+
+def warn_of_learned(models: Sequence[LoadedModel], material: Material) -> None:
+    """Name the recordings that a model learned from, as far as its checkpoint says: they measure nothing."""
+    for model in models:
+        if isinstance(model.network, Consensus | HubClassifier):
+            continue
+        store = material.stores[model.network.config.features]
+        prints = [fingerprint(store.sound(row), store.features) for row in range(len(store))]
+        learned = learned_from(checkpoint_folder(model), prints)
+        if learned:
+            named = ", ".join(Path(material.excerpts[row].name).name for row in learned[:3])
+            more = " and others" if len(learned) > 3 else ""
+            _log.warning(
+                "%s learned from %d of these %d recordings (%s%s): what it says of them says nothing of other music",
+                model.info.name, len(learned), len(prints), named, more,
+            )  # fmt: skip
 
 
 def shown(answer: Answer, thresholds: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -10,7 +10,7 @@ import torch
 from scipy.special import expit
 from torch import Tensor
 
-from fluxbeat.models import Calibration
+from fluxbeat.models.base import Calibration
 
 THRESHOLD_RANGE = (0.1, 0.7)
 FEW = 50.0

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from fluxbeat.features import FeatureConfig
-from fluxbeat.features.log_mel import normalise
+from fluxbeat.features.log_mel import FeatureConfig, normalise
 
 BEGINNING_S, ANCHOR_S = 25.0, 20.0
 BANDS = 20

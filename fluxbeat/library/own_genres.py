@@ -1,0 +1,359 @@
+"""A person's own genres from a handful of songs: a head on a network that stays as it is, and how good it is.
+
+How good is measured on songs that were not learned from: artist by artist is left out, learned without, and asked
+about. Copies and parts of one recording always go together.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+from typing import Any, Literal
+
+import numpy as np
+from scipy.stats import binomtest
+from threadpoolctl import threadpool_limits
+
+from fluxbeat.errors import FluxBeatError
+from fluxbeat.features.fingerprint import same_recordings
+from fluxbeat.library.songs import Song
+from fluxbeat.models import GenreTempoModel, save_checkpoint
+from fluxbeat.models.config_file import LONGEST_LABEL, MOST_LABELS
+from fluxbeat.models.fingerprint_file import write_fingerprints
+from fluxbeat.models.hub.model_card import Card, card_to_publish
+from fluxbeat.models.label_calibration import LabelledWindows, fit_labels, fit_thresholds
+from fluxbeat.models.quick_head import crossed_logits, fit_head, with_head
+from fluxbeat.models.registry import LoadedModel, checkpoint_folder
+
+BASE = "crnn"
+"""The bundled network whose embedding a head is taught on: see USER_GUIDE.md for how it compares."""
+LEAST_SONGS, LEAST_GROUPS = 5, 3
+"""Of each genre, for a measurement to be worth a word: songs, and artists where these are known."""
+LEAST_PER_LABEL = 2
+OWN_SPLIT = {"artists": "own songs, artists apart", "recordings": "own songs, artists not known"}
+_PART = re.compile(
+    r"[\s_.,(\[-]*\b(?:part|pt|teil|side|half)[\s_.-]*(?:\d{1,2}|[ivx]{1,4}|[a-d])\b[)\]]?$", re.IGNORECASE
+)
+
+Apart = Literal["artists", "recordings"]
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One song, and what a person says it is.
+
+    Attributes
+    ----------
+    song : Song
+    genres : tuple of str
+        One at least.
+    artist : str
+        From a folder or a table; empty: what the song's own tags or name say.
+    """
+
+    song: Song
+    genres: tuple[str, ...]
+    artist: str = ""
+
+    @property
+    def whose(self) -> str:
+        """The artist, however it is spelled; empty where nobody knows."""
+        return " ".join(unicodedata.normalize("NFKC", self.artist or self.song.artist).casefold().split())
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How good a head is on songs that it did not learn from.
+
+    Attributes
+    ----------
+    hits, n : int
+        Songs whose first genre was right, of how many; n is 0 where too little was there to measure.
+    interval : tuple of float
+        95 % of the share (Wilson 1927), of as many independent answers as there are artists.
+    each : dict of str to (int, int)
+        The same of the songs of each genre.
+    guessing : float
+        Share that the most frequent genre alone would have right.
+    apart : 'artists' or 'recordings'
+        Whether no artist was on both sides, or whose the songs are is not known of all.
+    unknown : int
+        Songs of which nobody names the artist.
+    more : dict of str to (int, int)
+        How many more songs of a genre, and by how many other artists, a measurement needs.
+    """
+
+    hits: int
+    n: int
+    interval: tuple[float, float]
+    each: dict[str, tuple[int, int]]
+    guessing: float
+    apart: Apart
+    unknown: int
+    more: dict[str, tuple[int, int]]
+
+    @property
+    def sentences(self) -> list[str]:
+        """All of it in words."""
+        if not self.n:
+            wanted = "; ".join(f"{label}: {_more(*count)}" for label, count in self.more.items())
+            return [f"Too few songs to say how good it is. What is missing: {wanted}."]
+        new = "by artists that it had not learned from" if self.apart == "artists" else "that it had not learned from"
+        low, high = (f"{end:.0%}" for end in self.interval)
+        each = ", ".join(f"{label} {hits} of {count}" for label, (hits, count) in self.each.items())
+        told = [
+            f"Right first on {self.hits} of {self.n} songs {new}: {self.hits / self.n:.0%}, and with 95 % certainty "
+            f"between {low} and {high} of other songs like these. Guessing would be right on {self.guessing:.0%}.",
+            f"By genre: {each}.",
+        ]
+        if self.apart == "recordings":
+            whose = "any song" if self.unknown == self.n else f"{self.unknown} of {self.n} songs"
+            told.append(
+                f"Nobody says who made {whose} (no tag, no “Artist - Title”): copies and parts of one recording were "
+                "kept apart, artists were not, so for other artists the true number may be lower."
+            )
+        return told
+
+
+@dataclass(frozen=True, eq=False)
+class OwnGenres:
+    """A network with a head of its own, and what is known of it.
+
+    Attributes
+    ----------
+    network : GenreTempoModel
+        With labels, calibration, thresholds and metrics in its configuration.
+    base : LoadedModel
+        Whose embedding it rests on.
+    examples : tuple of Example
+        What it learned from.
+    judgement : Judgement
+    """
+
+    network: GenreTempoModel
+    base: LoadedModel
+    examples: tuple[Example, ...]
+    judgement: Judgement
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Songs of each genre."""
+        found = Counter(label for example in self.examples for label in example.genres)
+        return {label: found[label] for label in self.network.config.labels}
+
+
+def check_genres(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of genres as a checkpoint can hold them, sorted.
+
+    Raises
+    ------
+    FluxBeatError
+        If there are fewer than two or too many, or one is too long or cannot be printed.
+    """
+    labels = tuple(sorted(set(names)))
+    if len(labels) < 2:
+        found = f"only {labels[0]!r}" if labels else "none"
+        raise FluxBeatError(f"at least two genres are needed to tell apart, found {found}")
+    if len(labels) > MOST_LABELS:
+        raise FluxBeatError(f"{len(labels)} genres are more than the {MOST_LABELS} that a checkpoint holds")
+    for label in labels:
+        if not label.strip() or not label.isprintable() or len(label) > LONGEST_LABEL:
+            shown = repr(label[:LONGEST_LABEL])
+            raise FluxBeatError(f"{shown} is no name for a genre: it takes 1 to {LONGEST_LABEL} characters that show")
+    return labels
+
+
+@threadpool_limits.wrap(limits=1)  # of matrices this small threads cost more than they gain
+def teach(examples: Sequence[Example], base: LoadedModel) -> OwnGenres:
+    """Teach a head these songs' genres, and measure it where there are enough of them.
+
+    Parameters
+    ----------
+    examples : sequence of Example
+        Their songs were read with `base`'s network.
+    base : LoadedModel
+        A single network.
+
+    Raises
+    ------
+    FluxBeatError
+        If there are fewer than two genres or fewer than two songs of one, or a genre has no possible name.
+    """
+    network = base.network
+    assert isinstance(network, GenreTempoModel)  # SongReader takes no other
+    labels = check_genres([label for example in examples for label in example.genres])
+    counts = Counter(label for example in examples for label in example.genres)
+    rare = min(labels, key=lambda label: counts[label])
+    if counts[rare] < LEAST_PER_LABEL:
+        raise FluxBeatError(f"{rare!r} has {counts[rare]} song, every genre needs {LEAST_PER_LABEL} at least: add one")
+    truth = np.array([[label in example.genres for label in labels] for example in examples])
+    embedding = np.concatenate([example.song.embedding for example in examples])
+    row = np.repeat(np.arange(len(examples)), [len(example.song.embedding) for example in examples])
+    groups = groups_of(examples)
+    head = fit_head(embedding, row, truth)
+    more = _missing(labels, truth, groups)
+    if more:
+        made = with_head(network, labels, head)
+        judgement = _judgement(labels, truth, None, groups, examples, more)
+    else:
+        windows = LabelledWindows(row, crossed_logits(embedding, row, truth, groups), np.ones(len(row)), truth)
+        calibration = fit_labels(windows)
+        probability = windows.probability(calibration)
+        # one for all: genres are named in order of their odds above their thresholds, and few songs stand behind each
+        (least,) = fit_thresholds(probability.reshape(-1, 1), truth.reshape(-1, 1))
+        made = with_head(network, labels, head, calibration)
+        made.config = replace(made.config, thresholds=(least,) * len(labels))
+        judgement = _judgement(labels, truth, probability, groups, examples, more)
+    made.config = replace(made.config, metrics=tuple(_metrics(judgement)))
+    return OwnGenres(made, base, tuple(examples), judgement)
+
+
+def groups_of(examples: Sequence[Example]) -> list[int]:
+    """Which songs must not be parted, a number for each: one artist, one recording in two files, parts of one piece."""
+    above = list(range(len(examples)))
+
+    def top(place: int) -> int:
+        while above[place] != place:
+            place = above[place]
+        return place
+
+    first: dict[str, int] = {}
+    for place, example in enumerate(examples):
+        for key in filter(None, (example.whose and f"by {example.whose}", _piece(example.song.name))):
+            above[top(place)] = top(first.setdefault(key, place))
+    prints = [example.song.fingerprint for example in examples]
+    for one, other in same_recordings(prints, prints) if prints else ():
+        above[top(one)] = top(other)
+    return [top(place) for place in range(len(examples))]
+
+
+def without_repeats(examples: Sequence[Example]) -> tuple[list[Example], list[tuple[str, str]]]:
+    """Every recording once, with the genres of all its copies; and the names of each copy and of what it repeats."""
+    prints, kept = [example.song.fingerprint for example in examples], dict(enumerate(examples))
+    repeats: list[tuple[str, str]] = []
+    for one, other in same_recordings(prints, prints) if prints else ():
+        if one in kept and other in kept:
+            genres = dict.fromkeys([*kept[one].genres, *kept[other].genres])
+            kept[one] = replace(kept[one], genres=tuple(genres))
+            repeats.append((kept.pop(other).song.name, kept[one].song.name))
+    return list(kept.values()), repeats
+
+
+def save_own_genres(own: OwnGenres, folder: Path, title: str = "") -> None:
+    """Write the checkpoint: config.json, weights, model card, and fingerprints of the songs it learned from.
+
+    Licences that lie beside the base's weights go along.
+    """
+    save_checkpoint(own.network, folder)
+    write_fingerprints(folder, [example.song.fingerprint for example in own.examples])
+    beside = checkpoint_folder(own.base)
+    for licence in beside.glob("LICENSE.*"):
+        (folder / licence.name).write_bytes(licence.read_bytes())
+    config, name = own.network.config, title or folder.resolve().name
+    text = card_to_publish(config, Card({}, _card(own, name)), name)
+    (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def _piece(name: str) -> str:
+    """What parts of one piece have in common by their file names; empty where the name tells of no part."""
+    stem = PurePath(name).stem
+    shorter = _PART.sub("", stem)
+    return f"part of {PurePath(name).parent}/{shorter.casefold()}" if shorter and shorter != stem else ""
+
+
+def _missing(labels: Sequence[str], truth: np.ndarray, groups: Sequence[int]) -> dict[str, tuple[int, int]]:
+    found = {}
+    for label, true in zip(labels, truth.T, strict=True):
+        songs, apart = int(true.sum()), len({group for group, own in zip(groups, true, strict=True) if own})
+        others = max(0, LEAST_GROUPS - apart)
+        if songs < LEAST_SONGS or others:
+            found[label] = max(LEAST_SONGS - songs, others), others
+    return found
+
+
+def _more(songs: int, artists: int) -> str:
+    words = "1 more song" if songs == 1 else f"{songs} more songs"
+    return f"{words}, by {artists} other artist{'' if artists == 1 else 's'}" if artists else words
+
+
+def _judgement(
+    labels: Sequence[str],
+    truth: np.ndarray,
+    scores: np.ndarray | None,
+    groups: Sequence[int],
+    examples: Sequence[Example],
+    more: dict[str, tuple[int, int]],
+) -> Judgement:
+    unknown = sum(not example.whose for example in examples)
+    apart: Apart = "recordings" if unknown else "artists"
+    guessing = float(truth.mean(axis=0).max())
+    if scores is None:
+        return Judgement(0, 0, (0.0, 1.0), {}, guessing, apart, unknown, more)
+    right = truth[np.arange(len(truth)), scores.argmax(axis=1)]
+    each = {label: (int(right[own].sum()), int(own.sum())) for label, own in zip(labels, truth.T, strict=True)}
+    people = len(set(groups))
+    sure = binomtest(round(people * float(right.mean())), people).proportion_ci(method="wilson")
+    interval = float(sure.low), float(sure.high)
+    return Judgement(int(right.sum()), len(right), interval, each, guessing, apart, unknown, more)
+
+
+def _metrics(judgement: Judgement) -> list[dict[str, Any]]:
+    if not judgement.n:
+        return []
+    return [
+        {
+            "measure": "accuracy",
+            "value": round(judgement.hits / judgement.n, 4),
+            "n": judgement.n,
+            "split": OWN_SPLIT[judgement.apart],
+            "interval_95": [round(end, 4) for end in judgement.interval],
+            "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
+        }
+    ]
+
+
+def _card(own: OwnGenres, title: str) -> str:
+    config, info = own.network.config, own.base.info
+    counts = "\n".join(f"| {label} | {count} |" for label, count in own.counts.items())
+    measured = "\n".join(f"- {sentence}" for sentence in own.judgement.sentences)
+    thresholds = ", ".join(
+        f"{label} {least:.2f}" for label, least in zip(config.labels, config.thresholds, strict=True)
+    )
+    calibrated = (
+        "Probabilities and thresholds were fitted on these very answers."
+        if own.judgement.n
+        else "Probabilities are not calibrated, every threshold is the plain default."
+    )
+    return f"""# {title}: genres of one's own, for FluxBeat
+
+Says which of {len(config.labels)} genres are present in {config.window_s:g} seconds of music. Its genre head was taught
+on {len(own.examples)} songs; all else is FluxBeat's {info.name} ({info.source}, revision {info.revision}), unchanged.
+
+## What it was trained on
+
+| genre | songs |
+|---|---|
+{counts}
+
+fingerprints.safetensors beside the weights knows these recordings again; it holds no sound and no name.
+
+## How good it is
+
+{measured}
+
+{calibrated} A genre counts as present from these probabilities: {thresholds}.
+
+## What it must not be used for
+
+- Genres beyond these {len(config.labels)}: music of other kinds gets the nearest of them, or none.
+- Judging music, people or rights: a handful of artists is not a genre.
+"""
+
+
+Told = Callable[[int, int], None]
+"""Called with how many songs are read, and how many there are."""

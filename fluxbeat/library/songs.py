@@ -1,0 +1,214 @@
+"""Songs as a genre head learns them: their embedding by a network that stays as it is, fingerprint and artist."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import as_completed
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fluxbeat.analysis.track import audible_windows, track_of
+from fluxbeat.analysis.windows import slide
+from fluxbeat.atomic_write import atomic_write
+from fluxbeat.audio import MAX_DURATION_S, open_audio
+from fluxbeat.audio.sound_files import SoundFile
+from fluxbeat.audio.tags import artist_of_file
+from fluxbeat.errors import AnalysisCancelled, AudioDecodeError, FluxBeatError
+from fluxbeat.features import LogMel
+from fluxbeat.features.fingerprint import Fingerprint
+from fluxbeat.features.fingerprint import fingerprint as fingerprint_of
+from fluxbeat.features.torch_threads import threads_that_compute_alone
+from fluxbeat.library.workers import TurnOf, cores
+from fluxbeat.models import GenreTempoModel
+from fluxbeat.models.registry import LoadedModel
+
+HOP_S = 5.0
+LEAST_S = 2.0
+EXCERPT_S, MOST_EXCERPTS = 30.0, 4
+RECORDING_S_PER_EXCERPT = 60.0
+
+
+@dataclass(frozen=True, eq=False)
+class Song:
+    """What is learned of one recording.
+
+    Attributes
+    ----------
+    name : str
+        What it is called in front of a person.
+    artist : str
+        As its tags or its file name say; empty where neither does.
+    embedding : float32 array, shape (windows, d)
+        What the network's heads would see of every window that sounds; of long recordings, of up to four excerpts.
+    fingerprint : Fingerprint
+        Of its beginning.
+    """
+
+    name: str
+    artist: str
+    embedding: np.ndarray
+    fingerprint: Fingerprint
+
+
+def excerpt_starts(frames: int, excerpt_frames: int, frame_rate_hz: float) -> list[int]:
+    """First frames of the excerpts of a recording: spread evenly over it, none overlapping, [0] for a short one."""
+    spare = frames - excerpt_frames
+    if spare <= 0:
+        return [0]
+    count = round(frames / frame_rate_hz / RECORDING_S_PER_EXCERPT)
+    count = min(max(count, 1), MOST_EXCERPTS, frames // excerpt_frames)
+    ends = np.linspace(0, spare, count) if count > 1 else [spare / 2]
+    return [int(start) for start in ends]
+
+
+def excerpts_of(path: Path, name: str, front_end: LogMel, max_duration_s: float = MAX_DURATION_S) -> list[np.ndarray]:
+    """Mel power in dB of a recording's beginning, then of its excerpts, float32 (mels, frames) each.
+
+    Raises
+    ------
+    AudioDecodeError
+        If it cannot be read, or is too short or too long.
+    """
+    rate_hz = front_end.config.frame_rate_hz
+    with open_audio(
+        path, name=name, sample_rate_hz=front_end.config.sample_rate_hz, max_duration_s=max_duration_s
+    ) as stream:
+        log_mel_db = front_end.from_blocks(stream, stream.expected_duration_s)
+    frames, length = log_mel_db.shape[1], round(EXCERPT_S * rate_hz)
+    if frames < LEAST_S * rate_hz:
+        raise AudioDecodeError(f'"{name}" lasts {frames / rate_hz:.1f} s, at least {LEAST_S:g} s are needed')
+    starts = excerpt_starts(frames, length, rate_hz)
+    return [np.ascontiguousarray(log_mel_db[:, start : start + length]) for start in (0, *starts)]
+
+
+def read_song(
+    file: SoundFile,
+    network: GenreTempoModel,
+    max_duration_s: float = MAX_DURATION_S,
+    stop: threading.Event | None = None,
+) -> Song:
+    """Read one song.
+
+    Raises
+    ------
+    AudioDecodeError
+        If it cannot be read, is too short or too long, or is silent.
+    AnalysisCancelled
+        If `stop` is set meanwhile.
+    """
+    name, features = file.shown, network.config.features
+    if file.problem:
+        raise AudioDecodeError(f'"{name}": {file.problem}')
+    beginning, *excerpts = excerpts_of(file.path, name, LogMel(features), max_duration_s)
+    found = []
+    for log_mel_db in excerpts:
+        if stop is not None and stop.is_set():
+            raise AnalysisCancelled("no longer wanted")
+        track = track_of(log_mel_db, features, name)
+        windows = slide(network, track.log_mel, HOP_S)
+        found.append(windows.embedding[audible_windows(track, windows.start_s, network.config.window_s)])
+    embedding = np.concatenate(found)
+    if not len(embedding):
+        raise AudioDecodeError(f'"{name}" is silent')
+    return Song(name, artist_of_file(file.path, name), embedding, fingerprint_of(beginning, features))
+
+
+class SongReader:
+    """Reads many songs at once, in threads that compute on one core each.
+
+    Parameters
+    ----------
+    model : LoadedModel
+        A single network.
+    cache : path, optional
+        Folder that what was found of each file is kept in, so that work that was cut off goes on.
+    count : int, optional
+        Threads; one per core where not given.
+    max_duration_s : float
+        Longest recording in seconds that is taken.
+    turn : callable, optional
+        As `fluxbeat.library.workers.ThreadWorkers` takes it.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        cache: Path | None = None,
+        count: int | None = None,
+        max_duration_s: float = MAX_DURATION_S,
+        turn: TurnOf | None = None,
+    ) -> None:
+        if not isinstance(model.network, GenreTempoModel):
+            raise FluxBeatError(
+                f"{model.info.name} is no single network of FluxBeat: name one of these, crnn for instance"
+            )
+        self.network, self.revision = model.network, model.info.revision
+        self._folder = cache / f"songs-{self.revision}" if cache else None
+        self._max_duration_s = max_duration_s
+        self._turn: TurnOf = turn or (lambda stop: nullcontext(lambda: None))
+        self._pool = threads_that_compute_alone(count or cores(), "fluxbeat-songs")
+
+    def read(self, files: Sequence[SoundFile], stop: threading.Event) -> Iterator[tuple[int, Song | str]]:
+        """Each file's place with the song, or in one sentence why there is none, in the order in which they are done.
+
+        Ends early once `stop` is set; leaving it early sets it.
+        """
+        doing = {self._pool.submit(self._one, file, stop): place for place, file in enumerate(files)}
+        try:
+            for future in as_completed(doing):
+                try:
+                    yield doing[future], future.result()
+                except AnalysisCancelled:
+                    return
+                except FluxBeatError as error:
+                    yield doing[future], str(error)
+        finally:
+            stop.set()
+            for future in doing:
+                future.cancel()
+
+    def _one(self, file: SoundFile, stop: threading.Event) -> Song:
+        if stop.is_set():
+            raise AnalysisCancelled("no longer wanted")
+        kept = self._folder / f"{_key(file.path)}.npz" if self._folder and not file.problem else None
+        song = _kept(kept, file.shown) if kept else None
+        if song is None:
+            with self._turn(stop):
+                song = read_song(file, self.network, self._max_duration_s, stop)
+            if kept:
+                _keep(kept, song)
+        return song
+
+
+def _key(path: Path) -> str:
+    """Of a file at its place with its size and time of change; another once one of these changes."""
+    state = path.stat() if path.is_file() else None
+    parts = (str(path.absolute()), state and (state.st_size, state.st_mtime_ns), HOP_S, EXCERPT_S, MOST_EXCERPTS)
+    return hashlib.sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest()[:24]
+
+
+def _keep(path: Path, song: Song) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as partial, partial.open("wb") as file:
+        np.savez(
+            file,
+            embedding=song.embedding,
+            curve=song.fingerprint.curve,
+            digest=song.fingerprint.digest,
+            artist=song.artist,
+        )
+
+
+def _kept(path: Path, name: str) -> Song | None:
+    """What was kept of a file; None where nothing was, or it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            print_ = Fingerprint(str(found["digest"]), found["curve"])
+            return Song(name, str(found["artist"]), found["embedding"], print_)
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
