@@ -1,20 +1,27 @@
-"""How well tempo and beats are found where both are known: drawn rhythms, and rendered accompaniments.
+"""How well tempo and beats are found where they are known: in drawn rhythms, accompaniments, annotated recordings.
 
-`python -m tools.known_tempo CHECKPOINT` prints the table, beside librosa and Essentia.
+`python -m tools.known_tempo CHECKPOINT` prints the table of what was drawn and rendered, beside librosa and Essentia;
+with `--recordings FOLDER --split dev` that of the recordings whose tempo people annotated. FOLDER has recordings.csv.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fluxbeat.analysis import analyze
+from fluxbeat.audio import load_audio
+from fluxbeat.errors import FluxBeatError
 from fluxbeat.models.registry import LoadedModel, load
+from fluxbeat.training.data.store import SPLITS
+from fluxbeat.training.evaluation.catalogue import CATALOGUE_FILE
 from fluxbeat.training.evaluation.measures import share, tempo_accuracy
 from tools.corpus.accompaniment import check_programs, find_soundfonts, read_styles
 from tools.corpus.grooves import one_that_sounds
@@ -25,6 +32,12 @@ PIECE_S = 30.0
 EXACT = 1e-3
 TRIMMED_S = 5.0
 """As usual in the field, the first seconds of beats do not count: nobody taps along at once."""
+ANNOTATED = "gtzan"
+"""The data set of which people annotated the tempo."""
+TEMPI_FILE = Path(__file__).parent / "recordings" / "gtzan_tempi.csv"
+"""Of its clips that last at least 10 s here, in whole beats per minute: the corrected annotations of Percival &
+Tzanetakis ("Streamlined tempo estimation based on autocorrelation and cross-correlation with pulses", IEEE/ACM TASLP
+2014), from annotations/references/gtzan/percival2014/genres_tempos.mf of github.com/tempoeval/tempo_eval at 8335368."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +90,39 @@ def groove_pieces(count: int, seed: int = 0) -> Iterator[Piece]:
         yield Piece(f"{groove.style.name}:{groove.name}", samples, tempo_bpm, beats_s)
 
 
+def recorded_pieces(folder: Path, split: str) -> Iterator[Piece]:
+    """Clips of GTZAN in a folder of recordings, with the tempo that people annotated; their beats are not known.
+
+    Parameters
+    ----------
+    folder : Path
+        With recordings.csv: file, split, dataset, source, whose last part names the clip (`blues.00000.au`).
+    split : str
+        'train', 'dev' or 'test'.
+
+    Raises
+    ------
+    FluxBeatError
+        If none of the split is annotated.
+    """
+    tempi_bpm = {row["track"]: float(row["tempo_bpm"]) for row in _rows(TEMPI_FILE)}
+    found = 0
+    for row in _rows(folder / CATALOGUE_FILE):
+        clip = Path(row["source"]).stem
+        if row["split"] == split and row["dataset"] == ANNOTATED and clip in tempi_bpm:
+            found += 1
+            yield Piece(clip, load_audio(folder / row["file"], sample_rate_hz=RATE_HZ).samples, tempi_bpm[clip])
+    if not found:
+        raise FluxBeatError(
+            f"{folder / CATALOGUE_FILE} has no recording of {ANNOTATED}, split {split!r}, in {TEMPI_FILE}"
+        )
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as handle:
+        return list(csv.DictReader(handle))
+
+
 def fluxbeat_reader(model: LoadedModel) -> Reader:
     """What FluxBeat says with this model."""
 
@@ -119,7 +165,9 @@ PEERS: dict[str, Reader] = {
 }
 
 
-def measure_known_tempo(readers: dict[str, Reader], pieces: Sequence[Piece]) -> dict[str, dict[str, Any]]:
+def measure_known_tempo(
+    readers: dict[str, Reader], pieces: Sequence[Piece], exact: bool = True
+) -> dict[str, dict[str, Any]]:
     """How well each reader finds tempo and beats.
 
     Parameters
@@ -127,12 +175,15 @@ def measure_known_tempo(readers: dict[str, Reader], pieces: Sequence[Piece]) -> 
     readers : dict from str to Reader
         By name.
     pieces : sequence of Piece
+    exact : bool
+        Whether their tempi are known to more than a whole beat per minute.
 
     Returns
     -------
     dict
-        By reader: `accuracy1`, `accuracy2`, `exact` (within 0.1 % of the tempo or of 2, 3, 1/2, 1/3 times it), and
-        where beats are known `beats_f` (F-measure with 70 ms: Davies, Degara & Plumbley, QMUL C4DM-TR-09-06, 2009).
+        By reader: `accuracy1` and `accuracy2` (no answer is a wrong one), where tempi are exact `exact` (within 0.1 %
+        of the tempo or of 2, 3, 1/2, 1/3 times it), and where beats are known `beats_f` (F-measure with 70 ms: Davies,
+        Degara & Plumbley, QMUL C4DM-TR-09-06, 2009).
 
     Raises
     ------
@@ -143,7 +194,9 @@ def measure_known_tempo(readers: dict[str, Reader], pieces: Sequence[Piece]) -> 
     for name, read in readers.items():
         readings = [read(piece.samples) for piece in pieces]
         pairs = [(reading.bpm, piece.tempo_bpm) for reading, piece in zip(readings, pieces, strict=True)]
-        report[name] = tempo_accuracy(pairs) | {"exact": share(_is_exact(*pair) for pair in pairs)}
+        report[name] = tempo_accuracy(pairs)
+        if exact:
+            report[name]["exact"] = share(_is_exact(*pair) for pair in pairs)
         scores = [
             _f_measure(piece.beats_s, reading.beats_s)
             for reading, piece in zip(readings, pieces, strict=True)
@@ -172,13 +225,22 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("checkpoint", nargs="+")
     parser.add_argument("--count", type=int, default=60, help="pieces of each kind (default 60)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--peers", nargs="*", default=["librosa"], choices=list(PEERS))
+    parser.add_argument("--peers", nargs="*", choices=list(PEERS), help="default: librosa; all beside recordings")
+    parser.add_argument("--recordings", type=Path, metavar="FOLDER", help="measure on annotated recordings instead")
+    parser.add_argument("--split", default="dev", choices=SPLITS, help="of the recordings (default dev)")
     options = parser.parse_args(words)
     readers = {name: fluxbeat_reader(load(name)) for name in options.checkpoint}
-    readers |= {name: PEERS[name] for name in options.peers}
-    for kind, pieces in (("drawn", drawn_pieces), ("grooves", groove_pieces)):
-        report = measure_known_tempo(readers, list(pieces(options.count, options.seed)))
-        print(json.dumps({"music": kind, "pieces": options.count, "seed": options.seed, **report}, indent=1))
+    peers = (list(PEERS) if options.recordings else ["librosa"]) if options.peers is None else options.peers
+    readers |= {name: PEERS[name] for name in peers}
+    if options.recordings:
+        pieces = list(recorded_pieces(options.recordings, options.split))
+        about = {"music": ANNOTATED, "tempo": "annotated", "split": options.split, "pieces": len(pieces)}
+        print(json.dumps(about | measure_known_tempo(readers, pieces, exact=False), indent=1))
+        return
+    for kind, drawn in (("drawn", drawn_pieces), ("grooves", groove_pieces)):
+        about = {"music": kind, "tempo": "exact", "split": "test", "pieces": options.count, "seed": options.seed}
+        report = measure_known_tempo(readers, list(drawn(options.count, options.seed)))
+        print(json.dumps(about | report, indent=1))
 
 
 if __name__ == "__main__":

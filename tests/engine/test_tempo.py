@@ -23,15 +23,17 @@ from fluxbeat.analysis.tempo import find_tempo
 from fluxbeat.charts.wording import tempo_choice
 from fluxbeat.cli.main import main
 from fluxbeat.cli.terminal import tempo_line
-from fluxbeat.errors import TempoError
+from fluxbeat.errors import FluxBeatError, TempoError
 from fluxbeat.export.writing import render
 from fluxbeat.library import SoundFile, analysed_row
 from fluxbeat.library.stored_analysis import pack, unpack
 from fluxbeat.models import TempoGrid
 from fluxbeat.training.evaluation.octaves import OctaveCase, measure_octaves
 from fluxbeat.web.ui.tempo_tab import tempo_view
-from tools.known_tempo import Reading, drawn_pieces, measure_known_tempo
+from tools.known_tempo import PEERS, Reading, drawn_pieces, measure_known_tempo
+from tools.known_tempo import main as measure_tempo
 from tools.octave_rule import estimate, judged_by_the_others
+from tools.release.shipped import tempo_measures
 
 
 def onsets_of(samples: np.ndarray, block: int = 220_500) -> OnsetStrength:
@@ -334,6 +336,29 @@ def test_the_measure_of_tempo_tells_right_from_half_and_from_nothing():
     values = {name: [report[name][key]["value"] for key in ("accuracy1", "accuracy2", "exact")] for name in report}
     assert values == {"right": [1, 1, 1], "half": [0, 1, 1], "none": [0, 0, 0]}
     assert report["right"]["beats_f"]["value"] == 1
+
+
+def test_recordings_are_measured_by_the_tempo_that_people_annotated(tmp_path, capsys, monkeypatch):
+    """Of three clips of GTZAN: annotated 69 BPM and heard at 138, annotated 132 and heard so, and one not annotated."""
+    rows = ["file,split,dataset,source"]
+    for clip, bpm, split in (("blues.00005", 138, "dev"), ("blues.00004", 132, "dev"), ("blues.00050", 100, "dev")):
+        soundfile.write(tmp_path / f"{clip}.wav", steady(bpm, 12)[0], RATE_HZ)
+        rows.append(f"{clip}.wav,{split},gtzan,gtzan/{clip}.au")
+    rows += ["absent.wav,test,gtzan,blues.00001.au", "absent.wav,dev,popular,blues.00001.au"]
+    (tmp_path / "recordings.csv").write_text("\n".join(rows))
+    monkeypatch.setitem(PEERS, "librosa", lambda _: Reading(132.0))
+    measure_tempo(["cnn", "--recordings", str(tmp_path), "--peers", "librosa"])
+    report = json.loads(capsys.readouterr().out)
+    assert (report["music"], report["tempo"], report["split"], report["pieces"]) == ("gtzan", "annotated", "dev", 2)
+    assert report["cnn"]["accuracy1"] == {"value": 0.5, "n": 2, "interval_95": [0.0945, 0.9055]}
+    assert (report["cnn"]["accuracy2"]["value"], report["librosa"]["accuracy2"]["value"]) == (1, 0.5)
+    measures = tempo_measures(json.dumps(report), ["cnn"])
+    assert {(one.subject, one.split, one.hits) for one in measures if one.measure == "tempo_accuracy1"} == {
+        ("cnn", "gtzan, annotated tempo, dev", 1),
+        ("librosa", "gtzan, annotated tempo, dev", 1),
+    }
+    with pytest.raises(FluxBeatError, match="split 'train'"):
+        measure_tempo(["cnn", "--recordings", str(tmp_path), "--split", "train"])
 
 
 def test_the_measure_of_octaves_follows_the_weight():

@@ -262,8 +262,9 @@ def test_cards_and_metrics_are_made_of_the_measures(released, data, monkeypatch)
         json.dumps(released[1] | {"recipes": {"cnn": {"seed": 3, "epochs": 2, "epoch_steps": 5, "batch_size": 4}}})
     )
     right, half = ({"value": value, "n": 60, "interval_95": [0.1, 0.9]} for value in (0.9, 0.5))
-    tempo = {"music": "drawn", "pieces": 60, "runs/cnn": {"accuracy1": half, "accuracy2": right}}
-    (data / "tempo.json").write_text(json.dumps(tempo) + "\n" + json.dumps(tempo | {"music": "grooves"}))
+    tempo = {"music": "grooves", "tempo": "exact", "split": "test", "runs/cnn": {"accuracy1": half, "accuracy2": right}}
+    annotated = tempo | {"music": "gtzan", "tempo": "annotated", "split": "dev"}
+    (data / "tempo.json").write_text(json.dumps(tempo) + "\n" + json.dumps(annotated))
     layer = {"insertion_minus_deletion": {"map": right, "random": half, "energy": half}, "beats_random": right,
              "beats_energy": right}  # fmt: skip
     (data / "explained.json").write_text(json.dumps({"windows": 60, "files": 20, "layers": {"conv2 gradcam": layer}}))
@@ -275,9 +276,9 @@ def test_cards_and_metrics_are_made_of_the_measures(released, data, monkeypatch)
     runpy.run_module("tools.release", run_name="__main__")
     card = (data / "made" / "cnn" / "README.md").read_text()
     assert "2/4 = 0.50 (0.10 to 0.90)" in card and "mn04" in card and "Seed 3" in card
-    assert (
-        "| grooves, exact tempo, test | 54/60 = 0.90" in card and "| conv2 gradcam | 0.90 (0.10 to 0.90; n 60)" in card
-    )
+    assert "| grooves, exact tempo, test | 54/60 = 0.90" in card
+    assert "| gtzan, annotated tempo, dev | 54/60 = 0.90" in card
+    assert "| conv2 gradcam | 0.90 (0.10 to 0.90; n 60)" in card
     metrics = load(data / "made" / "cnn").network.config.metrics
     first = {"measure": "accuracy", "value": 0.5, "n": 4, "split": "own, test", "interval_95": [0.1, 0.9], "seed": 3,
              "date": "2026-01-01", "sd": 0.1414, "seeds": 2}  # fmt: skip

@@ -87,7 +87,7 @@ def tempo_measures(text: str, names: Sequence[str]) -> list[Measure]:
                 one = scores[key]
                 between = tuple(one["interval_95"])
                 hits = round(one["value"] * one["n"])
-                split = f"{report['music']}, exact tempo, test"
+                split = f"{report['music']}, {report['tempo']} tempo, {report['split']}"
                 found.append(Measure(f"tempo_{key}", short, split, one["value"], one["n"], hits, between))
     return found
 
