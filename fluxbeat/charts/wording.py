@@ -49,6 +49,15 @@ def percent(probability: float) -> str:
     return "< 1 %" if 0 < probability < 0.01 else f"{math.floor(100 * probability + 0.5)} %"
 
 
+def took(seconds: float) -> str:
+    """How long something takes: `40 ms`, `0.4 s`, `12 s`, `3 min`."""
+    if seconds < 0.095:
+        return f"{max(1, round(1000 * seconds))} ms"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
 def confidence(value: float) -> str:
     """Tempo confidence in words."""
     return next(words for least, words in CONFIDENCE_WORDS if value >= least)
