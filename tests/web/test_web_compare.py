@@ -47,7 +47,8 @@ def test_the_disputed_passages_come_first_each_with_who_says_what(visit: Visit) 
     assert first["y"] + first["height"] < river["y"]
     fill = items.first.locator(".fb-named-genre").first.evaluate("one => getComputedStyle(one).backgroundColor")
     assert fill not in ("rgba(0, 0, 0, 0)", "rgb(255, 255, 255)")
-    assert re.fullmatch(r"\S+ \d+ %", items.first.locator(".fb-named").first.get_attribute("title"))
+    said = items.first.locator(".fb-named").first.get_attribute("title")
+    assert re.fullmatch(r"(\S+) \d+ %\. Hear what made it \1", said)
 
 
 def test_a_passage_is_played_alone_and_stops_at_its_end(visit: Visit) -> None:
@@ -99,6 +100,18 @@ def test_models_are_switched_off_and_one_alone_has_nobody_to_disagree_with(visit
     for name in ("ViT", "CRNN", "Consensus"):
         switches.get_by_text(name, exact=True).click()
     page.wait_for_function("document.querySelectorAll('#compare .fb-row').length === 4")
+
+
+def test_a_genre_of_a_passage_leads_to_what_made_it_so(visit: Visit) -> None:
+    named = visit.page.locator(".fb-passage .fb-named").first
+    label = named.locator(".fb-named-genre").inner_text()
+    named.click()
+    visit.page.wait_for_function(
+        "label => document.querySelector('.fb-explain-row')?.innerText.includes(label)"
+        " && document.querySelector('#explain select').value === label",
+        arg=label, timeout=ANSWER_MS,
+    )  # fmt: skip
+    visit.open("Compare")
 
 
 def test_where_they_agree_everywhere_a_sentence_says_so_on_a_phone_too(browser: Any, server: Server) -> None:

@@ -174,6 +174,7 @@ def test_a_chosen_genre_gives_way_where_it_is_absent(visit: Visit) -> None:
     page.locator("#explain select").select_option("metal")
     asked_for(visit, "metal")
     settled(visit)
+    page.locator("#explain .fb-frame[role=slider]").scroll_into_view_if_needed()
     box = page.locator("#explain .fb-frame[role=slider]").bounding_box()
     page.mouse.click(box["x"] + 0.95 * box["width"], box["y"] + box["height"] / 2)
     page.wait_for_function("document.querySelector('#explain select').value !== 'metal'", timeout=ANSWER_MS)

@@ -2,6 +2,7 @@
 
 import {TimeChart} from './chart.js';
 import {button, make, setText} from './dom.js';
+import {explainAt} from './explain.js';
 import {passagePlayer} from './passage_player.js';
 import {withoutHidden} from './river.js';
 
@@ -69,7 +70,10 @@ function passageItem(passage, duration, player) {
     const line = make('div', one.together ? 'fb-statement fb-together' : 'fb-statement', said);
     make('dt', '', line, one.title);
     const says = make('dd', '', line);
-    says.append(...one.genres.map(namedGenre));
+    says.append(...one.genres.map(genre => {
+      const why = `Hear what made it ${genre.label}`;
+      return namedGenre(genre, button('fb-named', null, '', () => explainAt((passage.start_s + passage.end_s) / 2, genre.label)), why);
+    }));
     if (!one.genres.length) make('span', 'fb-quiet', says, 'nothing sure');
     if (one.unknown) make('span', 'fb-quiet', says, one.unknown);
   }
@@ -77,9 +81,8 @@ function passageItem(passage, duration, player) {
 }
 
 /** A genre in its colour, with how present it is in a word; the percentage is for pointing. */
-function namedGenre(genre) {
-  const one = make('span', 'fb-named');
-  one.title = `${genre.label} ${genre.percent}`;
+function namedGenre(genre, one = make('span', 'fb-named'), what = '') {
+  one.title = [`${genre.label} ${genre.percent}`, what].filter(Boolean).join('. ');
   const name = make('span', 'fb-named-genre', one, genre.label);
   Object.assign(name.style, {background: genre.colour, color: genre.ink});
   make('span', genre.presence === 'trace' ? 'fb-quiet' : '', one, genre.presence);
@@ -99,7 +102,7 @@ function modelRow(model, title) {
     draw(row, duration) {
       setText(right, row.accuracy?.words ?? 'not measured');
       right.title = row.accuracy?.why ?? 'Its checkpoint names no results.';
-      genres.replaceChildren(...row.genres.map(namedGenre));
+      genres.replaceChildren(...row.genres.map(genre => namedGenre(genre)));
       if (!row.genres.length) make('span', 'fb-quiet', genres, 'nothing sure');
       setText(tempo, row.tempo);
       chart.draw(row.figure, duration, `${title}`);

@@ -57,7 +57,6 @@ export function live(host) {
     kept.hide();
     start.classList.add('fb-on');
     setText(start, 'Stop');
-    chip.show();
     setText(words, 'Asking for the microphone …');
     try {
       const early = [];
@@ -67,6 +66,7 @@ export function live(host) {
       );
       if (!current()) { microphone.close(); return; }
       mine.microphone = microphone;
+      chip.show();
       const socket = new LiveSocket(view.socket, microphone.rate, hearer(), {
         prediction: message => { if (current()) predicted(mine, message); },
         lost: text => { if (current()) stop(text); },
