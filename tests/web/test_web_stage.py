@@ -105,18 +105,18 @@ def test_the_stage_is_whole_between_header_and_bar(visit: Visit) -> None:
 
 def test_names_ride_inside_their_streams(visit: Visit) -> None:
     names = visit.page.evaluate(
-        f"""(() => {{
+        """(() => {
           const plot = document.querySelector('#timeline .js-plotly-plot'), axis = plot._fullLayout.yaxis;
           const ground = plot.data.find(one => one.meta.role === 'ground');
           const areas = plot.data.filter(one => one.meta.role === 'area' && one.visible !== false);
-          return plot.layout.annotations.filter(one => one.name?.startsWith('name ')).map(one => {{
+          return plot.layout.annotations.filter(one => one.name?.startsWith('name ')).map(one => {
             const at = ground.x.indexOf(one.x), below = [];
             let low = ground.y[at];
-            for (const area of areas) {{ below.push([area.meta.label, low, low + area.y[at]]); low += area.y[at]; }}
+            for (const area of areas) { below.push([area.meta.label, low, low + area.y[at]]); low += area.y[at]; }
             const scale = axis._length / (axis.range[1] - axis.range[0]);
-            return {{label: one.name.slice(5), y: one.y, size: one.font.size, scale, below}};
-          }});
-        }})()"""
+            return {label: one.name.slice(5), y: one.y, size: one.font.size, scale, below};
+          });
+        })()"""
     )
     assert len({name["label"] for name in names}) >= 2
     for name in names:
