@@ -54,37 +54,48 @@ def stage_figure(analysis: TrackAnalysis, paints: Mapping[str, Paint], order: Se
     What is drawn depends on the part that is in view and on what is hidden, so the page fills in the curves
     (`stage_traces.js`), from the same windows that everything else on the page reads.
     """
-    figure = empty_figure(analysis.duration_s)
-    lines: dict[str, Any] = {"x": [], "y": [], "mode": "lines", "hoverinfo": "skip"}
+    figure: Figure = empty_figure(analysis.duration_s).to_dict()
+    lines: dict[str, Any] = {"type": "scatter", "x": [], "y": [], "mode": "lines", "hoverinfo": "skip"}
     stacked = {**lines, "stackgroup": "river", "yaxis": "y"}
-    figure.add_scatter(**stacked, line={"width": 0}, fillcolor="rgba(0,0,0,0)", meta={"role": "ground"}, name="ground")
-    for label in order:
-        paint = paints[label]
-        figure.add_scatter(
-            **stacked,
-            name=escape(label),
-            line={"width": 0.8, "color": paint.fill},
-            fillcolor=paint.fill,
-            fillpattern={"shape": paint.pattern, "fgcolor": paint.ink, "fgopacity": 0.5, "size": 6},
-            meta={"role": "area", "label": label},
-        )
-    colours: dict[str | None, dict[str, str]] = {label: {"color": paints[label].fill} for label in order}
-    for lead, colour in ({None: dict[str, str]()} | colours).items():
-        figure.add_scatter(**lines, yaxis="y2", line={"width": 2, **colour}, meta={"role": "loudness", "label": lead})
-    figure.add_scatter(**lines, yaxis="y3", line={"width": 2.5}, connectgaps=False, meta={"role": "tempo"})
-    for role in ("beats", "downbeats"):
-        figure.add_scatter(**lines, yaxis="y5", line={"width": 1.5}, meta={"role": role})
-    # an axis without a trace is not drawn, nor is the image that lies on it
-    figure.add_scatter(**{**lines, "x": [START_MS], "y": [0.5]}, yaxis="y4", opacity=0, meta={"role": "spectrogram"})
-    figure.update_layout(
-        margin=STAGE_MARGIN,
-        hovermode=False,
-        yaxis2=_bare_axis([0.0, 1.0], [-1.0, 1.0]),
-        yaxis3=_bare_axis([0.0, 1.0], [0.0, 1.0]),
-        yaxis4=_bare_axis([0.0, 1.0], [0.0, 1.0]),
-        yaxis5={**_bare_axis([0.0, 1.0], [0.0, 1.0]), "overlaying": "y3"},
-    )
-    return figure.to_dict()
+    # dictionaries as they are: Plotly's own checks of so many traces would take longer than reading the song
+    figure["data"] = [
+        {**stacked, "line": {"width": 0}, "fillcolor": "rgba(0,0,0,0)", "meta": {"role": "ground"}},
+        *({**stacked, **_stream(label, paints[label])} for label in order),
+        {**lines, "yaxis": "y2", "line": {"width": 2}, "meta": {"role": "loudness", "label": None}},
+        *(
+            {
+                **lines,
+                "yaxis": "y2",
+                "line": {"width": 2, "color": paints[label].fill},
+                "meta": {"role": "loudness", "label": label},
+            }
+            for label in order
+        ),
+        {**lines, "yaxis": "y3", "line": {"width": 2.5}, "connectgaps": False, "meta": {"role": "tempo"}},
+        *({**lines, "yaxis": "y5", "line": {"width": 1.5}, "meta": {"role": role}} for role in ("beats", "downbeats")),
+        # an axis without a trace is not drawn, nor is the image that lies on it
+        {**lines, "x": [START_MS], "y": [0.5], "yaxis": "y4", "opacity": 0, "meta": {"role": "spectrogram"}},
+    ]
+    figure["layout"] |= {
+        "margin": STAGE_MARGIN,
+        "hovermode": False,
+        "yaxis2": _bare_axis([0.0, 1.0], [-1.0, 1.0]),
+        "yaxis3": _bare_axis([0.0, 1.0], [0.0, 1.0]),
+        "yaxis4": _bare_axis([0.0, 1.0], [0.0, 1.0]),
+        "yaxis5": {**_bare_axis([0.0, 1.0], [0.0, 1.0]), "overlaying": "y3"},
+    }
+    return figure
+
+
+def _stream(label: str, paint: Paint) -> dict[str, Any]:
+    """How a genre's stream is drawn."""
+    return {
+        "name": escape(label),
+        "line": {"width": 0.8, "color": paint.fill},
+        "fillcolor": paint.fill,
+        "fillpattern": {"shape": paint.pattern, "fgcolor": paint.ink, "fgopacity": 0.5, "size": 6},
+        "meta": {"role": "area", "label": label},
+    }
 
 
 def river_figure(analysis: TrackAnalysis, paints: Mapping[str, Paint], order: Sequence[str], rise: float) -> Figure:
@@ -180,18 +191,8 @@ def _add_river(
         **shared,
     )
     for label in order:
-        paint = paints[label]
         hover = {"hovertemplate": "%{y:.0%}"} if label in told else {"hoverinfo": "skip"}
-        figure.add_scatter(
-            y=_rounded(fine[:, column[label]]),
-            name=escape(label),
-            line={"width": 0.8, "color": paint.fill},
-            fillcolor=paint.fill,
-            fillpattern={"shape": paint.pattern, "fgcolor": paint.ink, "fgopacity": 0.5, "size": 6},
-            meta={"role": "area", "label": label},
-            **hover,
-            **shared,
-        )
+        figure.add_scatter(y=_rounded(fine[:, column[label]]), **_stream(label, paints[label]), **hover, **shared)
     figure.update_layout(yaxis={"range": [0.0, rise]})
 
 

@@ -105,18 +105,18 @@ def test_the_stage_is_whole_between_header_and_bar(visit: Visit) -> None:
 
 def test_names_ride_inside_their_streams(visit: Visit) -> None:
     names = visit.page.evaluate(
-        f"""(() => {{
+        """(() => {
           const plot = document.querySelector('#timeline .js-plotly-plot'), axis = plot._fullLayout.yaxis;
           const ground = plot.data.find(one => one.meta.role === 'ground');
           const areas = plot.data.filter(one => one.meta.role === 'area' && one.visible !== false);
-          return {LAYOUT}.annotations.filter(one => one.name?.startsWith('name ')).map(one => {{
+          return plot.layout.annotations.filter(one => one.name?.startsWith('name ')).map(one => {
             const at = ground.x.indexOf(one.x), below = [];
             let low = ground.y[at];
-            for (const area of areas) {{ below.push([area.meta.label, low, low + area.y[at]]); low += area.y[at]; }}
+            for (const area of areas) { below.push([area.meta.label, low, low + area.y[at]]); low += area.y[at]; }
             const scale = axis._length / (axis.range[1] - axis.range[0]);
-            return {{label: one.name.slice(5), y: one.y, size: one.font.size, scale, below}};
-          }});
-        }})()"""
+            return {label: one.name.slice(5), y: one.y, size: one.font.size, scale, below};
+          });
+        })()"""
     )
     assert len({name["label"] for name in names}) >= 2
     for name in names:
@@ -216,7 +216,8 @@ def test_layers_are_switched_off_and_stay_so(visit: Visit) -> None:
 
 def test_the_spectrogram_lies_on_the_axis_and_what_speaks_for_the_pointed_genre_over_it(visit: Visit) -> None:
     page = visit.page
-    images = f"{LAYOUT}.images.map(one => [one.x, one.sizex, one.source.length])"
+    plot = "document.querySelector('#timeline .js-plotly-plot')"
+    images = f"{plot}.layout.images.map(one => [one.x, one.sizex, one.source.length])"
     page.wait_for_function(f"{LAYOUT}.images.length === 1", timeout=ANSWER_MS)
     [(start, size, weight)] = page.evaluate(images)
     assert (size / 1000) == pytest.approx(visit.duration(), abs=0.3)
@@ -228,7 +229,7 @@ def test_the_spectrogram_lies_on_the_axis_and_what_speaks_for_the_pointed_genre_
     page.wait_for_function("document.querySelector('#timeline .fb-stage').getAttribute('aria-valuenow') === '3'")
     page.keyboard.press("e")
     sync_api.expect(page.locator("#timeline .fb-why")).to_contain_text("Orange speaks for", timeout=3 * ANSWER_MS)
-    page.wait_for_function(f"{LAYOUT}.images.length === 2", timeout=ANSWER_MS)
+    page.wait_for_function(f"{plot}.querySelectorAll('.imagelayer image').length === 2", timeout=ANSWER_MS)
     point(visit, 0.3, spectrogram[0] + 0.05)
     assert re.search(r"[\d,]+ Hz", page.locator("#timeline .fb-tip").inner_text())
     page.mouse.move(5, 5)

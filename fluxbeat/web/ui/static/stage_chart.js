@@ -29,7 +29,8 @@ export class Stage extends TimeChart {
     this.frame.addEventListener('pointerleave', () => this.left());
     this.frame.addEventListener('click', event => this.explain(this.under(event)));
     window.addEventListener('resize', () => this.later());
-    window.addEventListener('fluxbeat-bar', () => this.later());
+    // what stands above may grow or shrink, and the room changes with it
+    new ResizeObserver(() => { if (this.scene && this.visible && this.room() !== this.frame.clientHeight) this.later(); }).observe(document.body);
   }
 
   isOn(name) { return !this.off.has(name); }
@@ -52,7 +53,7 @@ export class Stage extends TimeChart {
   /** What is left of the window between whatever stands above and the player's bar. */
   room() {
     const top = this.frame.getBoundingClientRect().top + window.scrollY;
-    const bar = Number.parseFloat(getComputedStyle(document.documentElement).getPropertyValue('--fb-bar-height')) || 0;
+    const bar = Number.parseFloat(getComputedStyle(this.frame).getPropertyValue('--fb-bar-height')) || 0;
     return Math.max(LEAST_HEIGHT_PX, Math.floor(window.innerHeight - bar - top - BELOW_PX));
   }
 

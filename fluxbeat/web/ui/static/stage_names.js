@@ -1,6 +1,6 @@
 // Names that ride in the streams of a river: where a stream is thick enough for its name, along all of the name.
 
-const LEAST_PX = 11, MOST_PX = 23, OF_HEIGHT = 0.42, LETTER = 0.6, ROOM = 1.35, APART = 0.36, MOST_NAMES = 3, EDGE_PX = 8;
+const LEAST_PX = 10, MOST_PX = 23, OF_HEIGHT = 0.42, LETTER = 0.58, ROOM = 1.35, APART = 0.36, MOST_NAMES = 3, EDGE_PX = 8;
 const TAKEN_PX = [92, 30];      // by the name of the layer, at the top left
 
 /**

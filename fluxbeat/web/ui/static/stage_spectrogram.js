@@ -84,7 +84,8 @@ export class Spectrogram {
     const covers = this.close && this.close.from_s < to && this.close.to_s > from;
     if (this.whole) images.push(placedImage(this.whole, ink, LEVEL_POWER));
     if (covers && this.close.from_s <= from + 0.05 && this.close.to_s >= to - 0.05) images.splice(0, 1, placedImage(this.close, ink, LEVEL_POWER));
-    if (this.heat?.most) images.push(placedImage(this.heat, HEAT, HEAT_POWER));
+    // of two images at one place Plotly draws one
+    if (this.heat?.most) images.push(placedImage(this.heat, HEAT, HEAT_POWER, 1));
     return images;
   }
 
@@ -95,11 +96,11 @@ export class Spectrogram {
   }
 }
 
-function placedImage(image, ink, power) {
+function placedImage(image, ink, power, laterMs = 0) {
   const name = ink.join();
   if (image.drawn?.name !== name) image.drawn = {name, source: tinted(image, ink, power)};
   return {
-    source: image.drawn.source, xref: 'x', yref: 'y4', x: START_MS + image.from_s * 1000, y: 1, xanchor: 'left', yanchor: 'top',
+    source: image.drawn.source, xref: 'x', yref: 'y4', x: START_MS + image.from_s * 1000 + laterMs, y: 1, xanchor: 'left', yanchor: 'top',
     sizex: (image.to_s - image.from_s) * 1000, sizey: 1, sizing: 'stretch', layer: 'below',
   };
 }
