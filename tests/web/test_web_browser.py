@@ -52,6 +52,7 @@ class Visit:
         self.context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme=scheme, permissions=["microphone"]
         )
+        self.context.set_default_timeout(ANSWER_MS)
         self.page = self.context.new_page()
         self.outside: list[str] = []
         self.errors: list[str] = []
@@ -72,8 +73,8 @@ class Visit:
     def await_track(self, name: str) -> None:
         """Until the timeline shows this track, all models are ready and the player can be moved."""
         self.page.wait_for_function(
-            "name => (document.querySelector('#timeline .fb-timeline').dataset.file"
-            " ?? document.querySelector('#timeline h2').textContent).includes(name)"
+            "name => (document.querySelector('#timeline .fb-timeline')?.dataset.file"
+            " ?? document.querySelector('#timeline h2')?.textContent)?.includes(name)"
             " && document.querySelector('#timeline .js-plotly-plot')?.data?.length"
             " && !document.querySelector('.fb-status[aria-busy]') && !document.body.classList.contains('fb-locked')"
             " && document.querySelector('#player audio').duration > 0",

@@ -23,6 +23,10 @@ export function masthead(host) {
   recorder(tools);
   const lamp = lightSwitch(tools);
   const about = make('p', 'fb-about', host);
+  new ResizeObserver(() => {
+    document.body.style.setProperty('--fb-about-height', `${about.offsetHeight}px`);
+    window.dispatchEvent(new Event('fluxbeat-bar')); // there is more or less room for what is sized by the rest
+  }).observe(about);
   // a phone's header has no room for these two
   const narrow = matchMedia(NARROW);
   const place = () => {

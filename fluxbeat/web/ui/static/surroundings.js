@@ -86,7 +86,8 @@ export function handAll(files) {
 }
 
 document.addEventListener('dragover', event => {
-  if (event.dataTransfer?.types.includes('Files')) event.preventDefault();
+  if (!event.dataTransfer?.types.includes('Files')) return;
+  event.preventDefault();
   document.body.classList.add('fb-dragging');
 }, true);
 for (const over of ['drop', 'dragend', 'dragleave'])
