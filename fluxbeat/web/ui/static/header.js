@@ -13,7 +13,7 @@ let examplesPanel = null;
 
 export function masthead(host) {
   restoreTheme();
-  if (!keptTrack()) document.body.classList.add('fb-opening'); // the example that comes has this line above it
+  if (!keptTrack()) document.body.classList.add('fb-opening'); // the example that comes has a line above it
   make('h1', '', host, 'FluxBeat');
   const tools = make('div', 'fb-tools', host);
   const model = modelChoice(tools);
