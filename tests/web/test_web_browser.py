@@ -54,6 +54,7 @@ class Visit:
         self.context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme=scheme, permissions=["microphone"]
         )
+        self.context.set_default_timeout(ANSWER_MS)
         self.page = self.context.new_page()
         self.outside: list[str] = []
         self.errors: list[str] = []

@@ -227,7 +227,7 @@ class _Page:
         if shown is None:
             steps = self._opened(job, results, model, steps, progress)
         if set(models) <= set((shown or job.track).analyses):
-            for updates in steps:
+            while (updates := await asyncio.to_thread(next, steps, None)) is not None:
                 yield updates | {self.status: progress.over()}
             return
         async with aclosing(self._in_own_queue(job, steps, progress)) as computed:

@@ -50,10 +50,11 @@ export function moveAmongTabs() {
 
 /** Calls `listener` when Gradio itself says what went wrong, as with a file that is too large. */
 export function onTrouble(listener) {
+  const place = document.querySelector('.toast-wrap');
+  if (!place) { setTimeout(() => onTrouble(listener), 50); return; }
   new MutationObserver(changes => {
-    const added = changes.flatMap(change => [...change.addedNodes]);
-    if (added.some(one => one.querySelector?.('.toast-body.error') || one.matches?.('.toast-body.error'))) listener();
-  }).observe(document.body, {childList: true, subtree: true});
+    if (changes.some(change => change.addedNodes.length) && place.querySelector('.toast-body.error')) listener();
+  }).observe(place, {childList: true, subtree: true});
 }
 
 /** Open a tab by its id; false if it is not there yet. */

@@ -13,7 +13,7 @@ let examplesPanel = null;
 
 export function masthead(host) {
   restoreTheme();
-  if (!keptTrack()) document.body.classList.add('fb-opening'); // the example that comes has this line above it
+  if (!keptTrack()) document.body.classList.add('fb-opening'); // the example that comes has a line above it
   make('h1', '', host, 'FluxBeat');
   const tools = make('div', 'fb-tools', host);
   const model = modelChoice(tools);
@@ -23,6 +23,10 @@ export function masthead(host) {
   recorder(tools);
   const lamp = lightSwitch(tools);
   const about = make('p', 'fb-about', host);
+  new ResizeObserver(() => {
+    document.body.style.setProperty('--fb-about-height', `${about.offsetHeight}px`);
+    window.dispatchEvent(new Event('fluxbeat-bar')); // there is more or less room for what is sized by the rest
+  }).observe(about);
   // a phone's header has no room for these two
   const narrow = matchMedia(NARROW);
   const place = () => {

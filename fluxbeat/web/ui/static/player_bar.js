@@ -46,6 +46,10 @@ export function player(host) {
     event.preventDefault();
     if (!event.repeat) togglePlay();
   });
+  // what the page says of itself goes with the example that it opened with, not before that
+  onTrack(track => {
+    if (track && track.key === shown?.key && !shown.opening) document.body.classList.remove('fb-opening');
+  });
   tellHeight(bar);
   told();
 
@@ -55,7 +59,7 @@ export function player(host) {
     if (view?.key === shown?.key) return;
     const first = shown === null;
     shown = view;
-    document.body.classList.toggle('fb-opening', first && Boolean(view?.opening));
+    if (first && view?.opening) document.body.classList.add('fb-opening');
     big.offer(Boolean(view) && first);
     keep(view?.token ?? '');
     if (!view) { audio().removeAttribute('src'); audio().load(); return; }

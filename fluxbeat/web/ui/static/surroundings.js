@@ -46,6 +46,8 @@ export function status(host, trigger) {
   bar.setAttribute('aria-label', 'Done');
   const cancel = button('fb-button fb-cancel', host, 'Cancel', () => {
     cancel.disabled = true;
+    setText(words, 'Cancelling');
+    setText(left, '');
     trigger('cancelled', {});
   });
   onTrouble(() => { if (locked) { setLocked(false); draw({}); } });
@@ -53,6 +55,7 @@ export function status(host, trigger) {
   function draw(view) {
     host.hidden = !view.busy;
     host.toggleAttribute('aria-busy', Boolean(view.busy));
+    if (cancel.disabled && view.busy) return; // it ends as soon as the server is told
     setText(words, view.waiting ?? view.words ?? '');
     setText(left, view.left ?? '');
     bar.toggleAttribute('indeterminate', view.share === undefined);
@@ -61,12 +64,12 @@ export function status(host, trigger) {
     cancel.hidden = view.key === undefined;
   }
 
-  tell = draw;
+  tell = view => { cancel.disabled = false; draw(view); };
   return next => {
     const view = next ?? {};
     if (locked && view.key !== undefined && (view.opening || view.key === lockedKey)) return; // of the track before
     if (!view.busy || !view.locked || !locked) setLocked(Boolean(view.locked));
-    cancel.disabled = false;
+    if (!view.busy) cancel.disabled = false;
     draw(view);
   };
 }
@@ -86,7 +89,8 @@ export function handAll(files) {
 }
 
 document.addEventListener('dragover', event => {
-  if (event.dataTransfer?.types.includes('Files')) event.preventDefault();
+  if (!event.dataTransfer?.types.includes('Files')) return;
+  event.preventDefault();
   document.body.classList.add('fb-dragging');
 }, true);
 for (const over of ['drop', 'dragend', 'dragleave'])
