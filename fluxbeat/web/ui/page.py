@@ -29,6 +29,7 @@ from fluxbeat.web.ui.offered_models import OfferedModels
 from fluxbeat.web.ui.panel import HIDDEN, panel, panel_answer, panel_value
 from fluxbeat.web.ui.player import NAMED_FILE, any_file_button, browser_file, track_player
 from fluxbeat.web.ui.save_menu import SaveMenu
+from fluxbeat.web.ui.teach_tab import TeachTab
 from fluxbeat.web.ui.tempo_tab import CHOSEN_BPM, tempo_view
 from fluxbeat.web.ui.timeline_tab import timeline_view
 from fluxbeat.web.ui.track_results import TrackResults
@@ -87,10 +88,14 @@ class _Page:
                 self.explain = ExplainTab(self._offered, self._queue)
             with gr.Tab("Library", id="library"):
                 self.library = LibraryTab(self._offered, self._queue, self._longest_s, UPLOADS_KEPT_S)
+            with gr.Tab("Teach", id="teach"):
+                teach_place = gr.Column()
             with gr.Tab("Live", id="live"):
                 panel("live", live_view(models, first))
             with gr.Tab("Models", id="models-tab"):
                 self.models = ModelsTab(self._offered, service.settings.allow_hub, RESULTS_KEPT_S)
+        with teach_place:
+            self.teach = TeachTab(self._offered, self.models, self._queue, self._longest_s, UPLOADS_KEPT_S)
         self.results = gr.State(None, time_to_live=RESULTS_KEPT_S)
         self.job = gr.State(None, time_to_live=RESULTS_KEPT_S)
 
@@ -125,7 +130,8 @@ class _Page:
             ),
         ]
         fetched = self.models.connect(page, self.model, self.compared)
-        for event in (*given, fetched):
+        taught = self.teach.connect(self.library.panel, self.library.state, self.tabs, self.model, self.compared)
+        for event in (*given, fetched, *taught):
             event.then(**analysing).then(self.show_model, shown, views, **at_once)
         cleared = self.player.clear(self.clear, None, outputs, **at_once)
         self.model.change(self.show_model, shown, views, **newest)
@@ -322,4 +328,5 @@ class _Page:
     def leave(self, request: gr.Request) -> None:
         """The page was closed."""
         self.library.leave(request)
+        self.teach.leave(request)
         self._jobs.cancel(session_of(request))

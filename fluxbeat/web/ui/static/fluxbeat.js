@@ -9,11 +9,12 @@ import {live} from './live.js';
 import {hub, models} from './models.js';
 import {save} from './save.js';
 import {examples, masthead, notice, status} from './surroundings.js';
+import {teach} from './teach.js';
 import {tempo} from './tempo.js';
 import {timeline} from './timeline.js';
 
 const kinds = {
-  compare, examples, explain, hub, library, live, masthead, models, notice, save, sound, status, tempo, timeline, whole,
+  compare, examples, explain, hub, library, live, masthead, models, notice, save, sound, status, teach, tempo, timeline, whole,
 };
 
 // Shown on a tab while there is no track.

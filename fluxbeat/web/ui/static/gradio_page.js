@@ -19,6 +19,9 @@ export function anyFileInput() {
 /** Where the files of a library are put; there once its tab was opened, and not while files are on their way. */
 export const libraryInput = () => document.querySelector('#library-files input[type=file]');
 
+/** Where songs to learn from are put, likewise. */
+export const teachInput = () => document.querySelector('#teach-files input[type=file]');
+
 /** The model that is chosen above the tabs; undefined before there is a track. */
 export const chosenModel = () => document.querySelector('#model input:checked')?.value;
 

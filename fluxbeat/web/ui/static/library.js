@@ -2,6 +2,7 @@
 
 import {button, make, setText} from './dom.js';
 import {give as giveInput, libraryInput, openTab} from './gradio_page.js';
+import {TeachRows} from './teach_rows.js';
 
 const COLUMNS = [
   {name: 'Title', key: row => (row.artist ? `${row.title} ${row.artist}` : row.title).toLocaleLowerCase()},
@@ -28,7 +29,8 @@ export function library(host, trigger) {
   const problem = make('p', 'fb-library-error', host);
   problem.setAttribute('role', 'alert');
   const filters = new Filters(host, () => table.arrange());
-  const table = new Table(host, filters, index => trigger('opened', {index}));
+  const teachRows = new TeachRows(host, trigger);
+  const table = new Table(host, filters, index => trigger('opened', {index}), teachRows);
 
   return (view = {}) => {
     suffixes = view?.suffixes ?? suffixes;
@@ -43,6 +45,7 @@ export function library(host, trigger) {
     setText(problem, view?.error ?? '');
     filters.offer(rows);
     table.draw(rows, view?.colours ?? {});
+    teachRows.offer(rows);
   };
 }
 
@@ -97,8 +100,8 @@ class Filters {
 }
 
 class Table {
-  constructor(host, filters, open) {
-    Object.assign(this, {filters, open, rows: [], colours: {}, column: null, falling: false, drawn: new Map()});
+  constructor(host, filters, open, teachRows) {
+    Object.assign(this, {filters, open, teachRows, rows: [], colours: {}, column: null, falling: false, drawn: new Map()});
     this.element = make('table', 'fb-library-table', host);
     const head = make('tr', '', make('thead', '', this.element));
     this.heads = COLUMNS.map((column, number) => {
@@ -152,6 +155,7 @@ class Table {
     const line = make('tr');
     this.drawn.set(row.index, {content, line});
     const title = make('td', '', line);
+    if (!row.error) this.teachRows.box(row, title);
     if (row.error) make('span', '', title, row.title);
     else button('fb-library-open', title, row.title, () => this.open(row.index)).title = `Open ${row.path}`;
     if (row.artist) make('span', 'fb-library-under', title, row.artist);
@@ -184,6 +188,7 @@ export function takeMany(event) {
   const transfer = event.dataTransfer;
   const entries = [...(transfer?.items ?? [])].map(item => item.webkitGetAsEntry?.()).filter(Boolean);
   const onTab = event.target.closest?.('#library, #library-files');
+  if (event.target.closest?.('#teach')) return false;
   if (!transfer?.files.length && !entries.length) return false;
   if (!onTab && transfer.files.length < 2 && !entries.some(entry => entry.isDirectory)) return false;
   event.preventDefault();
