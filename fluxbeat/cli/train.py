@@ -181,7 +181,7 @@ def _pretrain(options: argparse.Namespace) -> int:
         stores = open_stores(recipe, options.data_root)
     pretrain(recipe, stores, output, machine=machine_of(options))
     print(f"The checkpoint is {output}. See what it is worth, or start from it:")
-    print(f"  fluxbeat probe {output} --data FOLDER\n  fluxbeat train --data FOLDER --from {output}")
+    print(f"  fluxbeat probe {output} --data FOLDER\n  fluxbeat train --data FOLDER --full --from {output}")
     return 0
 
 

@@ -59,6 +59,7 @@ class TeachState:
     songs: list[TaughtSong] = field(default_factory=list)
     model: str = ""
     result: dict[str, Any] | None = None
+    busy: dict[str, Any] | None = None
     stop: threading.Event | None = None
 
     def give(self, files: list[SoundFile], genre: str) -> None:
@@ -132,11 +133,11 @@ class TeachTab:
                 state.genres = [genre for genre in state.genres if genre != event.name]
                 state.songs = [song for song in state.songs if song.genre != event.name]
             elif event.do == "remove":
-                state.songs.pop(int(event.index))
+                del state.songs[int(event.index) : int(event.index) + 1]
             elif event.do == "anew":
                 state.genres, state.songs, state.result = [], [], None
         except FluxBeatError as error:
-            return self._view(state, error=str(error)), state
+            return self._view(state, str(error)), state
         return self._view(state), state
 
     def add(self, paths: list[str] | None, given: str, state: TeachState | None, request: gr.Request) -> Updates:
@@ -147,9 +148,9 @@ class TeachTab:
         names = [shown_name(path, name) for path, name in zip(paths, told["names"], strict=True)]
         try:
             files = [SoundFile(Path(path), name) for path, name in zip(paths, names, strict=True)]
-            state.give(files, str(told["genre"]))
+            state.give(files, str(told.get("genre") or ""))
         except FluxBeatError as error:
-            return None, self._view(state, error=str(error)), state
+            return None, self._view(state, str(error)), state
         return None, self._view(state), state
 
     def add_rows(
@@ -161,7 +162,7 @@ class TeachTab:
         try:
             state.give(rows, str(event.genre).strip())
         except FluxBeatError as error:
-            return self._view(state, error=str(error)), state, gr.Tabs(selected="teach")
+            return self._view(state, str(error)), state, gr.Tabs(selected="teach")
         return self._view(state), state, gr.Tabs(selected="teach")
 
     def stop(self, state: TeachState | None) -> None:
@@ -183,44 +184,46 @@ class TeachTab:
 
     def teach(self, state: TeachState | None, models: ModelsState, compared: list[str]) -> Iterator[Updates]:
         """Read the songs that were not read yet, teach a head, measure it, and offer the model in every tab."""
-        nothing = (gr.skip(),) * 4
+        nothing: Updates = (gr.skip(),) * 4
         if state is None or state.stop is not None:
             yield gr.skip(), *nothing
             return
         state.stop = stop = threading.Event()
+        error, offered = "", nothing
         try:
-            for view in self._read(state, stop):
-                yield view, *nothing
-            yield self._view(state, busy={"words": "Learning, and asking about songs that were left out"}), *nothing
+            for busy in self._read(state, stop):
+                state.busy = busy
+                yield self._view(state), *nothing
+            state.busy = {"words": "Learning, and asking about songs that were left out"}
+            yield self._view(state), *nothing
             with self._queue.turn_of_thread(stop):
                 own = teach(state.examples, self._base)
-            found, state.result = self._made(own)
-            gone, state.model = state.model, found.info.name
-            self._offered.remove([gone] if gone else [])
+            found, result = self._made(own)
             self._offered.add([found])
-            state.stop = None
-            yield self._view(state), *self._models.offering(models, compared, [found.info.name], [gone])
+            gone = [] if state.model == found.info.name else [state.model]
+            state.model, state.result = found.info.name, result
+            self._offered.remove(gone)
+            offered = self._models.offering(models, compared, [state.model], gone)
         except AnalysisCancelled:
-            state.stop = None
-            yield self._view(state, error="Stopped. What was read of the songs is kept."), *nothing
-        except FluxBeatError as error:
-            state.stop = None
-            yield self._view(state, error=f"{error}."), *nothing
+            error = "Stopped. What was read of the songs is kept."
+        except FluxBeatError as failed:
+            error = f"{failed}."
         finally:
             stop.set()
-            state.stop = None
+            state.stop = state.busy = None
+        yield self._view(state, error), *offered
 
-    def _read(self, state: TeachState, stop: threading.Event) -> Iterator[str]:
+    def _read(self, state: TeachState, stop: threading.Event) -> Iterator[dict[str, Any]]:
+        """How far the songs are read, in words, now and then."""
         waiting = [song for song in state.songs if not isinstance(song.found, Song)]
-        total, began_s, drawn_s = len(waiting), time.monotonic(), 0.0
-        yield self._view(state, busy={"words": "Reading the songs", "done": 0, "total": total})
-        done = 0
+        total, began_s, drawn_s, done = len(waiting), time.monotonic(), 0.0, 0
+        yield {"words": "Reading the songs", "done": 0, "total": total}
         for done, (place, found) in enumerate(self._reader.read([song.file for song in waiting], stop), start=1):
             waiting[place].found = found
             if time.monotonic() - drawn_s >= REDRAWN_EVERY_S:
                 drawn_s = time.monotonic()
                 left = clock((drawn_s - began_s) / done * (total - done))
-                yield self._view(state, busy={"words": f"Reading the songs, {left} left", "done": done, "total": total})
+                yield {"words": f"Reading the songs, {left} left", "done": done, "total": total}
         if done < total:
             raise AnalysisCancelled("stopped")
 
@@ -259,7 +262,7 @@ class TeachTab:
         at_once = min(cores(), self._queue.at_once)
         return SongReader(self._base, None, at_once, self._max_duration_s, self._queue.turn_of_thread)
 
-    def _view(self, state: TeachState, busy: dict[str, Any] | None = None, error: str = "") -> str:
+    def _view(self, state: TeachState, error: str = "") -> str:
         songs = [(place, song) for place, song in enumerate(state.songs)]
         genres = [
             {
@@ -276,4 +279,4 @@ class TeachTab:
             }
             for genre in state.genres
         ]
-        return panel_answer({"genres": genres, "busy": busy, "error": error, "result": state.result})
+        return panel_answer({"genres": genres, "busy": state.busy, "error": error, "result": state.result})

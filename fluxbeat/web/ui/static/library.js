@@ -180,15 +180,15 @@ class Table {
 }
 
 const isMusic = path => !path.split('/').some(part => part.startsWith('.'))
-  && suffixes.some(suffix => path.toLowerCase().endsWith(suffix));
+  && (!suffixes.length || suffixes.some(suffix => path.toLowerCase().endsWith(suffix)));
 const named = (file, path) => new File([file], path, {type: file.type});
 
 // A drop of several files or of a folder, or of anything onto the Library tab, goes there.
 export function takeMany(event) {
+  if (event.target.closest?.('.fb-teach-genre')) return true;  // which takes it itself
   const transfer = event.dataTransfer;
   const entries = [...(transfer?.items ?? [])].map(item => item.webkitGetAsEntry?.()).filter(Boolean);
   const onTab = event.target.closest?.('#library, #library-files');
-  if (event.target.closest?.('#teach')) return false;
   if (!transfer?.files.length && !entries.length) return false;
   if (!onTab && transfer.files.length < 2 && !entries.some(entry => entry.isDirectory)) return false;
   event.preventDefault();
@@ -203,7 +203,7 @@ async function giveFolders(entries) {
   give((await Promise.all(entries.map(filesOf))).flat());
 }
 
-async function filesOf(entry) {
+export async function filesOf(entry) {
   if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
   const reader = entry.createReader(), found = [];
   for (;;) {  // a browser hands out a hundred at a time

@@ -2,6 +2,7 @@
 
 import {button, make, setText} from './dom.js';
 import {give, teachInput} from './gradio_page.js';
+import {filesOf} from './library.js';
 
 const LEAST_SONGS = 2;
 const EXAMPLES = 'dub techno, my crate, wedding …';
@@ -57,7 +58,7 @@ export function teach(host, trigger) {
       event.preventDefault();
       event.stopPropagation();
       element.classList.remove('fb-over');
-      giveSongs(name, [...event.dataTransfer.files]);
+      giveDropped(name, event.dataTransfer);
     });
     return {element, count, songs, add};
   }
@@ -123,6 +124,13 @@ const progressWords = ({words, done, total}) => (total ? `${words}: ${done} of $
 function missing(genres, lacking) {
   if (genres.length < 2) return 'Two genres at least.';
   return lacking.length ? `Two songs at least of each genre: ${lacking.map(genre => genre.name).join(', ')}.` : '';
+}
+
+async function giveDropped(genre, transfer) {
+  const files = [...transfer.files];  // gone once anything is awaited
+  const entries = [...transfer.items].map(item => item.webkitGetAsEntry?.()).filter(Boolean);
+  const folders = entries.some(entry => entry.isDirectory);
+  giveSongs(genre, folders ? (await Promise.all(entries.map(filesOf))).flat() : files);
 }
 
 // Gradio takes one upload at a time: while files are on their way its input is not there.
