@@ -68,7 +68,7 @@ def add_page(app: FastAPI, service: Service) -> FastAPI:
         page,
         path="/",
         theme=page_theme(),
-        css_paths=[FIGURES_CSS, _STATIC / "fluxbeat.css", _STATIC / "gradio_page.css"],
+        css_paths=[FIGURES_CSS, *(_STATIC / f"{name}.css" for name in ("fluxbeat", "teach", "gradio_page"))],
         head=_HEAD,
         favicon_path=str(_STATIC / "favicon.svg"),
         allowed_paths=[str(EXAMPLES)],

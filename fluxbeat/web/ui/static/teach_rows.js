@@ -18,6 +18,8 @@ export class TeachRows {
     make('button', 'fb-button', this.bar, 'Teach').type = 'submit';
     button('fb-link', this.bar, 'Untick all', () => this.clear());
     this.invitation = make('p', 'fb-hint', host, 'Tick songs to teach them as a genre of your own, or to mend a wrong answer of your model. ');
+    this.all = button('fb-link', this.invitation, 'Tick all shown', () => this.tickShown());
+    make('span', '', this.invitation, ' ');
     button('fb-link', this.invitation, 'Teach it yours …', () => openTab('teach'));
     this.bar.addEventListener('submit', event => {
       event.preventDefault();
@@ -32,6 +34,7 @@ export class TeachRows {
     const box = make('input', 'fb-teach-box', parent);
     box.type = 'checkbox';
     box.checked = this.ticked.has(row.index);
+    box.dataset.index = row.index;
     box.setAttribute('aria-label', `Tick ${row.title} to teach it`);
     box.addEventListener('change', () => {
       if (box.checked) this.ticked.add(row.index);
@@ -41,7 +44,7 @@ export class TeachRows {
   }
 
   offer(rows) {
-    this.invitation.hidden = !rows.some(row => !row.error);
+    this.all.hidden = !rows.some(row => !row.error);
     const known = new Set([...(window.FluxBeat.ownGenres ?? []), ...rows.flatMap(row => row.genres)]);
     this.bar.querySelector('datalist').replaceChildren(...[...known].map(name => {
       const option = make('option');
@@ -50,6 +53,14 @@ export class TeachRows {
     }));
     const there = new Set(rows.map(row => row.index));
     for (const index of this.ticked) if (!there.has(index)) this.ticked.delete(index);
+    this.tell();
+  }
+
+  tickShown() {
+    for (const box of document.querySelectorAll('.fb-library .fb-teach-box')) {
+      box.checked = true;
+      this.ticked.add(Number(box.dataset.index));
+    }
     this.tell();
   }
 
