@@ -101,7 +101,10 @@ class Judgement:
     def sentences(self) -> list[str]:
         """All of it in words."""
         if not self.n:
-            wanted = "; ".join(f"{label}: {_more(*count)}" for label, count in self.more.items())
+            alike: dict[tuple[int, int], list[str]] = {}
+            for label, count in self.more.items():
+                alike.setdefault(count, []).append(label)
+            wanted = "; ".join(_more(*count, labels) for count, labels in alike.items())
             return [f"Too few songs to say how good it is. What is missing: {wanted}."]
         new = "by artists that it had not learned from" if self.apart == "artists" else "that it had not learned from"
         low, high = (f"{end:.0%}" for end in self.interval)
@@ -162,10 +165,21 @@ def check_genres(names: Sequence[str]) -> tuple[str, ...]:
     if len(labels) > MOST_LABELS:
         raise FluxBeatError(f"{len(labels)} genres are more than the {MOST_LABELS} that a checkpoint holds")
     for label in labels:
-        if not label.strip() or not label.isprintable() or len(label) > LONGEST_LABEL:
-            shown = repr(label[:LONGEST_LABEL])
-            raise FluxBeatError(f"{shown} is no name for a genre: it takes 1 to {LONGEST_LABEL} characters that show")
+        check_genre(label)
     return labels
+
+
+def check_genre(name: str) -> None:
+    """Refuse a name that no checkpoint can hold.
+
+    Raises
+    ------
+    FluxBeatError
+        If it is empty, too long or cannot be printed.
+    """
+    if not name.strip() or not name.isprintable() or len(name) > LONGEST_LABEL:
+        shown = repr(name[:LONGEST_LABEL])
+        raise FluxBeatError(f"{shown} is no name for a genre: it takes 1 to {LONGEST_LABEL} characters that show")
 
 
 @threadpool_limits.wrap(limits=1)  # of matrices this small threads cost more than they gain
@@ -232,15 +246,20 @@ def groups_of(examples: Sequence[Example]) -> list[int]:
     return [top(place) for place in range(len(examples))]
 
 
-def without_repeats(examples: Sequence[Example]) -> tuple[list[Example], list[tuple[str, str]]]:
-    """Every recording once, with the genres of all its copies; and the names of each copy and of what it repeats."""
+def without_repeats(examples: Sequence[Example], merge: bool = True) -> tuple[list[Example], list[tuple[str, str]]]:
+    """Every recording once, and the names of each copy left out and of what it repeats.
+
+    With `merge` the first has the genres of all its copies; without, those that it came with.
+    """
     prints, kept = [example.song.fingerprint for example in examples], dict(enumerate(examples))
     repeats: list[tuple[str, str]] = []
     for one, other in same_recordings(prints, prints) if prints else ():
         if one in kept and other in kept:
-            genres = dict.fromkeys([*kept[one].genres, *kept[other].genres])
-            kept[one] = replace(kept[one], genres=tuple(genres))
-            repeats.append((kept.pop(other).song.name, kept[one].song.name))
+            copy = kept.pop(other)
+            if merge:
+                genres = dict.fromkeys([*kept[one].genres, *copy.genres])
+                kept[one] = replace(kept[one], genres=tuple(genres))
+            repeats.append((copy.song.name, kept[one].song.name))
     return list(kept.values()), repeats
 
 
@@ -276,9 +295,10 @@ def _missing(labels: Sequence[str], truth: np.ndarray, groups: Sequence[int]) ->
     return found
 
 
-def _more(songs: int, artists: int) -> str:
+def _more(songs: int, artists: int, labels: Sequence[str]) -> str:
     words = "1 more song" if songs == 1 else f"{songs} more songs"
-    return f"{words}, by {artists} other artist{'' if artists == 1 else 's'}" if artists else words
+    by = f", by {artists} other artist{'' if artists == 1 else 's'} at least" if artists else ""
+    return f"{words} {'each ' if len(labels) > 1 else ''}of {', '.join(labels)}{by}"
 
 
 def _judgement(

@@ -27,12 +27,13 @@ _BELONGS = "weights_sha256"
 
 def write_fingerprints(folder: Path, prints: Sequence[Fingerprint]) -> None:
     """Write the file into the folder of a checkpoint that is there already, and bind it to its weights."""
-    curve = np.zeros((len(prints), BANDS, _STEPS), np.int8)
+    bands = min([BANDS, *(len(one.curve) for one in prints)])
+    curve = np.zeros((len(prints), bands, _STEPS), np.int8)
     digest = np.zeros((len(prints), 32), np.uint8)
     for number, one in enumerate(prints):
         most = float(np.abs(one.curve).max(initial=0.0))
         if most > FLAT:  # what is compared are correlations: the scale does not count
-            curve[number, : len(one.curve)] = np.round(one.curve / most * _LARGEST)
+            curve[number] = np.round(one.curve / most * _LARGEST)
         digest[number] = np.frombuffer(bytes.fromhex(one.digest), np.uint8)
     belongs = {_BELONGS: sha256_of(folder / WEIGHTS_FILE)}
     with atomic_write(folder / FINGERPRINT_FILE) as partial:
@@ -55,8 +56,9 @@ def read_fingerprints(folder: Path) -> list[Fingerprint]:
             belongs = (content.metadata() or {}).get(_BELONGS)
             shapes = {name: tuple(content.get_slice(name).get_shape()) for name in content.keys()}  # noqa: SIM118
             count = shapes.get("digest", (0,))[0]
-            expected = {"curve": (count, BANDS, _STEPS), "digest": (count, 32)}
-            if shapes != expected or count > MOST_RECORDINGS:
+            bands = shapes.get("curve", (0, 0))[1:2]
+            expected = {"curve": (count, *bands, _STEPS), "digest": (count, 32)}
+            if shapes != expected or count > MOST_RECORDINGS or not 0 < bands[0] <= BANDS:
                 raise ModelLoadError(f"{path} is no file of fingerprints: expected {expected}, got {shapes}")
             curve, digest = content.get_tensor("curve"), content.get_tensor("digest")
     except (SafetensorError, OSError) as error:
@@ -66,8 +68,8 @@ def read_fingerprints(folder: Path) -> list[Fingerprint]:
     if belongs != sha256_of(folder / WEIGHTS_FILE):
         raise ModelLoadError(f"{path} belongs to other weights than {WEIGHTS_FILE} holds: save the checkpoint anew")
     return [
-        Fingerprint(bytes(row).hex(), bands.astype(np.float32) / _LARGEST)
-        for row, bands in zip(digest, curve, strict=True)
+        Fingerprint(bytes(row).hex(), moves.astype(np.float32) / _LARGEST)
+        for row, moves in zip(digest, curve, strict=True)
     ]
 
 
@@ -82,4 +84,6 @@ def learned_from(folder: Path, prints: Sequence[Fingerprint]) -> list[int]:
     known = read_fingerprints(folder)
     if not known or not prints:
         return []
+    if known[0].curve.shape != prints[0].curve.shape:
+        raise ModelLoadError(f"{folder / FINGERPRINT_FILE} was made with other features than the checkpoint's")
     return sorted({place for place, _ in same_recordings(prints, known)})

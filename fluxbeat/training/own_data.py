@@ -380,7 +380,7 @@ def _judged(
     save_checkpoint(model, output)
     start = f"{begin.info.source}, revision {begin.info.revision}" if begin else NOTHING
     trained, held_out = label_counts(recordings, "train"), label_counts(recordings, "dev", "test")
-    known = all(recording.artist for recording in recordings)
+    known = all(recording.artist not in ("", recording.name) for recording in recordings)
     apart = BY_OTHERS if known else "others (artists not known: copies of one recording were kept apart)"
     return OwnTraining(output, recipe.labels, start, dict(trained), dict(held_out), measures, apart, calibrated, recipe)
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from huggingface_hub import ModelCard, constants, set_client_factory
@@ -21,7 +22,9 @@ from safetensors.torch import load_file, save_file
 
 from fluxbeat.cli.main import main
 from fluxbeat.errors import AnalysisCancelled, ConfigMismatchError, FluxBeatError, ModelLoadError
+from fluxbeat.features.fingerprint import Fingerprint
 from fluxbeat.models import registry
+from fluxbeat.models.fingerprint_file import learned_from, write_fingerprints
 from fluxbeat.models.hub import HubAddress, fetch, fetching, models_in
 from fluxbeat.models.hub.model_card import card_blocks, facts_of
 from fluxbeat.models.hub.publishing import push
@@ -354,6 +357,15 @@ def test_the_licence_of_weights_that_began_as_somebody_elses_goes_along(hub, log
         b"Copyright (c) 2022 Florian Schmid"
         in hub.repositories["ann/new"].commits[address.revision]["LICENSE.EfficientAT"]
     )
+
+
+def test_what_a_checkpoint_learned_from_goes_along_and_comes_back(hub, logged_in, tmp_path):
+    own = Path(shutil.copytree(CNN, tmp_path / "own"))
+    known = Fingerprint("ab" * 32, np.random.default_rng(0).standard_normal((20, 104)).astype(np.float32))
+    write_fingerprints(own, [known])
+    address = push(own, "ann/own")
+    model = registry.load(str(address))
+    assert learned_from(registry.checkpoint_folder(model), [known]) == [0]
 
 
 def test_the_cards_metadata_say_what_the_hub_renders(hub, logged_in):

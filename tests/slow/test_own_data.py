@@ -58,7 +58,7 @@ def plan(own: Path, output: str, **changes: object) -> OwnPlan:
     return OwnPlan(own / "music", own / output, **{"cache": own / "cache", "progress": False, **changes})
 
 
-def test_ten_small_files_make_a_checkpoint_of_their_own_genres(own, capsys):
+def test_ten_small_files_make_a_checkpoint_of_their_own_genres(own, capsys, caplog):
     checkpoint = own / "runs" / "mine"
     command = ["train", "--data", str(own / "music"), "--output", str(checkpoint), "--cache", str(own / "cache")]
     assert main(command) == 0
@@ -81,7 +81,7 @@ def test_ten_small_files_make_a_checkpoint_of_their_own_genres(own, capsys):
         assert genres[0]["label"] == label
     asked = ["evaluate", str(checkpoint), "--data", str(own / "music"), "--cache", str(own / "cache"), "--json"]
     assert main(asked) == 0
-    assert "mine learned from 10 of these 10 recordings" in capsys.readouterr().err
+    assert "mine learned from 10 of these 10 recordings" in caplog.text
 
 
 def test_the_full_training_follows_the_quick_head_where_it_is_asked_for(own, capsys):

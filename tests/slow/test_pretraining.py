@@ -219,7 +219,7 @@ def test_from_the_command_line_music_without_labels_becomes_a_probed_checkpoint(
     )
     run = str(tmp_path / "run")
     assert main(["pretrain", str(recipe), "--data-root", str(clips.folder.parent), "--output", run]) == 0
-    assert f"fluxbeat train --data FOLDER --from {run}" in capsys.readouterr().out, (
+    assert f"fluxbeat train --data FOLDER --full --from {run}" in capsys.readouterr().out, (
         "the last line says what to type next"
     )
     asked = ["probe", run, "--store", str(clips.folder), "--seeds", "1"]

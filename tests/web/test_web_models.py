@@ -217,7 +217,7 @@ def test_what_was_fetched_for_the_page_alone_does_not_listen_live_and_that_is_sa
     start.click()
     visit.page.locator(".fb-live-words").filter(has_text="Listening.").wait_for(timeout=ANSWER_MS)
     said = visit.page.locator(".fb-live-instead")
-    assert said.inner_text().startswith(f"Heard by Consensus: {chosen} was fetched for this page alone")
+    assert said.inner_text().startswith(f"Heard by Consensus: {chosen} is of this page alone")
     assert visit.page.locator(".fb-live-trouble").is_hidden()
     start.click()
     assert said.inner_text() == ""

@@ -27,7 +27,7 @@ from fluxbeat.web.ui.theme import page_theme
 
 STATIC_ROUTE = "/static/fluxbeat"  # below Gradio's own /static, which must stay reachable
 _STATIC = Path(__file__).resolve().parent / "static"
-_STYLES = ("fluxbeat", "stage", "gradio_page", "header", "player_bar", "compare", "explain", "library", "live")
+_STYLES = ("fluxbeat", "stage", "gradio_page", "header", "player_bar", "compare", "explain", "library", "live", "teach")
 _HEAD = """
 <link rel="icon" type="image/svg+xml" href="static/fluxbeat/favicon.svg">
 <meta name="color-scheme" content="light dark">

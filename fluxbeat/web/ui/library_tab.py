@@ -68,7 +68,7 @@ class LibraryTab:
             file_count="multiple", label="Drop many songs or whole folders here", height=150, elem_id="library-files"
         )
         self._names = gr.Textbox(visible=False)
-        self.panel = panel("library", {"suffixes": SUFFIXES}, events=["opened", "stopped", "emptied"])
+        self.panel = panel("library", {"suffixes": SUFFIXES}, events=["opened", "stopped", "emptied", "taught"])
         self.csv = gr.DownloadButton("Download the table as CSV", size="sm", visible=False, elem_id="library-csv")
         self.state = gr.State(None, time_to_live=kept_s)
 
@@ -90,7 +90,7 @@ class LibraryTab:
             return gr.skip(), gr.skip(), gr.skip()
         self.leave(request)
         shown = zip(paths, json.loads(names), strict=True)
-        given = [SoundFile(Path(path), _shown_name(path, name)) for path, name in shown]
+        given = [SoundFile(Path(path), shown_name(path, name)) for path, name in shown]
         new = LibraryState(files=[*(state.files if state else []), *given])
         self._states[session_of(request)] = new
         return None, new, self._view(new, Step((), 0, len(new.files), 0, None))
@@ -192,7 +192,7 @@ class LibraryTab:
         return panel_value(view)
 
 
-def _shown_name(path: str, name: str) -> str:
+def shown_name(path: str, name: str) -> str:
     """Folders and file as the listener knows them, each fit to be shown."""
     parts = [safe_name(part) for part in (name or Path(path).name).split("/") if part not in ("", ".", "..")]
     return "/".join(parts) or Path(path).name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -22,7 +22,7 @@ from fluxbeat.web.ui.offered_models import OfferedModels
 from fluxbeat.web.ui.panel import HIDDEN, panel, panel_answer
 
 LOOK_EVERY_S = 0.25
-_facts = functools.cache(model_facts)
+_facts = functools.lru_cache(maxsize=64)(model_facts)
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class ModelsState:
     Attributes
     ----------
     fetched : tuple of str
-        Names of models fetched on this page.
+        Names of models fetched or taught on this page.
     speeds : dict
         What was measured, by name.
     """
@@ -99,12 +99,23 @@ class ModelsTab:
             yield self._hub_view(request, error=f"{error}."), *nothing
             return
         names = [model.info.name for model in found]
-        state = replace(state, fetched=tuple(dict.fromkeys([*state.fetched, *names])))
+        done = {"names": names, "sources": [model.info.source for model in found]}
+        yield self._hub_view(request, done=done), *self.offering(state, compared, names)
+
+    @property
+    def offering_outputs(self) -> list[Any]:
+        """Where the first two of `offering` go."""
+        return [self._cards, self.state]
+
+    def offering(
+        self, state: ModelsState, compared: list[str], names: Sequence[str], gone: Sequence[str] = ()
+    ) -> tuple[Any, ...]:
+        """A page's models once some came and some are gone: values for the cards, the state, the choice and Compare."""
+        kept = [name for name in (*state.fetched, *names) if name not in gone]
+        state = replace(state, fetched=tuple(dict.fromkeys(kept)))
         offered = self.names(state)
         choices = [(model_title(name), name) for name in offered]
-        done = {"names": names, "sources": [model.info.source for model in found]}
-        yield (
-            self._hub_view(request, done=done),
+        return (
             self._cards_view(state),
             state,
             gr.Radio(choices=choices, value=names[0]),

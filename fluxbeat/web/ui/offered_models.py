@@ -1,4 +1,4 @@
-"""The models that a page offers: the server's own, those that visitors fetched, and a colour for every label."""
+"""The models that a page offers: the server's own, those of visitors, and a colour for every label."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fluxbeat.errors import FluxBeatError
 from fluxbeat.models.registry import LoadedModel
 
 MOST_FETCHED = 32
-"""Models from the Hub that are kept in memory beside the server's."""
+"""Models of visitors that are kept in memory beside the server's."""
 
 
 class OfferedModels:
@@ -44,3 +44,8 @@ class OfferedModels:
         labels = [label for model in found for label in model.network.config.labels]
         self.paints = {**self.paints, **more_paints(self.paints, labels)}
         self.models = models
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Offer these no longer; the server's own stay."""
+        gone = set(names) - set(self.own)
+        self.models = {name: model for name, model in self.models.items() if name not in gone}

@@ -40,6 +40,7 @@ from fluxbeat.web.ui.player import (
 )
 from fluxbeat.web.ui.save_menu import SaveMenu
 from fluxbeat.web.ui.stage_layers import StageLayers
+from fluxbeat.web.ui.teach_tab import TeachTab
 from fluxbeat.web.ui.tempo_tab import tempo_view
 from fluxbeat.web.ui.timeline_tab import timeline_view
 from fluxbeat.web.ui.track_results import TrackResults
@@ -107,12 +108,16 @@ class _Page:
                 self.explain = ExplainTab(self._offered, self._queue)
             with gr.Tab("Library", id="library"):
                 self.library = LibraryTab(self._offered, self._queue, self._longest_s, UPLOADS_KEPT_S)
+            with gr.Tab("Teach", id="teach"):
+                teach_place = gr.Column()
             with gr.Tab("Live", id="live"):
                 panel("live", live_view(models, first))
             with gr.Tab("Models", id="models-tab"):
                 self.models = ModelsTab(self._offered, service.settings.allow_hub, RESULTS_KEPT_S)
         self.player, self.beat = panel("player"), panel("beat", events=["corrected"])
         self.save = SaveMenu(self._offered, self._jobs, self._queue)
+        with teach_place:
+            self.teach = TeachTab(self._offered, self.models, self._queue, self._longest_s, UPLOADS_KEPT_S)
         self.results = gr.State(None, time_to_live=RESULTS_KEPT_S)
         self.job = gr.State(None, time_to_live=RESULTS_KEPT_S)
 
@@ -143,7 +148,8 @@ class _Page:
         ]
         opened = page.load(self.arrive, self.token, begun, js=KEPT_TOKEN, concurrency_limit=None, **HIDDEN)
         fetched = self.models.connect(page, self.model, self.compared)
-        for event in (opened, *given, fetched):
+        taught = self.teach.connect(self.library.panel, self.library.state, self.tabs, self.model, self.compared)
+        for event in (opened, *given, fetched, *taught):
             event.then(self.analyse, **analysing).then(self.show_model, shown, views, **at_once)
         chosen = self.model.change(self.choose_model, [self.job, *shown], [self.job, *views], **newest)
         chosen.then(self.analyse_again, **analysing).then(self.show_model, shown, views, **at_once)
@@ -390,4 +396,5 @@ class _Page:
     def leave(self, request: gr.Request) -> None:
         """The page was closed."""
         self.library.leave(request)
+        self.teach.leave(request)
         self._jobs.cancel(session_of(request))

@@ -11,12 +11,13 @@ import {hub, models} from './models.js';
 import {player} from './player_bar.js';
 import {save} from './save.js';
 import {notice, status} from './surroundings.js';
+import {teach} from './teach.js';
 import {tempo} from './tempo.js';
 import {beat} from './tempo_now.js';
 import {layers, timeline} from './timeline.js';
 
 const kinds = {
-  beat, compare, examples, explain, hub, layers, library, live, masthead, models, notice, player, save, sound, status, tempo, timeline, whole,
+  beat, compare, examples, explain, hub, layers, library, live, masthead, models, notice, player, save, sound, status, teach, tempo, timeline, whole,
 };
 
 // Shown on a tab while there is no track.

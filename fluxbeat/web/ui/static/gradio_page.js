@@ -56,6 +56,8 @@ export function onTrouble(listener) {
     if (changes.some(change => change.addedNodes.length) && place.querySelector('.toast-body.error')) listener();
   }).observe(place, {childList: true, subtree: true});
 }
+/** Where songs to learn from are put, likewise. */
+export const teachInput = () => document.querySelector('#teach-files input[type=file]');
 
 /** Open a tab by its id; false if it is not there yet. */
 export function openTab(id) {

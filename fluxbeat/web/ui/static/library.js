@@ -4,6 +4,7 @@ import {button, make, setText} from './dom.js';
 import {give as giveInput, libraryInput, openTab} from './gradio_page.js';
 import {smallRiver} from './small_river.js';
 import {lock} from './surroundings.js';
+import {TeachRows} from './teach_rows.js';
 
 const COLUMNS = [
   {name: 'Title', key: row => (row.artist ? `${row.title} ${row.artist}` : row.title).toLocaleLowerCase()},
@@ -31,7 +32,8 @@ export function library(host, trigger) {
   const problem = make('p', 'fb-library-error', host);
   problem.setAttribute('role', 'alert');
   const filters = new Filters(host, () => table.arrange());
-  const table = new Table(host, filters, index => { lock(); trigger('opened', {index}); });
+  const teachRows = new TeachRows(host, trigger);
+  const table = new Table(host, filters, index => { lock(); trigger('opened', {index}); }, teachRows);
 
   return (view = {}) => {
     suffixes = view?.suffixes ?? suffixes;
@@ -46,6 +48,7 @@ export function library(host, trigger) {
     setText(problem, view?.error ?? '');
     filters.offer(rows);
     table.draw(rows, view?.colours ?? {});
+    teachRows.offer(rows);
   };
 }
 
@@ -100,8 +103,8 @@ class Filters {
 }
 
 class Table {
-  constructor(host, filters, open) {
-    Object.assign(this, {filters, open, rows: [], colours: {}, column: null, falling: false, drawn: new Map()});
+  constructor(host, filters, open, teachRows) {
+    Object.assign(this, {filters, open, teachRows, rows: [], colours: {}, column: null, falling: false, drawn: new Map()});
     // roles are named, for on a phone the rows are no table to the eye
     this.element = part('table', 'fb-library-table', host, 'table');
     const head = part('tr', '', part('thead', '', this.element, 'rowgroup'), 'row');
@@ -157,6 +160,7 @@ class Table {
     const line = part('tr', '', null, 'row');
     this.drawn.set(row.index, {content, line});
     const title = part('td', '', line, 'cell');
+    if (!row.error) this.teachRows.box(row, title);
     if (row.error) make('span', '', title, row.title);
     else button('fb-library-open', title, row.title, () => this.open(row.index)).title = `Open ${row.path}`;
     if (row.artist) make('span', 'fb-library-under', title, row.artist);
@@ -193,11 +197,12 @@ function part(tag, className, parent, role) {
 }
 
 const isMusic = path => !path.split('/').some(part => part.startsWith('.'))
-  && suffixes.some(suffix => path.toLowerCase().endsWith(suffix));
+  && (!suffixes.length || suffixes.some(suffix => path.toLowerCase().endsWith(suffix)));
 const named = (file, path) => new File([file], path, {type: file.type});
 
 // A drop of several files or of a folder, or of anything onto the Library tab, goes there.
 export function takeMany(event) {
+  if (event.target.closest?.('.fb-teach-genre')) return true;  // which takes it itself
   const transfer = event.dataTransfer;
   const entries = [...(transfer?.items ?? [])].map(item => item.webkitGetAsEntry?.()).filter(Boolean);
   const onTab = event.target.closest?.('#library, #library-files');
@@ -215,7 +220,7 @@ async function giveFolders(entries) {
   give((await Promise.all(entries.map(filesOf))).flat());
 }
 
-async function filesOf(entry) {
+export async function filesOf(entry) {
   if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
   const reader = entry.createReader(), found = [];
   for (;;) {  // a browser hands out a hundred at a time

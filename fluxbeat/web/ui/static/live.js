@@ -46,7 +46,7 @@ export function live(host) {
   function hearer() {
     const chosen = chosenModel() ?? view.model;
     const name = Object.hasOwn(view.models, chosen) ? chosen : view.model;
-    setText(instead, name === chosen ? '' : `Heard by ${view.models[name]}: ${chosen} was fetched for this page alone, and cannot listen live.`);
+    setText(instead, name === chosen ? '' : `Heard by ${view.models[name]}: ${chosen} is of this page alone, and cannot listen live.`);
     return name;
   }
 

@@ -1,6 +1,7 @@
 // The Models tab: a card for each model, and the field that fetches weights from the Hub.
 
 import {button, make, setText} from './dom.js';
+import {openTab} from './gradio_page.js';
 
 const ANSWER_MS = 15_000;      // of the server's first word
 
@@ -10,6 +11,7 @@ export function models(host, trigger) {
     busy(true);
     trigger('asked', {});
   });
+  button('fb-button', top, 'Teach it genres of your own …', () => openTab('teach'));
   const doing = make('span', 'fb-quiet', top);
   doing.setAttribute('role', 'status');
   const list = make('div', 'fb-models-list', host);

@@ -1,0 +1,282 @@
+"""The Teach tab: genres of one's own from a handful of songs each, as a model that stands beside the others."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from fluxbeat.audio.sound_files import SoundFile
+from fluxbeat.charts.wording import clock
+from fluxbeat.errors import AnalysisCancelled, FluxBeatError
+from fluxbeat.library.own_genres import BASE, Example, OwnGenres, check_genre, save_own_genres, teach, without_repeats
+from fluxbeat.library.songs import Song, SongReader
+from fluxbeat.library.workers import cores
+from fluxbeat.models import load_checkpoint
+from fluxbeat.models.registry import LoadedModel, ModelInfo, load
+from fluxbeat.web.analysis_queue import AnalysisQueue
+from fluxbeat.web.ui.gradio_internals import folder_to_serve, served_url
+from fluxbeat.web.ui.jobs import session_of
+from fluxbeat.web.ui.library_tab import LibraryState, shown_name
+from fluxbeat.web.ui.models_tab import ModelsState, ModelsTab
+from fluxbeat.web.ui.offered_models import OfferedModels
+from fluxbeat.web.ui.panel import HIDDEN, panel, panel_answer
+
+NAMED_SONGS = """(files, _) => {
+  const given = Array.isArray(files) ? files : files ? [files] : [];
+  return [files, JSON.stringify({genre: window.FluxBeat.givenGenre, names: given.map(file => file.orig_name ?? '')})];
+}"""
+MOST_SONGS, MOST_GENRES = 1000, 50
+REDRAWN_EVERY_S = 0.5
+TITLE = "Your genres"
+ORIGIN = "taught on this page"
+
+Updates = tuple[Any, ...]
+
+
+@dataclass(eq=False)
+class TaughtSong:
+    """A song that was given, what it is, and what was found of it."""
+
+    file: SoundFile
+    genre: str
+    found: Song | str | None = None
+
+
+@dataclass(eq=False)
+class TeachState:
+    """The genres of one open page, their songs, and the model that they made."""
+
+    genres: list[str] = field(default_factory=list)
+    songs: list[TaughtSong] = field(default_factory=list)
+    model: str = ""
+    result: dict[str, Any] | None = None
+    busy: dict[str, Any] | None = None
+    stop: threading.Event | None = None
+
+    def give(self, files: list[SoundFile], genre: str) -> None:
+        """Name the genre of some songs; what one was called before is taken back.
+
+        Raises
+        ------
+        FluxBeatError
+            If the genre has no possible name, or there are too many genres or songs.
+        """
+        self.name(genre)
+        before = {song.file.path: song.found for song in self.songs}
+        given = {file.path for file in files}
+        kept = [song for song in self.songs if song.file.path not in given]
+        if len(kept) + len(given) > MOST_SONGS:
+            raise FluxBeatError(f"no more than {MOST_SONGS} songs can be taught here: fluxbeat train takes any number")
+        self.songs = kept + [TaughtSong(file, genre, before.get(file.path)) for file in files]
+
+    def name(self, genre: str) -> None:
+        """Add a genre, unless it is there."""
+        check_genre(genre)
+        if genre not in self.genres:
+            if len(self.genres) >= MOST_GENRES:
+                raise FluxBeatError(f"no more than {MOST_GENRES} genres can be taught here")
+            self.genres.append(genre)
+
+    @property
+    def examples(self) -> list[Example]:
+        """The songs that could be read; of a recording that was given twice the last word holds."""
+        read = [Example(song.found, (song.genre,)) for song in self.songs if isinstance(song.found, Song)]
+        return without_repeats(read[::-1], merge=False)[0][::-1]
+
+
+class TeachTab:
+    """The tab, and what it does; the songs live in each page's state, and are kept for `kept_s` after it is closed."""
+
+    def __init__(
+        self, offered: OfferedModels, models: ModelsTab, queue: AnalysisQueue, max_duration_s: float, kept_s: int
+    ) -> None:
+        self._offered, self._models, self._queue, self._max_duration_s = offered, models, queue, max_duration_s
+        self._states: dict[str, TeachState] = {}
+        self.panel = panel("teach", {"genres": []}, events=["asked", "begun", "stopped"])
+        self._files = gr.File(file_count="multiple", label="Songs to learn from", elem_id="teach-files")
+        self._names = gr.Textbox(visible=False)
+        self.state = gr.State(None, time_to_live=kept_s)
+
+    def connect(
+        self, library: gr.HTML, library_state: gr.State, tabs: gr.Tabs, model: gr.Radio, compared: gr.CheckboxGroup
+    ) -> list[Any]:
+        """Wire the tab; returns the events that bring a taught model."""
+        each: dict[str, Any] = {**HIDDEN, "trigger_mode": "multiple"}
+        shown, slow = [self.panel, self.state], {"concurrency_id": "teach", "concurrency_limit": 4}
+        self.panel.asked(self.ask, self.state, shown, queue=False, **each)
+        self._files.upload(
+            self.add, [self._files, self._names, self.state], [self._files, *shown], js=NAMED_SONGS, queue=False, **each
+        )
+        self.panel.stopped(self.stop, self.state, None, queue=False, **each)
+        given = library.taught(self.add_rows, [self.state, library_state], [*shown, tabs], queue=False, **each)
+        inputs = [self.state, self._models.state, compared]
+        outputs = [self.panel, *self._models.offering_outputs, model, compared]
+        again = given.then(self.teach_again, inputs, outputs, **slow, **each)
+        return [self.panel.begun(self.teach, inputs, outputs, **slow, **each), again]
+
+    def ask(self, state: TeachState | None, event: gr.EventData, request: gr.Request) -> Updates:
+        """A genre was named or taken away, a song taken away, or all of it."""
+        state = self._of(state, request)
+        try:
+            if event.do == "genre":
+                state.name(str(event.name).strip())
+            elif event.do == "forget":
+                state.genres = [genre for genre in state.genres if genre != event.name]
+                state.songs = [song for song in state.songs if song.genre != event.name]
+            elif event.do == "remove":
+                del state.songs[int(event.index) : int(event.index) + 1]
+            elif event.do == "anew":
+                state.genres, state.songs, state.result = [], [], None
+        except FluxBeatError as error:
+            return self._view(state, str(error)), state
+        return self._view(state), state
+
+    def add(self, paths: list[str] | None, given: str, state: TeachState | None, request: gr.Request) -> Updates:
+        """Songs were dropped on a genre."""
+        if not paths:
+            return gr.skip(), gr.skip(), gr.skip()
+        state, told = self._of(state, request), json.loads(given)
+        names = [shown_name(path, name) for path, name in zip(paths, told["names"], strict=True)]
+        try:
+            files = [SoundFile(Path(path), name) for path, name in zip(paths, names, strict=True)]
+            state.give(files, str(told.get("genre") or ""))
+        except FluxBeatError as error:
+            return None, self._view(state, str(error)), state
+        return None, self._view(state), state
+
+    def add_rows(
+        self, state: TeachState | None, library: LibraryState | None, event: gr.EventData, request: gr.Request
+    ) -> Updates:
+        """A person says what some rows of the library are: they are songs to learn from, or a wrong answer mended."""
+        state, files = self._of(state, request), library.files if library else []
+        rows = [files[int(index)] for index in event.indices if 0 <= int(index) < len(files)]
+        try:
+            state.give(rows, str(event.genre).strip())
+        except FluxBeatError as error:
+            return self._view(state, str(error)), state, gr.Tabs(selected="teach")
+        return self._view(state), state, gr.Tabs(selected="teach")
+
+    def stop(self, state: TeachState | None) -> None:
+        """What was read of songs stays."""
+        if state and state.stop:
+            state.stop.set()
+
+    def leave(self, request: gr.Request) -> None:
+        """The page was closed: its model goes with it."""
+        state = self._states.pop(session_of(request), None)
+        self.stop(state)
+        if state and state.model:
+            self._offered.remove([state.model])
+
+    def teach_again(self, state: TeachState | None, models: ModelsState, compared: list[str]) -> Iterator[Updates]:
+        """After a correction: the model learns from it at once, where there is one already."""
+        if state and state.model:
+            yield from self.teach(state, models, compared)
+
+    def teach(self, state: TeachState | None, models: ModelsState, compared: list[str]) -> Iterator[Updates]:
+        """Read the songs that were not read yet, teach a head, measure it, and offer the model in every tab."""
+        nothing: Updates = (gr.skip(),) * 4
+        if state is None or state.stop is not None:
+            yield gr.skip(), *nothing
+            return
+        state.stop = stop = threading.Event()
+        error, offered = "", nothing
+        try:
+            for busy in self._read(state, stop):
+                state.busy = busy
+                yield self._view(state), *nothing
+            state.busy = {"words": "Learning, and asking about songs that were left out"}
+            yield self._view(state), *nothing
+            with self._queue.turn_of_thread(stop):
+                own = teach(state.examples, self._base)
+            found, result = self._made(own)
+            self._offered.add([found])
+            gone = [] if state.model == found.info.name else [state.model]
+            state.model, state.result = found.info.name, result
+            self._offered.remove(gone)
+            offered = self._models.offering(models, compared, [state.model], gone)
+        except AnalysisCancelled:
+            error = "Stopped. What was read of the songs is kept."
+        except FluxBeatError as failed:
+            error = f"{failed}."
+        finally:
+            stop.set()
+            state.stop = state.busy = None
+        yield self._view(state, error), *offered
+
+    def _read(self, state: TeachState, stop: threading.Event) -> Iterator[dict[str, Any]]:
+        """How far the songs are read, in words, now and then."""
+        waiting = [song for song in state.songs if not isinstance(song.found, Song)]
+        total, began_s, drawn_s, done = len(waiting), time.monotonic(), 0.0, 0
+        yield {"words": "Reading the songs", "done": 0, "total": total}
+        for done, (place, found) in enumerate(self._reader.read([song.file for song in waiting], stop), start=1):
+            waiting[place].found = found
+            if time.monotonic() - drawn_s >= REDRAWN_EVERY_S:
+                drawn_s = time.monotonic()
+                left = clock((drawn_s - began_s) / done * (total - done))
+                yield {"words": f"Reading the songs, {left} left", "done": done, "total": total}
+        if done < total:
+            raise AnalysisCancelled("stopped")
+
+    def _made(self, own: OwnGenres) -> tuple[LoadedModel, dict[str, Any]]:
+        """The model as other tabs take it, and what is told of it."""
+        place = folder_to_serve(self.panel, "teach-")
+        folder = place / "your-genres"
+        save_own_genres(own, folder, TITLE)
+        archive = shutil.make_archive(str(place / "your-genres"), "zip", place, "your-genres")
+        network, revision = load_checkpoint(folder)  # the registry would keep every model for good
+        shutil.rmtree(folder)
+        name = f"{TITLE} {revision[:4]}"
+        model = LoadedModel(ModelInfo(name, ORIGIN, revision), network)
+        counts = [[label, count] for label, count in own.counts.items()]
+        result = {
+            "name": name,
+            "counts": counts,
+            "sentences": own.judgement.sentences,
+            "measured": own.judgement.n > 0,
+            "url": served_url(self.panel, Path(archive)),
+        }
+        return model, result
+
+    def _of(self, state: TeachState | None, request: gr.Request) -> TeachState:
+        state = state or TeachState()
+        self._states[session_of(request)] = state
+        return state
+
+    @cached_property
+    def _base(self) -> LoadedModel:
+        return load(BASE)
+
+    @cached_property
+    def _reader(self) -> SongReader:
+        """The same for all pages, so that they take turns."""
+        at_once = min(cores(), self._queue.at_once)
+        return SongReader(self._base, None, at_once, self._max_duration_s, self._queue.turn_of_thread)
+
+    def _view(self, state: TeachState, error: str = "") -> str:
+        songs = [(place, song) for place, song in enumerate(state.songs)]
+        genres = [
+            {
+                "name": genre,
+                "songs": [
+                    {
+                        "index": place,
+                        "name": Path(song.file.shown).name,
+                        "problem": song.found if isinstance(song.found, str) else "",
+                    }
+                    for place, song in songs
+                    if song.genre == genre
+                ],
+            }
+            for genre in state.genres
+        ]
+        return panel_answer({"genres": genres, "busy": state.busy, "error": error, "result": state.result})
