@@ -15,7 +15,7 @@ from fluxbeat.analysis.hearing import Hearing
 from fluxbeat.analysis.presence import own_scale
 from fluxbeat.analysis.result import Genre, Tempo, Timeline, TrackAnalysis, TrackKind
 from fluxbeat.analysis.segments import find_segments, sharpen, with_silence, with_tempo
-from fluxbeat.analysis.tempo import find_tempo
+from fluxbeat.analysis.tempo import find_tempo, pulses_needed
 from fluxbeat.analysis.tempo_parts import settle_tempo, tempo_borders
 from fluxbeat.analysis.track import Progress, Track, read_track, sounding_share
 from fluxbeat.analysis.windows import KnownWindows, WindowPredictions, slide
@@ -169,7 +169,11 @@ def _with_tempo(
     long_enough = config.tempo_taught and track.duration_s >= SHORTEST_TEMPO_S
     beats_fit = (sounding > 0) & (timeline.kind[:, 1] < MOSTLY) & long_enough
     overlap = max(1.0, config.window_s / windows.hop_s)
-    tempo, bpm = find_tempo(windows.tempo_logits, beats_fit, config.tempo_grid, config.tempo_threshold, overlap)
+    music = float(_over_sound(timeline.kind, sounding)[0])
+    for needed in pulses_needed(config.tempo_threshold, music):
+        tempo, bpm = find_tempo(windows.tempo_logits, beats_fit, config.tempo_grid, needed, overlap)
+        if tempo.bpm is not None:
+            break
     tempo, bpm, parts = settle_tempo(tempo, bpm, timeline.centre_s, track.duration_s, track.onsets)
     if tempo.stable:  # bars are counted through from the first beat
         downbeats_s = find_downbeats(tempo.beats_s, track.log_mel, config.features.frame_rate_hz)

@@ -17,7 +17,7 @@ from fluxbeat.analysis.onsets import OnsetStream
 from fluxbeat.analysis.presence import own_scale
 from fluxbeat.analysis.result import Tempo, TrackKind
 from fluxbeat.analysis.steady import exact_bpm
-from fluxbeat.analysis.tempo import softmax, tempo_of
+from fluxbeat.analysis.tempo import pulses_needed, softmax, tempo_of
 from fluxbeat.analysis.tempo_parts import LEAST_PART_S, with_number
 from fluxbeat.analysis.track import LEAST_AUDIBLE_SHARE
 from fluxbeat.analysis.windows import last_window
@@ -262,7 +262,9 @@ class LiveAnalysis:
         onsets = self._onsets.newest(ONSETS_S)
         if config.tempo_taught and kind.speech < MOSTLY and self._received >= LEAST_TEMPO_S * self._rate_hz:
             self._tempo += softmax(found.tempo_logits[0].astype(np.float64))
-            tempo = tempo_of(self._tempo / self._tempo.sum(), config.tempo_grid, config.tempo_threshold)
+            distribution = self._tempo / self._tempo.sum()
+            needed = pulses_needed(config.tempo_threshold, kind.music)
+            tempo = next(filter(None, (tempo_of(distribution, config.tempo_grid, pulse) for pulse in needed)), None)
             if tempo and onsets.duration_s >= LEAST_PART_S:
                 tempo = with_number(tempo, exact_bpm(onsets, tempo.candidates[0].bpm, [(0.0, onsets.duration_s)]))
         return self._prediction(probability, tempo, kind)

@@ -1,19 +1,23 @@
 """What an analysis says: on tiny models whose answers are known, over drawn sound."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from tiny_models import LABELS, loaded, tiny, write_consensus, write_three
 
-from fluxbeat.analysis import analyze, analyze_each, compare, disagreement, own_scale, presence
+from fluxbeat.analysis import LiveAnalysis, analyze, analyze_each, compare, disagreement, own_scale, presence
+from fluxbeat.analysis.windows import last_window, slide
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
 from fluxbeat.library.stored_analysis import pack, unpack
 from fluxbeat.models.base import Familiarity
 from fluxbeat.models.registry import load
 
 RATE_HZ = 24_000
+MUSIC, SPEECH, NOISE = ((9.0, 0.0, 0.0), (-9.0, 9.0, 0.0), (-9.0, 0.0, 9.0))
+"""Logits of each kind of sound."""
 
 
 def noise(duration_s: float, seed: int = 0) -> np.ndarray:
@@ -24,7 +28,7 @@ def silence(duration_s: float) -> np.ndarray:
     return np.zeros(round(duration_s * RATE_HZ), np.float32)
 
 
-def sure_of(logits=(4.0, -4.0, -4.0), kinds=(9.0, 0.0, 0.0), **settings):
+def sure_of(logits=(4.0, -4.0, -4.0), kinds=MUSIC, **settings):
     """A model that gives the same answer whatever sounds."""
     model = tiny("cnn", kind_taught=True, **settings)
     with torch.no_grad():
@@ -84,7 +88,7 @@ def test_what_passes_its_threshold_is_present_and_nothing_else():
 
 
 def test_where_there_is_no_music_there_is_no_genre():
-    found = analyze((noise(15), RATE_HZ), sure_of(kinds=(-9.0, 9.0, 0.0)))
+    found = analyze((noise(15), RATE_HZ), sure_of(kinds=SPEECH))
     assert not any(genre.active for genre in found.genres)
     assert [(segment.labels, segment.kind) for segment in found.segments] == [((), "speech")]
     assert found.warned("no_music")
@@ -93,8 +97,29 @@ def test_where_there_is_no_music_there_is_no_genre():
     assert found.summary.startswith("Speech")
 
 
+@pytest.mark.parametrize(("share", "kinds", "bpm"), [(0.3, MUSIC, 100), (0.3, NOISE, None), (0.02, MUSIC, None)])
+def test_a_weak_beat_counts_in_music_but_not_in_noise(share, kinds, bpm, monkeypatch):
+    """Of a threshold that sound without a beat reaches by chance, three quarters; and what says nothing of tempo."""
+    model = sure_of(kinds=kinds, tempo_threshold=0.4)
+    grid = model.network.config.tempo_grid
+    logits = np.log(np.where(np.arange(grid.bins) == round(float(grid.position(100))), share, (1 - share) / grid.bins))
+
+    def weak(ask):
+        def asked(*arguments):
+            found = ask(*arguments)
+            return replace(found, tempo_logits=np.tile(logits, (len(found.start_s), 1)))
+
+        return asked
+
+    monkeypatch.setattr("fluxbeat.analysis.engine.slide", weak(slide))
+    monkeypatch.setattr("fluxbeat.analysis.live.last_window", weak(last_window))
+    wanted = bpm and pytest.approx(bpm, rel=0.04)
+    assert analyze((noise(12), RATE_HZ), model).tempo.bpm == wanted
+    assert LiveAnalysis(model, sample_rate_hz=RATE_HZ).push(noise(12)).bpm == wanted
+
+
 def test_noise_is_a_segment_of_its_own_kind():
-    found = analyze((noise(15), RATE_HZ), sure_of(kinds=(-9.0, 0.0, 9.0)))
+    found = analyze((noise(15), RATE_HZ), sure_of(kinds=NOISE))
     assert [segment.kind for segment in found.segments] == ["noise"]
     assert "without music" in found.summary
 
