@@ -162,6 +162,7 @@ def test_a_listener_teaches_two_genres_and_mends_an_answer(
     page = browser.new_page(viewport={"width": 1280, "height": 900}, accept_downloads=True)
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.set_default_timeout(ANSWER_MS)  # the first click waits for all of the page
     page.goto(server.url)
     page.get_by_role("tab", name="Models").click()
     page.get_by_role("button", name="Teach it genres of your own").click()
@@ -193,7 +194,8 @@ def test_a_listener_teaches_two_genres_and_mends_an_answer(
     drop(page, "#library", {songs["chords"][SONGS].name: songs["chords"][SONGS].read_bytes(), "x.txt": b""})
     row = page.locator(".fb-library-table tbody tr").filter(has_text="chords")
     row.locator(".fb-teach-box").wait_for(timeout=ANSWER_MS)
-    assert name in page.locator(".fb-library-words").inner_text(), "the library is analysed by the taught model"
+    by_taught_model = page.locator(".fb-library-words").filter(has_text=f"by {name}")
+    by_taught_model.wait_for(timeout=ANSWER_MS)
     row.locator(".fb-teach-box").check()
     page.get_by_label("Genre of the ticked songs").fill("bursts")
     page.get_by_label("Genre of the ticked songs").press("Enter")
