@@ -97,7 +97,7 @@ def test_where_there_is_no_music_there_is_no_genre():
     assert found.summary.startswith("Speech")
 
 
-@pytest.mark.parametrize(("share", "kinds", "bpm"), [(0.3, MUSIC, 100), (0.3, NOISE, None), (0.02, MUSIC, None)])
+@pytest.mark.parametrize(("share", "kinds", "bpm"), [(0.15, MUSIC, 100), (0.15, NOISE, None), (0.02, MUSIC, None)])
 def test_a_weak_beat_counts_in_music_but_not_in_noise(share, kinds, bpm, monkeypatch):
     """Of a threshold that sound without a beat reaches by chance, three quarters; and what says nothing of tempo."""
     model = sure_of(kinds=kinds, tempo_threshold=0.4)
