@@ -63,7 +63,7 @@ function factsOf(view) {
     facts.push(element);
   };
   fact([view.title, view.artist].filter(Boolean).join(' · ') || view.file, 'fb-track-name', view.file);
-  fact(`heard by ${view.model}`);
+  fact(`heard by ${view.model}`, 'fb-heard');
   fact(HERE.includes(location.hostname) ? 'nothing leaves this machine' : 'nothing leaves the server of this page');
   if (view.right) fact(`such answers are ${view.right.words}`, '', view.right.measured);
   if (view.unlike) fact(view.unlike, 'fb-odd');
