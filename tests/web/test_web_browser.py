@@ -346,6 +346,10 @@ def test_model_can_be_switched(listener: Visit) -> None:
     listener.page.wait_for_function(
         "document.querySelector('#timeline .fb-heading p').textContent.includes('heard by Consensus')"
     )
+    listener.page.wait_for_timeout(1000)
+    listener.open("Compare")  # which the choice leaves as it is, with the player
+    assert listener.page.locator(".fb-play").is_enabled()
+    assert listener.duration() > 0
 
 
 WORDS = """tab => {

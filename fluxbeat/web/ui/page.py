@@ -225,6 +225,7 @@ class _Page:
         Of a track that is shown already only models that came later are asked.
         """
         shown = results if job and results and results.key == job.track.key else None
+        yield {self.status: gr.skip()}  # of an event that gives nothing at all Gradio empties the outputs
         if job is None or not (self._jobs.claim(job) or shown):
             return
         models = sorted(self.models.names(models_state), key=lambda name: name != model)
@@ -242,6 +243,7 @@ class _Page:
 
     async def analyse_again(self, job: Job | None, *others: Any) -> AsyncIterator[Updates]:
         """As `analyse`, where `choose_model` made a new job of the track."""
+        yield {self.status: gr.skip()}  # as in `analyse`
         if job is not None and self._jobs.claimable(job):
             async with aclosing(self.analyse(job, *others)) as computed:  # type: ignore[type-var]
                 async for updates in computed:
