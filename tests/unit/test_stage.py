@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import gzip
-import re
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -13,14 +12,12 @@ from typing import Any
 import brotli
 import numpy as np
 import pytest
-from plotly.offline import get_plotlyjs_version
 from starlette.responses import PlainTextResponse, Response
 from test_charts import LABELS, half_ambient_half_metal
 from tiny_models import loaded, tiny
 
 from fluxbeat.analysis import Envelope, Segment, Track
 from fluxbeat.analysis.presence import presence
-from fluxbeat.charts import PLOTLY_JS
 from fluxbeat.charts.chapters import chapters, unlike_what_was_learned
 from fluxbeat.charts.colours import genre_paints
 from fluxbeat.charts.plots import stage_figure
@@ -50,12 +47,6 @@ def test_segments_of_one_leading_genre_and_one_tempo_are_one_chapter() -> None:
         (30.0, 35.0, (), "speech", None),
         (35.0, 40.0, (), "silence", None),
     ]
-
-
-def test_plotly_in_the_page_is_of_the_version_that_figures_are_made_for() -> None:
-    build = re.search(r"plotly\.js \(cartesian - minified\) v(\d+)", PLOTLY_JS.read_text(encoding="utf-8")[:300])
-    assert build
-    assert build[1] == get_plotlyjs_version().split(".")[0]
 
 
 def test_where_the_sound_is_unlike_what_was_learned_is_said_with_its_times() -> None:

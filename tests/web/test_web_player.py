@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from itertools import pairwise
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from PIL import Image
 from test_web_browser import Visit, contrast
 from web_driving import ANSWER_MS, CHANGE, TECHNO, Server
 
@@ -293,7 +295,14 @@ def test_show_mode_leaves_the_river_alone_on_the_screen(listener: Visit) -> None
     page.wait_for_function("document.body.classList.contains('fb-show')")
     for hidden in (".fb-masthead", ".fb-bar", "#save", "#tabs [role=tablist]"):
         assert not page.locator(hidden).is_visible(), hidden
-    assert page.locator("#timeline .fb-frame").first.is_visible()
+    stage = page.locator("#timeline .fb-stage")
+    page.wait_for_function("document.querySelectorAll('#timeline .fb-layer-name:not([hidden])').length === 1")
+    page.wait_for_timeout(500)
+    assert stage.bounding_box()["height"] > 0.95 * page.viewport_size["height"]
+    picture = Image.open(io.BytesIO(stage.screenshot())).convert("RGB")
+    ground = max(picture.getcolors(picture.width * picture.height))[1]
+    shown = np.abs(np.asarray(picture, np.int16) - np.array(ground, np.int16)).max(axis=2) > 30
+    assert shown.mean() > 0.15, "the streams are seen, not only their names"
     page.keyboard.press("Escape")
     page.wait_for_function("!document.body.classList.contains('fb-show')")
     assert page.locator(".fb-bar").is_visible()

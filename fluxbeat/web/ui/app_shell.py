@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 from starlette.websockets import WebSocket
 
-from fluxbeat.charts import FIGURES_CSS, PAINTED_JS, PLOTLY_JS, WORDING_JS
+from fluxbeat.charts import FIGURES_CSS, PAINTED_JS, WORDING_JS
 from fluxbeat.web.service import Service
 from fluxbeat.web.ui.example_tracks import FOLDER as EXAMPLES
 from fluxbeat.web.ui.example_tracks import ExampleAnswers, read_examples
@@ -74,7 +75,8 @@ def add_page(app: FastAPI, service: Service) -> FastAPI:
     guard_paths(page)  # or a mounted page would read any file
     fetch_nothing()
     app.add_middleware(Packed, pages=["/"], folders=[f"{STATIC_ROUTE}/"])
-    _serve_script(app, PLOTLY_JS, "max-age=86400")
+    plotly = Path(str(files("plotly"))) / "package_data" / "plotly.min.js"
+    _serve_script(app, plotly, "max-age=86400")
     for script in (PAINTED_JS, WORDING_JS):
         _serve_script(app, script, "no-cache")
 

@@ -169,15 +169,24 @@ function tempoControls(bar) {
   return {moved() { tap.forget(); }};
 }
 
+/** Of the stage's height. */
+const RIVER_MIDDLE = 0.35;
+
 /** What a page opens with is one click away from sounding. */
 function bigPlay(host) {
   const big = button('fb-big-play', host, '', () => { big.hidden = true; openTab('timeline'); audio().play().catch(() => {}); });
   big.setAttribute('aria-label', 'Play the example');
   big.hidden = true;
   let offered = false;
-  const show = () => { big.hidden = !offered || openedTab() !== 'timeline'; };
+  // on the river, wherever the page has scrolled to
+  const show = () => {
+    const stage = document.querySelector('#timeline .fb-stage'), box = stage?.getBoundingClientRect();
+    big.hidden = !offered || openedTab() !== 'timeline' || !box?.width;
+    if (!big.hidden) Object.assign(big.style, {left: `${box.left + box.width / 2}px`, top: `${box.top + box.height * RIVER_MIDDLE}px`});
+  };
   audio().addEventListener('play', () => { offered = false; show(); });
   follow(() => { if (offered) show(); });
+  for (const moved of ['scroll', 'resize']) window.addEventListener(moved, () => { if (offered) show(); }, {passive: true});
   return {offer(wanted) { offered = wanted && audio().paused; show(); }};
 }
 

@@ -2,9 +2,9 @@
 
 export const plotly = new Promise((resolve, reject) => {
   const script = document.createElement('script');
-  script.src = new URL('plotly-cartesian.min.js', import.meta.url);
+  script.src = new URL('plotly.min.js', import.meta.url);
   script.onload = () => resolve(window.Plotly);
-  script.onerror = () => reject(new Error('plotly-cartesian.min.js could not be loaded'));
+  script.onerror = () => reject(new Error('plotly.min.js could not be loaded'));
   document.head.append(script);
 });
 

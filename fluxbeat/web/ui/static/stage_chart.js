@@ -33,7 +33,8 @@ export class Stage extends TimeChart {
     new ResizeObserver(() => { if (this.scene && this.visible && this.room() !== this.frame.clientHeight) this.later(); }).observe(document.body);
   }
 
-  isOn(name) { return !this.off.has(name); }
+  /** In show mode the river is alone. */
+  isOn(name) { return document.body.classList.contains('fb-show') ? name === 'river' : !this.off.has(name); }
 
   /** Switch a layer on or off; one always stays. */
   toggle(name) {

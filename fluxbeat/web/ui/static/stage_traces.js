@@ -33,6 +33,7 @@ export function fill(data, layout, scene) {
   const {view, places, ink} = scene;
   layout.annotations = [];
   layout.shapes = [];
+  layout.plot_bgcolor = 'rgba(0, 0, 0, 0)';      // the axes of layers that are off lie over the others
   for (const [name, axis] of LAYERS) {
     const place = places[name];
     if (!place) continue;

@@ -64,7 +64,7 @@ function factsOf(view) {
   };
   fact([view.title, view.artist].filter(Boolean).join(' · ') || view.file, 'fb-track-name', view.file);
   fact(`heard by ${view.model}`, 'fb-heard');
-  fact(HERE.includes(location.hostname) ? 'nothing leaves this machine' : 'nothing leaves the server of this page');
+  fact(HERE.includes(location.hostname) ? 'nothing leaves this machine' : 'nothing leaves the server of this page', 'fb-here');
   if (view.right) fact(`such answers are ${view.right.words}`, '', view.right.measured);
   if (view.unlike) fact(view.unlike, 'fb-odd');
   for (const note of view.notes) fact(note, 'fb-odd fb-note');
