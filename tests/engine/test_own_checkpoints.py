@@ -91,7 +91,7 @@ def test_it_is_explained_and_compared_with_models_of_other_labels(song: Path, tm
     analyses = compare(song, others)
     assert [set(one.timeline.labels) for one in analyses] == [set(OWN), {"house", "calm"}]
     view = compare_view("1", analyses, [], OfferedModels(others).paints)
-    assert "apart on average" in view["difference"]["words"], "what both know is laid side by side"
+    assert view["debate"]["notes"][0] == "Compared by the one genre that all of them know: electronic."
     facts = model_facts(load("crate"))
-    assert facts["headlines"]["rows"][0]["share"] == "100"
+    assert facts["headlines"]["rows"][0]["share"] == "10 of 10"
     assert "for FluxBeat" in json.dumps(facts["card"])

@@ -189,7 +189,7 @@ def test_the_page_has_what_its_script_looks_for(browser: Any, server: Any, width
     visit.page.wait_for_function("() => document.querySelector('#library-files input[type=file]')")
     assert ask("gradio.libraryInput().type") == "file"
     assert not ask("gradio.openTab('nowhere')")
-    assert visit.page.locator("#tabs [role=tab]").filter(visible=True).count() == 7, "none is put into a menu"
+    assert visit.page.locator("#tabs [role=tab]").filter(visible=True).count() == 8, "none is put into a menu"
     assert ask("gradio.openTab('timeline')")
     ask("gradio.chooseModel('vit')")
     visit.page.wait_for_function("document.querySelector('.fb-model-choice select').value === 'vit'")
