@@ -18,11 +18,13 @@ Maps are in units of the logit. Nothing is normalised: weak evidence stays weak.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from fluxbeat.analysis.presence import own_scale
 from fluxbeat.errors import ExplanationError
@@ -195,7 +197,7 @@ def _integrated(model: GenreTempoModel, layer: PlacedLayer, activation: Tensor, 
 def _activation(model: GenreTempoModel, layer: PlacedLayer, log_mel: Tensor) -> tuple[Tensor, Tensor]:
     """What the layer gives, and the logits (batch, labels)."""
     kept: list[Tensor] = []
-    hook = layer.module.register_forward_hook(lambda module, given, out: kept.append(out))
+    hook = _hook_here(layer.module, lambda out: kept.append(out))
     try:
         logits = genre_logits(model, log_mel)
     finally:
@@ -207,7 +209,7 @@ def _gradient(model: GenreTempoModel, layer: PlacedLayer, activation: Tensor, la
     """Of the label's logit by the layer's outputs, at these values of them; nothing below is differentiated."""
     values = activation.detach().requires_grad_(True)
     config = model.config
-    hook = layer.module.register_forward_hook(lambda module, given, out: values)
+    hook = _hook_here(layer.module, lambda out: values)
     try:
         with torch.enable_grad():
             # what goes in does not count: the layer's outputs are replaced, whatever their number
@@ -216,6 +218,16 @@ def _gradient(model: GenreTempoModel, layer: PlacedLayer, activation: Tensor, la
     finally:
         hook.remove()
     return gradient.detach()
+
+
+def _hook_here(module: nn.Module, what: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
+    """A forward hook for this thread alone: others may ask the same network meanwhile, and get its own answers."""
+    here = threading.get_ident()
+
+    def hook(_module: nn.Module, _given: object, out: Tensor) -> Tensor | None:
+        return what(out) if threading.get_ident() == here else None
+
+    return module.register_forward_hook(hook)
 
 
 def genre_logits(model: GenreTempoModel, log_mel: Tensor) -> Tensor:

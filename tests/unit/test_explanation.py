@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -244,6 +245,26 @@ def test_every_layer_and_method_gives_a_map_and_the_models_own_logit(model: Genr
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
     assert not model.training
+
+
+def test_another_thread_gets_its_own_answers_while_a_model_is_explained(
+    model: GenreTempoModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = torch.Generator().manual_seed(1)
+    mine, theirs = torch.randn(2, 1, model.config.features.n_mels, model.config.window_frames, generator=generator)
+    genre_logits, meanwhile = attribution.genre_logits, []
+    expected = genre_logits(model, theirs)
+
+    def asked_by_two(network: GenreTempoModel, log_mel: Tensor) -> Tensor:
+        with ThreadPoolExecutor(1) as other:
+            meanwhile.append(other.submit(genre_logits, network, theirs).result())
+        return genre_logits(network, log_mel)
+
+    alone = attribute(model, mine, 0).evidence
+    monkeypatch.setattr(attribution, "genre_logits", asked_by_two)
+    assert torch.equal(attribute(model, mine, 0).evidence, alone)
+    assert len(meanwhile) >= 2
+    assert all(torch.equal(found, expected) for found in meanwhile)
 
 
 def test_layer_cam_holds_nothing_against(model: GenreTempoModel) -> None:

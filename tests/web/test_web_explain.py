@@ -193,7 +193,6 @@ def test_the_whole_track_says_what_carried_each_segment(visit: Visit) -> None:
 def test_it_fits_a_phone_and_a_new_track_begins_anew(browser: Any, server: Server) -> None:
     visit = Visit(browser, server.url, width=390, scheme="dark")
     visit.page.get_by_role("tab", name="Explain").click()
-    visit.page.get_by_text("what in the sound speaks for its genres").wait_for()
     visit.give(CHANGE)
     visit.page.wait_for_selector(".fb-window .heatmaplayer", timeout=ANSWER_MS)
     settled(visit)
