@@ -154,7 +154,12 @@ def test_table_fits_a_phone(filled: Any) -> None:
     )
     assert all(0 <= left <= right <= 390 for left, right in edges)
     assert filled.locator(".fb-small-river").first.is_visible()
-    assert filled.get_by_role("tab").filter(visible=True).all_inner_texts()[-4:] == ["Library", "Teach", "Live", "Models"]
+    assert filled.get_by_role("tab").filter(visible=True).all_inner_texts()[-4:] == [
+        "Library",
+        "Teach",
+        "Live",
+        "Models",
+    ]
     filled.set_viewport_size({"width": 1280, "height": 900})
 
 

@@ -35,6 +35,8 @@ class AnalysisProgress:
         Whether the page shows another track until this one's first answer is there.
     opening : bool
         Whether the page opens with it, and nobody gave it.
+    begun : bool
+        Whether its turn has come.
     """
 
     key: str
@@ -43,11 +45,12 @@ class AnalysisProgress:
     opening: bool = False
     share: float = 0.0
     words: str = "Opening the track"
+    begun: bool = False
     _began_s: float = field(default_factory=time.monotonic)
 
     def report(self, share: float, words: str) -> None:
         """So much of the work is done, and this is being done."""
-        self.share, self.words = share, words
+        self.share, self.words, self.begun = share, words, True
 
     @property
     def left_s(self) -> float | None:

@@ -311,6 +311,8 @@ class _Page:
                         yield {self.status: progress.waiting(waiting(step.before))}
                     elif not wanted():
                         return
+                    elif step is None and not progress.begun:
+                        continue
                     else:
                         yield {self.status: progress.view(), **(step or {})}
         except AnalysisCancelled:

@@ -3,6 +3,7 @@
 import {button, make, setText} from './dom.js';
 import {give, teachInput} from './gradio_page.js';
 import {filesOf} from './library.js';
+import {shownTrack} from './track_now.js';
 
 const LEAST_SONGS = 2;
 const EXAMPLES = 'dub techno, my crate, wedding …';
@@ -135,10 +136,14 @@ async function giveDropped(genre, transfer) {
 
 // Gradio takes one upload at a time: while files are on their way its input is not there.
 let before = Promise.resolve();
+const OPENS_WITHIN_MS = 30000;
+const isBusy = () => Boolean(document.querySelector('.fb-status[aria-busy]'));
 
 function giveSongs(genre, files) {
   if (!files.length) return;
   before = before.then(async () => {
+    // Gradio's upload breaks off where other answers come to the page meanwhile, as they do when it opens
+    for (let waited = 0; waited < OPENS_WITHIN_MS && (!shownTrack() || isBusy()); waited += 50) await new Promise(resolve => setTimeout(resolve, 50));
     let input;
     while (!(input = teachInput())) await new Promise(resolve => setTimeout(resolve, 50));
     window.FluxBeat.givenGenre = genre;
