@@ -194,6 +194,8 @@ def test_it_fits_a_phone_and_a_new_track_begins_anew(browser: Any, server: Serve
     visit = Visit(browser, server.url, width=390, scheme="dark")
     visit.page.get_by_role("tab", name="Explain").click()
     visit.give(CHANGE)
+    visit.await_track(CHANGE.name)
+    visit.page.get_by_role("tab", name="Explain").click()
     visit.page.wait_for_selector(".fb-window .heatmaplayer", timeout=ANSWER_MS)
     settled(visit)
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
