@@ -75,13 +75,7 @@ def disagreement(analyses: Sequence[TrackAnalysis]) -> np.ndarray:
     ValueError
         If the analyses have no label in common, or there are fewer than two.
     """
-    if len(analyses) < 2:
-        raise ValueError("disagreement needs at least two analyses")
-    compared = _parties(analyses)
-    known = [_by_common_genre(one.timeline) for one in compared]
-    common = _common_genres(compared, known)
-    if not common:
-        raise ValueError(f"{', '.join(one.model.name for one in compared)} have no label in common")
+    compared, known, common = _side_by_side(analyses)
     at_s, values = analyses[0].timeline.centre_s, list[np.ndarray]()
     for one, genres in zip(compared, known, strict=True):
         centre_s = one.timeline.centre_s
@@ -124,13 +118,7 @@ def disputed_passages(
     ValueError
         As `disagreement`.
     """
-    if len(analyses) < 2:
-        raise ValueError("disagreement needs at least two analyses")
-    compared = _parties(analyses)
-    known = [_by_common_genre(one.timeline) for one in compared]
-    common = _common_genres(compared, known)
-    if not common:
-        raise ValueError(f"{', '.join(one.model.name for one in compared)} have no label in common")
+    compared, known, common = _side_by_side(analyses)
     found: list[tuple[float, float, list[frozenset[str]]]] = []
     for start_s, end_s in itertools.pairwise(_borders_s(compared, known, common, least_s)):
         said = _shares(compared, known, common, start_s, end_s)
@@ -148,6 +136,26 @@ def disputed_passages(
             statements = _statements(analyses, start_s, end_s, frozenset().union(*named))
             passages.append(DisputedPassage(start_s, end_s, apart, statements))
     return tuple(sorted(passages, key=lambda one: one.apart * (one.start_s - one.end_s))[:most])
+
+
+def _side_by_side(
+    analyses: Sequence[TrackAnalysis],
+) -> tuple[Sequence[TrackAnalysis], list[dict[str, np.ndarray]], list[str]]:
+    """Those that take part, each one's genres by their common names, and the genres that all of them know.
+
+    Raises
+    ------
+    ValueError
+        As `disagreement`.
+    """
+    if len(analyses) < 2:
+        raise ValueError("disagreement needs at least two analyses")
+    compared = _parties(analyses)
+    known = [_by_common_genre(one.timeline) for one in compared]
+    common = _common_genres(compared, known)
+    if not common:
+        raise ValueError(f"{', '.join(one.model.name for one in compared)} have no label in common")
+    return compared, known, common
 
 
 def _parties(analyses: Sequence[TrackAnalysis]) -> Sequence[TrackAnalysis]:
