@@ -73,7 +73,7 @@ def _story(parts: Sequence[Part], analysis: TrackAnalysis) -> str:
         traces = [genre.label for genre in analysis.genres if genre.presence != "none"][:2]
         return f"perhaps {' or '.join(traces)}, but nothing sure" if traces else "no genre is sure"
     if len(sure) > MOST_PARTS:
-        return _mostly(sure)
+        return _many(sure, analysis)
     first, *later = sure
     if not later:
         partly = sum(end_s - start_s for _, start_s, end_s in parts) > 2 * (first[2] - first[1])
@@ -83,13 +83,22 @@ def _story(parts: Sequence[Part], analysis: TrackAnalysis) -> str:
     return f"{first[0]} that turns {turns}"
 
 
-def _mostly(parts: Sequence[Part]) -> str:
-    """The names by the time they take."""
+def _many(parts: Sequence[Part], analysis: TrackAnalysis) -> str:
+    """Names of a track that goes back and forth, in the order in which the whole track's genres are given."""
     times: dict[str, float] = {}
     for name, start_s, end_s in parts:
         times[name] = times.get(name, 0.0) + end_s - start_s
-    main, *others = sorted(times, key=lambda name: -times[name])
-    return f"mostly {main}, with {' and '.join(others[:2])}" if others else main
+    # speech and silence have no probability as genres: the share of time stands for it
+    presence = {name: time_s / analysis.duration_s for name, time_s in times.items()}
+    presence |= {genre.label: genre.probability for genre in analysis.genres if genre.label in times}
+    main, *others = sorted(times, key=lambda name: -presence[name])
+    if not others:
+        return main
+    if times[main] > sum(times.values()) / 2:
+        return f"mostly {main}, with {' and '.join(others[:2])}"
+    if len(others) == 1:
+        return f"{main} and {others[0]}, by turns"
+    return f"{main}, {others[0]} and {others[1] if len(others) == 2 else 'more'}, by turns"
 
 
 def _tempo(analysis: TrackAnalysis) -> str:
@@ -97,7 +106,7 @@ def _tempo(analysis: TrackAnalysis) -> str:
     if tempo.bpm is None:
         return "" if analysis.warned("tempo_not_taught") else "no steady beat"
     if not tempo.stable:
-        return f"mostly {whole_bpm(tempo.bpm)} BPM, which changes"
+        return f"around {whole_bpm(tempo.bpm)} BPM, which changes"
     if tempo.rival_bpm is not None:
         return f"{whole_bpm(tempo.bpm)} or {whole_bpm(tempo.rival_bpm)} BPM"
     return f"{'steady' if tempo.corrected or tempo.confidence >= SURE_TEMPO else 'perhaps'} {whole_bpm(tempo.bpm)} BPM"

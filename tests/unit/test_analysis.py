@@ -9,6 +9,7 @@ import torch
 from tiny_models import LABELS, loaded, tiny, write_consensus, write_three
 
 from fluxbeat.analysis import LiveAnalysis, analyze, analyze_each, compare, disagreement, own_scale, presence
+from fluxbeat.analysis.result import Genre, Segment
 from fluxbeat.analysis.windows import last_window, slide
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
 from fluxbeat.library.stored_analysis import pack, unpack
@@ -172,6 +173,29 @@ def test_a_file_of_silence_has_no_genre_no_kind_and_a_sentence():
     assert (found.kind.music, found.kind.speech) == (0.0, 0.0)
     assert found.warned("silent")
     assert found.summary == "Nothing but silence."
+
+
+@pytest.mark.parametrize(
+    ("order", "kinds", "sentence"),
+    [
+        ("abac", {}, "Calm, odd and loud, by turns"),  # of all the track there is most of `a`, but never half
+        ("aaabac", {}, "Mostly calm, with odd and loud"),
+        ("abab", {}, "Calm and loud, by turns"),
+        ("abcs", {"s": "speech"}, "Calm, speech and more, by turns"),
+        ("ab", {}, "Calm that turns loud at 0:10"),
+    ],
+)
+def test_a_sentence_orders_genres_as_the_whole_track_does(order, kinds, sentence):
+    """Whatever leads the sentence is what all other places call most present."""
+    names = {"a": "calm", "b": "loud", "c": "odd"}
+    found = analyze((noise(12), RATE_HZ), sure_of())
+    segments = tuple(
+        Segment(10.0 * place, 10.0 * (place + 1), (names[key],) if key in names else (), kind=kinds.get(key, "music"))
+        for place, key in enumerate(order)
+    )
+    present = tuple(Genre(label, share) for label, share in (("calm", 0.7), ("odd", 0.2), ("loud", 0.1)))
+    whole = replace(found, segments=segments, genres=present, duration_s=10.0 * len(order))
+    assert whole.summary.startswith(sentence)
 
 
 @pytest.mark.parametrize("duration_s", [0.0001, 0.3, 0.9])
