@@ -72,7 +72,7 @@ class CardFacts:
     subject : str
         Whose rows among them are this model's.
     notes : sequence of str
-        Sentences below the tables.
+        Markdown blocks below the tables: paragraphs, which are wrapped, tables and lists.
     experimental : sequence of str
         Genres that were learned and are left out, for nothing showed that they work.
     licence : str
@@ -111,7 +111,7 @@ def card_text(config: ModelConfig, facts: CardFacts) -> str:
         parameters=facts.parameters,
         labels=wrapped(f"Genres: {', '.join(config.labels)}."),
         data=facts.data.strip(),
-        measured="\n\n".join([*_tables(facts), *map(wrapped, facts.notes)]) or "Not measured.",
+        measured="\n\n".join([*_tables(facts), *map(_block, facts.notes)]) or "Not measured.",
         probabilities=_probabilities(config, facts),
         front_end=f"\n## Features, and why these\n\n{_features(config)}\n\n{facts.front_end.strip()}\n"
         if facts.front_end
@@ -201,6 +201,11 @@ def _weak(facts: CardFacts) -> list[str]:
         named = ", ".join(f"{one.split.split(', ')[0]} ({one.value:.2f}, {one.n} recordings)" for one in worst)
         lines.append(f"Genres that it finds least well on {split}, by average precision: {named}.")
     return [*lines, *facts.weak]
+
+
+def _block(text: str) -> str:
+    """A paragraph wrapped, a table or list as it is."""
+    return text.strip() if text.startswith(("|", "- ")) else wrapped(text)
 
 
 def wrapped(text: str, indent: str = "") -> str:

@@ -269,8 +269,11 @@ def test_cards_and_metrics_are_made_of_the_measures(released, data, monkeypatch)
              "beats_energy": right}  # fmt: skip
     (data / "explained.json").write_text(json.dumps({"windows": 60, "files": 20, "layers": {"conv2 gradcam": layer}}))
     arguments = ["cards", "--recordings", data, "--output", data / "made", "--measured", data / "test.json"]
-    (data / "seed.json").write_text(json.dumps([row | {"subject": "cnn-1", "value": 0.7}]))
-    arguments += ["--seeds", f"cnn={data / 'seed.json'}"]
+    for seed, value in enumerate((0.7, 0.5)):
+        (data / f"seed{seed}.json").write_text(json.dumps([row | {"subject": f"cnn-{seed}", "value": value}]))
+    arguments += ["--seeds", *(f"cnn={data / f'seed{seed}.json'}" for seed in range(2))]
+    (data / "notes.md").write_text("What was tried.\n\n| weights | right |\n|---|---|\n| other | 3 |\n")
+    arguments += ["--notes", data / "notes.md"]
     arguments += ["--tempo", data / "tempo.json", "--explained", f"cnn={data / 'explained.json'}"]
     monkeypatch.setattr(sys, "argv", ["release.py", *map(str, arguments), "--date", "2026-01-01"])
     runpy.run_module("tools.release", run_name="__main__")
@@ -283,7 +286,8 @@ def test_cards_and_metrics_are_made_of_the_measures(released, data, monkeypatch)
     first = {"measure": "accuracy", "value": 0.5, "n": 4, "split": "own, test", "interval_95": [0.1, 0.9], "seed": 3,
              "date": "2026-01-01", "sd": 0.1414, "seeds": 2}  # fmt: skip
     assert metrics[0] == first
-    assert "over 2 seeds: right genre first on own, test 0.600 ± 0.141" in " ".join(card.split())
+    assert "What was tried.\n\n| weights | right |\n|---|---|\n| other | 3 |\n" in card
+    assert "over 2 runs that differ in their seed alone: right genre first on own, test 0.600 ± 0.141" in " ".join(card.split())
     measured = {row["measure"] for row in metrics}
     assert measured == {"accuracy", "insertion_minus_deletion", "tempo_accuracy1", "tempo_accuracy2"}
     assert "weighted mean of its members" in (data / "made" / CONSENSUS / "README.md").read_text()

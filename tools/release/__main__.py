@@ -31,7 +31,7 @@ from tools.release.making import CONSENSUS, Plan, release
 from tools.release.shipped import WEAK, counted_data, explained_text, over_seeds, seeds_in_words, tempo_measures
 
 RELEASE_FILE = "release.json"
-DATA = Path(__file__).with_name("shipped_data.md")
+DATA, NOTES, FRONT_END = (Path(__file__).with_name(f"shipped_{part}.md") for part in ("data", "notes", "front_end"))
 
 
 def main() -> None:
@@ -46,14 +46,14 @@ def main() -> None:
     tempo.set_defaults(run=_tempo)
     cards = steps.add_parser("cards", help="cards and metrics from measures")
     cards.add_argument("--measured", nargs="+", type=Path, required=True, metavar="FILE.json")
-    cards.add_argument("--front-end", type=Path, metavar="FILE.md", help="why these features")
+    cards.add_argument("--front-end", type=Path, default=FRONT_END, metavar="FILE.md", help="why these features")
     cards.add_argument("--explained", nargs="*", default=[], metavar="NAME=FILE.json", help="reports of explain")
     cards.add_argument("--explained-split", default="test", help="that those reports were measured on")
     cards.add_argument("--tempo", type=Path, metavar="FILE.json", help="what known_tempo printed")
-    cards.add_argument("--notes", type=Path, metavar="FILE.md", help="a paragraph for every card, below its tables")
+    cards.add_argument("--notes", type=Path, default=NOTES, metavar="FILE.md", help="for every card, below its tables")
     cards.add_argument(
         "--seeds", nargs="*", default=[], metavar="NAME=FILE.json",
-        help="measures of runs that differ from NAME's in their seed alone, each of one model",
+        help="measures of runs of NAME's recipe that differ from each other in their seed alone",
     )  # fmt: skip
     cards.add_argument("--date", default=datetime.datetime.now(tz=datetime.UTC).date().isoformat())
     cards.set_defaults(run=_cards)
@@ -116,12 +116,12 @@ def _cards(options: argparse.Namespace) -> None:
             measures=_beside(measures, name, siblings),
             subject=name,
             notes=[
-                *([options.notes.read_text(encoding="utf-8")] if options.notes else []),
+                *options.notes.read_text(encoding="utf-8").strip().split("\n\n"),
                 *seeds_in_words(own, others),
             ],
             experimental=report["experimental"],
             licence="mit",
-            front_end=options.front_end.read_text(encoding="utf-8") if options.front_end else "",
+            front_end=options.front_end.read_text(encoding="utf-8"),
             explained=explained_text(explained[name]) if name in explained else "",
             weak=WEAK,
         )

@@ -92,23 +92,24 @@ def tempo_measures(text: str, names: Sequence[str]) -> list[Measure]:
     return found
 
 
-def over_seeds(one: Measure, others: Sequence[Sequence[Measure]]) -> dict[str, Any]:
-    """Standard deviation of a measure between training runs, `sd`, and their number, `seeds`; empty for one run."""
-    values = _values(one, others)
+def over_seeds(one: Measure, runs: Sequence[Sequence[Measure]]) -> dict[str, Any]:
+    """Standard deviation of a measure between runs of other seeds, `sd`, and their number, `seeds`; empty below two."""
+    values = _values(one, runs)
     return {"sd": round(statistics.stdev(values), 4), "seeds": len(values)} if len(values) > 1 else {}
 
 
-def seeds_in_words(own: Sequence[Measure], others: Sequence[Sequence[Measure]]) -> list[str]:
-    """A sentence for the card with mean and deviation over seeds of what is shown first; none for one run."""
+def seeds_in_words(own: Sequence[Measure], runs: Sequence[Sequence[Measure]]) -> list[str]:
+    """A paragraph for the card with mean and deviation over seeds of what was measured of them; none below two runs."""
     parts = []
     for one in own:
-        values = _values(one, others)
+        values = _values(one, runs)
         if one.measure in SEEDED and len(values) > 1:
             mean, deviation = statistics.fmean(values), statistics.stdev(values)
             parts.append(f"{MEASURES[one.measure].lower()} on {one.split} {mean:.3f} ± {deviation:.3f}")
-    return [f"Mean and standard deviation over {len(others) + 1} seeds: {'; '.join(parts)}."] if parts else []
+    about = f"Mean and standard deviation over {len(runs)} runs that differ in their seed alone"
+    return [f"{about}: {'; '.join(parts)}."] if parts else []
 
 
-def _values(one: Measure, others: Sequence[Sequence[Measure]]) -> list[float]:
-    same = [next((o for o in other if (o.measure, o.split) == (one.measure, one.split)), None) for other in others]
-    return [found.value for found in [one, *same] if found is not None and found.value is not None]
+def _values(one: Measure, runs: Sequence[Sequence[Measure]]) -> list[float]:
+    same = [next((o for o in run if (o.measure, o.split) == (one.measure, one.split)), None) for run in runs]
+    return [found.value for found in same if found is not None and found.value is not None]
