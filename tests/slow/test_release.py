@@ -287,7 +287,9 @@ def test_cards_and_metrics_are_made_of_the_measures(released, data, monkeypatch)
              "date": "2026-01-01", "sd": 0.1414, "seeds": 2}  # fmt: skip
     assert metrics[0] == first
     assert "What was tried.\n\n| weights | right |\n|---|---|\n| other | 3 |\n" in card
-    assert "over 2 runs that differ in their seed alone: right genre first on own, test 0.600 ± 0.141" in " ".join(card.split())
+    assert "over 2 runs that differ in their seed alone: right genre first on own, test 0.600 ± 0.141" in " ".join(
+        card.split()
+    )
     measured = {row["measure"] for row in metrics}
     assert measured == {"accuracy", "insertion_minus_deletion", "tempo_accuracy1", "tempo_accuracy2"}
     assert "weighted mean of its members" in (data / "made" / CONSENSUS / "README.md").read_text()
