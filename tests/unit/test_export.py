@@ -277,6 +277,13 @@ def test_report_of_a_track_without_beat_has_no_tempo_charts() -> None:
     assert 'id="spread"' not in page
 
 
+def test_a_corrected_tempo_is_rounded_in_the_report_as_everywhere() -> None:
+    analysis = half_ambient_half_metal()
+    tempo = dataclasses.replace(analysis.tempo, bpm=126.5, corrected=True)
+    page = render(dataclasses.replace(analysis, tempo=tempo), "html").decode()
+    assert '<p class="bpm"><span>127</span> BPM</p>' in page
+
+
 def test_picture_that_is_none_is_refused() -> None:
     with pytest.raises(ExportError, match=r"picture 2 of the report \(second\) is not a PNG"):
         render(half_ambient_half_metal(), "html", images=[("first", PNG), ("second", b"GIF89a")])

@@ -68,13 +68,13 @@ def test_longer_recordings_are_refused_in_the_page(browser: Any, site: str, tmp_
 
 def test_longer_recordings_are_neither_decoded_again_nor_copied(tmp_path: Path) -> None:
     short = 10.0
-    with pytest.raises(AudioDecodeError, match="0:00:10"):
+    with pytest.raises(AudioDecodeError, match="0:10"):
         next(TrackResults(str(TECHNO), "song", max_duration_s=short).answers([load("cnn")], lambda *_: None))
     (heard,) = TrackResults(str(TECHNO), "song", max_duration_s=60.0).answers([load("cnn")], lambda *_: None)
     assert heard.max_duration_s == 60.0
     tone = tmp_path / "tone.aiff"
     soundfile.write(tone, np.zeros(8000 * 11), 8000)
-    with pytest.raises(AudioDecodeError, match="0:00:10"):
+    with pytest.raises(AudioDecodeError, match="0:10"):
         browser_file(str(tone), tone.name, short)
 
 
