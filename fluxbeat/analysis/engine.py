@@ -347,7 +347,7 @@ def _readings(chosen: Sequence[LoadedModel], tracks: Iterable[FeatureConfig]) ->
     """How often the recording is decoded for these models, in their order."""
     read, count = set(tracks), 0
     for model in chosen:
-        if isinstance(model.network, HubClassifier) or model.network.config.features not in read:
+        if model.network.takes_sound or model.network.config.features not in read:
             read.add(model.network.config.features)
             count += 1
     return count

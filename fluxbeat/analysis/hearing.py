@@ -42,7 +42,7 @@ class Hearing:
         self.model = model
         self.elapsed_s = 0.0
         self._rate_hz = model.config.features.frame_rate_hz
-        self._hop = hop_frames(hop_s, self._rate_hz, model.time_stride)
+        self._hop = hop_frames(hop_s, model)
         self._logits: dict[int, np.ndarray] = {}
         self._sound, self._begin = np.zeros(0, np.float32), 0
 
