@@ -5,9 +5,11 @@ import re
 import subprocess
 import sys
 import tomllib
+import warnings
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -73,6 +75,15 @@ def test_what_a_room_imports_comes_with_the_core_or_the_extra_of_that_room():
             if not names & needed:
                 missing.add(f"{path.relative_to(ROOT)} imports {module}")
     assert not missing
+
+
+@pytest.mark.parametrize("category", [DeprecationWarning, FutureWarning])
+def test_what_our_own_calls_deprecate_fails(category):
+    """And what libraries do among themselves does not."""
+    with pytest.raises(category):
+        warnings.warn_explicit("soon gone", category, "engine.py", 1, module="fluxbeat.analysis.engine")
+    with pytest.warns(category):
+        warnings.warn_explicit("soon gone", category, "inside.py", 1, module="library.inside")
 
 
 def test_importing_fluxbeat_is_light():
