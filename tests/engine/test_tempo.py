@@ -28,11 +28,11 @@ from fluxbeat.export.writing import render
 from fluxbeat.library import SoundFile, analysed_row
 from fluxbeat.library.stored_analysis import pack, unpack
 from fluxbeat.models import TempoGrid
-from fluxbeat.training.evaluation.octaves import OctaveCase, measure_octaves
 from fluxbeat.web.ui.tempo_tab import tempo_view
 from tools.known_tempo import PEERS, Reading, drawn_pieces, measure_known_tempo
 from tools.known_tempo import main as measure_tempo
 from tools.octave_rule import estimate, judged_by_the_others
+from tools.octaves import OctaveCase, measure_octaves
 from tools.release.shipped import tempo_measures
 
 

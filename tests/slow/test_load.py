@@ -24,7 +24,7 @@ import pytest
 import soundfile
 from api_asking import LINES
 from test_api_served import free_port
-from test_web_browser import Visit
+from visiting import Visit
 from web_driving import ROOT, START_S, TECHNO
 
 from fluxbeat.web.temporary_folder import GRADIO_VARIABLE, LOCK_FILE, PREFIX, remove_left, sweep

@@ -15,6 +15,7 @@ from fluxbeat.analysis import analyze_track, read_track
 from fluxbeat.analysis.windows import slide
 from fluxbeat.cli.main import main
 from fluxbeat.errors import FluxBeatError
+from fluxbeat.explanation.intervals import estimate, resamples
 from fluxbeat.features import FeatureConfig
 from fluxbeat.models import ModelConfig, build_model, save_checkpoint
 from fluxbeat.models.registry import LoadedModel, ModelInfo, load
@@ -28,8 +29,6 @@ from fluxbeat.training.evaluation.measures import (
     border_hits,
     border_measures,
     calibration_error,
-    estimate,
-    resamples,
 )
 from fluxbeat.training.evaluation.rankings import (
     Measure,

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from test_web_browser import TITLES, Visit
+from test_web_browser import TITLES
+from visiting import Visit
 from web_driving import ANSWER_MS, CHANGE, TECHNO, Server
 
 from fluxbeat.analysis import compare, disputed_passages
@@ -25,9 +26,7 @@ def visit(browser: Any, server: Server) -> Iterator[Visit]:
     visit.await_track(CHANGE.name)
     visit.open("Compare")
     yield visit
-    assert visit.outside == []
-    assert visit.errors == []
-    visit.close()
+    visit.leave()
 
 
 def test_the_disputed_passages_come_first_each_with_who_says_what(visit: Visit) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from test_web_browser import Visit
+from visiting import Visit
 from web_driving import ANSWER_MS, CHANGE, Server
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -26,9 +26,7 @@ def visit(browser: Any, server: Server) -> Iterator[Visit]:
     visit.page.wait_for_selector(".fb-window .heatmaplayer", timeout=ANSWER_MS)
     visit.page.wait_for_selector(SETTLED, timeout=ANSWER_MS)
     yield visit
-    assert visit.outside == []
-    assert visit.errors == []
-    visit.close()
+    visit.leave()
 
 
 def settled(visit: Visit) -> None:
@@ -199,8 +197,7 @@ def test_it_fits_a_phone_and_a_new_track_begins_anew(browser: Any, server: Serve
     visit.page.wait_for_selector(".fb-window .heatmaplayer", timeout=ANSWER_MS)
     settled(visit)
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert visit.outside == [] and visit.errors == []
-    visit.close()
+    visit.leave()
 
 
 def test_coming_back_to_the_tab_explains_where_the_player_is(visit: Visit) -> None:

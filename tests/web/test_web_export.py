@@ -7,7 +7,6 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import soundfile
 from mutagen.id3 import ID3
 from PIL import Image
 from test_export import picture
-from test_web_browser import Visit
+from visiting import Visit
 from web_driving import CHANGE, TECHNO, Server
 
 from fluxbeat.analysis import TrackAnalysis, analyze, read_track
@@ -133,17 +132,6 @@ def test_report_reads_without_scripts(browser: Any, report: Path) -> None:
         assert reader.page.locator(f"{table} tbody tr").last.is_visible()
     assert reader.failed == []
     reader.context.close()
-
-
-@pytest.fixture(scope="module")
-def listener(browser: Any, server: Server) -> Iterator[Visit]:
-    visit = Visit(browser, server.url)
-    visit.give(TECHNO)
-    visit.await_track(TECHNO.name)
-    yield visit
-    assert visit.outside == []
-    assert visit.errors == []
-    visit.close()
 
 
 def saved(visit: Visit, kind: str, folder: Path) -> Path:

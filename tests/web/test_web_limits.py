@@ -15,7 +15,7 @@ import soundfile
 from api_asking import LINES
 from test_api_served import free_port, running
 from test_load import desc, gradio_says, number_of, silence, uploaded
-from test_web_browser import Visit
+from visiting import Visit
 from web_driving import ANSWER_MS, TECHNO
 
 from fluxbeat.errors import AudioDecodeError

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from local_hub import LocalHub, Trouble
-from test_web_browser import Visit
+from visiting import Visit
 from web_driving import ANSWER_MS, TECHNO, Server, serving
 
 from fluxbeat.charts.colours import genre_paints, more_paints
@@ -51,9 +51,7 @@ def visit(browser: Any, server: Server) -> Iterator[Visit]:
     visit = Visit(browser, server.url)
     open_tab(visit)
     yield visit
-    assert visit.outside == []
-    assert visit.errors == []
-    visit.close()
+    visit.leave()
 
 
 def open_tab(visit: Visit) -> None:

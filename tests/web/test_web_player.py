@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 from PIL import Image
-from test_web_browser import Visit, contrast
+from test_web_browser import contrast
+from visiting import Visit
 from web_driving import ANSWER_MS, CHANGE, TECHNO, Server
 
 from fluxbeat.analysis.summary import whole_bpm
@@ -41,21 +42,7 @@ def opened(browser: Any, server: Server) -> Iterator[Visit]:
     visit = Visit(browser, server.url, width=1440)
     visit.await_track(OPENING.title)
     yield visit
-    assert visit.outside == []
-    assert visit.errors == []
-    visit.close()
-
-
-@pytest.fixture(scope="module")
-def listener(browser: Any, server: Server) -> Iterator[Visit]:
-    """A page on which a track was given."""
-    visit = Visit(browser, server.url)
-    visit.give(TECHNO)
-    visit.await_track(TECHNO.name)
-    yield visit
-    assert visit.outside == []
-    assert visit.errors == []
-    visit.close()
+    visit.leave()
 
 
 @pytest.fixture(scope="module")
