@@ -123,8 +123,8 @@ def take(name: str, browser: Any, url: str, music: Path) -> Path:
 
 def smaller(path: Path) -> Path:
     """The picture with as few colours as it needs."""
-    with Image.open(path) as picture:
-        small = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    with Image.open(path) as image:
+        small = image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
     small.save(path, optimize=True)
     return path
 

@@ -335,8 +335,8 @@ def analyze_each(
             done += 1
         track = tracks[features]
         shared = known.setdefault(features, {}) if len(chosen) > 1 else None
-        heard = hearing.finish(track.log_mel.shape[1]) if hearing else shared
-        analysis = analyze_track(track, model, hop_s, _part(progress, done, steps), heard, tempo_bpm)
+        found = hearing.finish(track.log_mel.shape[1]) if hearing else shared
+        analysis = analyze_track(track, model, hop_s, _part(progress, done, steps), found, tempo_bpm)
         if hearing:
             analysis = replace(analysis, elapsed_s=analysis.elapsed_s + hearing.elapsed_s)
         done += 1

@@ -49,9 +49,9 @@ class Hearing:
     def hear(self, samples: np.ndarray, report: Callable[[], None]) -> None:
         """The next mono samples, shape (samples,), at the model's rate; `report` is called between answers."""
         self._sound = np.concatenate([self._sound, samples])
-        heard = self._begin + len(self._sound)
+        received = self._begin + len(self._sound)
         ready, start = list[int](), len(self._logits) * self._hop
-        while self._sample(start) + self.model.window_samples <= heard:
+        while self._sample(start) + self.model.window_samples <= received:
             ready.append(start)
             start += self._hop
         for first in range(0, len(ready), AT_ONCE):

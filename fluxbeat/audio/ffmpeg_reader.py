@@ -45,7 +45,7 @@ _WITH_TIMES = re.compile(rb"....(?:ftyp|moov|mdat|free|wide|skip)|\x1a\x45\xdf\x
 _IN_TIME = ("-af", "aresample=async=1:first_pts=0")
 # Their times are those of a clock, which may begin anew: only by how much the sound begins after the picture counts.
 _WITH_CLOCK = re.compile(rb"G.{187}G|....G.{191}G|\x00\x00\x01\xba|RIFF....AVI ", re.DOTALL)
-_AFTER_PICTURE = "asetpts=STARTPTS+N/SR/TB-{begins_s}/TB,aresample=async=1:first_pts=0"
+_AFTER_VIDEO = "asetpts=STARTPTS+N/SR/TB-{begins_s}/TB,aresample=async=1:first_pts=0"
 _LATEST_START_S = 600.0  # a clock that runs on, as in a recorded broadcast, is no silence
 
 _log = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ class FfmpegReader:
             self.close()
             self._start(place, options, [], like)
         if self._has_video and _WITH_CLOCK.match(head):
-            filters = ["-af", _AFTER_PICTURE.format(begins_s=self._start_s)]
+            filters = ["-af", _AFTER_VIDEO.format(begins_s=self._start_s)]
             self.close()
             self._start(place, [*options, "-copyts"], filters, like)
 

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tokenize
 import tomllib
 import warnings
 from importlib.metadata import packages_distributions
@@ -121,6 +122,22 @@ def test_committed_files_are_small():
     assert checkpoints < 40e6
     big = [path for path in tracked_files() if path.exists() and path.stat().st_size > 16e6]
     assert not big
+
+
+def test_names_are_the_words_of_the_field():
+    """A result is no `heard`, a message no `said`, a registry no `zoo`; mutagen may call a cover a picture."""
+    private = re.compile(
+        r"(?:^|_)(zoo|shel(?:f|ves)|heard|said|stretch(?:es)?|ripples?|pictures?)(?:_|$)", re.IGNORECASE
+    )
+    found = set()
+    for path in tracked_files():
+        if path.suffix == ".py" and path.exists() and private.search(re.sub(r"\W", "_", path.read_text())):
+            with path.open() as lines:
+                names = {
+                    token.string for token in tokenize.generate_tokens(lines.readline) if token.type == tokenize.NAME
+                }
+            found |= {(path.name, name) for name in names if private.search(name)}
+    assert {name for _, name in found} <= {"Picture", "add_picture", "pictures"}, found
 
 
 def test_no_file_has_a_name_that_says_nothing():

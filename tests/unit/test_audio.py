@@ -409,13 +409,13 @@ def test_a_recorder_that_streams_its_wav_is_no_sign_of_damage(tmp_path: Path, si
     assert_is_the_tone(load_audio(data[:at] + struct.pack("<I", size) + data[at + 4 :]))
 
 
-def test_a_sound_track_shorter_than_its_picture_is_whole(tmp_path: Path) -> None:
+def test_a_sound_track_shorter_than_its_image_is_whole(tmp_path: Path) -> None:
     options = [option.replace("duration=2", "duration=5") for option in VIDEO]
     path = converted(tmp_path / "clip.mp4", tone(), *options, "-c:v", "mpeg4")
     assert_is_the_tone(load_audio(path))
 
 
-def test_too_long_is_said_before_decoding_where_the_header_tells(tmp_path: Path) -> None:
+def test_too_long_is_reported_before_decoding_where_the_header_tells(tmp_path: Path) -> None:
     for path in (
         write_wav(tmp_path / "long.wav", tone(seconds=70)),
         converted(tmp_path / "long.m4a", tone(seconds=70)),

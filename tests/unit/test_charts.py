@@ -116,7 +116,7 @@ def test_one_window_is_a_flat_river() -> None:
     assert fine == pytest.approx(np.tile([0.3, 0.6], (len(fine), 1)))
 
 
-def test_three_hours_stay_a_small_picture() -> None:
+def test_three_hours_stay_a_small_figure() -> None:
     time_s, fine = fine_curves(np.arange(10_800.0), np.random.default_rng(1).random((10_800, 10)), 10_800.0)
     assert len(time_s) == len(fine) <= 1200
 

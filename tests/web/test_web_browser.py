@@ -95,12 +95,12 @@ def test_drag_scrubs(listener: Visit) -> None:
     height = area["y"] + 60
     mouse.move(area["x"] + 0.2 * area["width"], height)
     mouse.down()
-    heard = [listener.at()]
+    analysed = [listener.at()]
     for share in (0.3, 0.4, 0.5):
         mouse.move(area["x"] + share * area["width"], height, steps=3)
-        heard.append(listener.at())
+        analysed.append(listener.at())
     mouse.up()
-    assert heard == pytest.approx([share * listener.duration() for share in (0.2, 0.3, 0.4, 0.5)], abs=0.3)
+    assert analysed == pytest.approx([share * listener.duration() for share in (0.2, 0.3, 0.4, 0.5)], abs=0.3)
     mouse.move(area["x"] + 0.9 * area["width"], height)
     assert listener.at() == pytest.approx(0.5 * listener.duration(), abs=0.3)
 
