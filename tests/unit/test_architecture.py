@@ -21,7 +21,16 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
 
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = SETTINGS["project"]
+
+
+def test_weights_recipes_and_types_travel_with_the_wheel_and_tools_do_not():
+    wheel = SETTINGS["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["packages"] == ["fluxbeat"]
+    assert wheel["force-include"] == {name: f"fluxbeat/{name}" for name in ("checkpoints", "recipes")}
+    assert list((ROOT / "recipes").glob("*.yaml")) and list((ROOT / "checkpoints").glob("*/config.json"))
+    assert (ROOT / "fluxbeat" / "py.typed").is_file()
 
 
 def test_requirements_are_those_of_the_program_and_its_web_app():
