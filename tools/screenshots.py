@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "web")]
 
-from test_web_browser import Visit  # noqa: E402
+from visiting import Visit  # noqa: E402
 from web_driving import ANSWER_MS, CHANGE, EXAMPLES, FLAGS, chromium, serving  # noqa: E402
 
 from fluxbeat.audio import load_audio  # noqa: E402
