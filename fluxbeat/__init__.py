@@ -12,6 +12,15 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from fluxbeat.errors import (
+    AnalysisCancelled,
+    AudioDecodeError,
+    ConfigMismatchError,
+    FluxBeatError,
+    ModelLoadError,
+    TempoError,
+)
+
 __version__ = "0.2.0"
 
 # Torch's threads would spin while they wait for each other, and on a busy machine burn the time that they wait for.
@@ -19,14 +28,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once, when torch is 
 
 if TYPE_CHECKING:
     from fluxbeat.analysis import TrackAnalysis, analyze, compare
-    from fluxbeat.errors import (
-        AnalysisCancelled,
-        AudioDecodeError,
-        ConfigMismatchError,
-        FluxBeatError,
-        ModelLoadError,
-        TempoError,
-    )
     from fluxbeat.explanation import Explanation, explain, explain_tempo
     from fluxbeat.models.registry import load
 
@@ -38,12 +39,6 @@ _HOMES = {
     "Explanation": "fluxbeat.explanation",
     "explain": "fluxbeat.explanation",
     "explain_tempo": "fluxbeat.explanation",
-    "AnalysisCancelled": "fluxbeat.errors",
-    "AudioDecodeError": "fluxbeat.errors",
-    "ConfigMismatchError": "fluxbeat.errors",
-    "FluxBeatError": "fluxbeat.errors",
-    "ModelLoadError": "fluxbeat.errors",
-    "TempoError": "fluxbeat.errors",
 }
 
 __all__ = [

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+WarningCode: TypeAlias = Literal[
+    "cut_off", "damaged", "invalid_samples", "narrow_band", "no_music", "no_steady_beat", "only_strongest", "padded",
+    "silent", "stereo_cancels", "tempo_changes", "tempo_not_taught", "too_short", "unfamiliar",
+]  # fmt: skip
+"""By which programs tell warnings apart. A name stays what it means: JSON and REST give it to other programs."""
 
 
 class FluxBeatError(Exception):
@@ -43,13 +50,13 @@ class TrackWarning:
 
     Attributes
     ----------
-    code : str
-        For programs, which compare this and never the text: "padded", "cut_off", "narrow_band" ...
+    code : WarningCode
+        For programs, which compare this and never the text.
     text : str
         One sentence for a person, without full stop.
     """
 
-    code: str
+    code: WarningCode
     text: str
 
     def __str__(self) -> str:

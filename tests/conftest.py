@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from web_driving import FLAGS, Server, chromium, serving
 
+import fluxbeat  # noqa: F401  (before any test imports torch, whose threads it tells not to spin while they wait)
+
 GEARS = ("unit", "engine", "web", "slow")
 IN_CI = os.environ.get("CI") == "true"
 

@@ -68,18 +68,18 @@ def serving(*arguments: str, program: Sequence[str] = ("app.py",)) -> Iterator[S
 
 
 def _ready_url(process: subprocess.Popen[str], lines: queue.Queue[str]) -> str:
-    said: list[str] = []
+    output: list[str] = []
     end = time.monotonic() + START_S
     while time.monotonic() < end:
         try:
-            said.append(lines.get(timeout=0.5))
+            output.append(lines.get(timeout=0.5))
         except queue.Empty:
             if process.poll() is not None:
                 break
             continue
-        if said[-1].startswith(READY):
-            return said[-1].removeprefix(READY).split()[0]
-    raise AssertionError(f"the app did not start: {''.join(said)}")
+        if output[-1].startswith(READY):
+            return output[-1].removeprefix(READY).split()[0]
+    raise AssertionError(f"the app did not start: {''.join(output)}")
 
 
 FLAGS = [

@@ -66,7 +66,7 @@ class Outcome:
     ----------
     kind : str
         "accepted", "refused", or a finding: "crash", "hang", "memory", "wrong error", "wrong answer".
-    said : str
+    message : str
         The warnings of damage, the refusal's message, or what is wrong.
     seconds : float
     peak_mb : float
@@ -74,7 +74,7 @@ class Outcome:
     """
 
     kind: str
-    said: str = ""
+    message: str = ""
     seconds: float = 0.0
     peak_mb: float = 0.0
 
@@ -277,9 +277,9 @@ class Report:
         self.files += 1
         self.by_format.setdefault(mutant.recipe.name, Counter())[outcome.kind] += 1
         self.by_strategy.setdefault(mutant.strategies[0], Counter())[outcome.kind] += 1
-        self.warned += outcome.kind == "accepted" and bool(outcome.said)
+        self.warned += outcome.kind == "accepted" and bool(outcome.message)
         if outcome.kind == "refused":
-            self.refusals[_without_name(outcome.said)] += 1
+            self.refusals[_without_name(outcome.message)] += 1
         self.slowest = max(self.slowest, (round(outcome.seconds, 2), mutant.file_name))
         self.largest = max(self.largest, (round(outcome.peak_mb), mutant.file_name))
         if outcome.is_finding:
@@ -307,7 +307,7 @@ class Report:
                 yield f"{name:<18} {accepted:>8} {refused:>8} {kinds.total() - accepted - refused:>9}"
         yield f"{len(self.findings)} finding(s)"
         for finding in self.findings:
-            yield f"{finding['kind']}: {finding['file']}: {finding['said']}"
+            yield f"{finding['kind']}: {finding['file']}: {finding['message']}"
 
 
 def _without_name(message: str) -> str:
@@ -374,8 +374,8 @@ def _arguments() -> argparse.Namespace:
 def _show_progress(report: Report, files: int) -> None:
     if report.files % 50 == 0 or report.files == files:
         left_min = report.seconds / report.files * (files - report.files) / 60
-        said = f"{report.files:,} of {files:,}, {len(report.findings)} finding(s), {left_min:.0f} min left"
-        print(said, end="\r" if sys.stderr.isatty() else "\n", file=sys.stderr, flush=True)
+        message = f"{report.files:,} of {files:,}, {len(report.findings)} finding(s), {left_min:.0f} min left"
+        print(message, end="\r" if sys.stderr.isatty() else "\n", file=sys.stderr, flush=True)
 
 
 def main() -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,11 @@ import numpy as np
 from fluxbeat.analysis import analyze
 from fluxbeat.audio import load_audio
 from fluxbeat.errors import FluxBeatError
+from fluxbeat.explanation.intervals import wilson
 from fluxbeat.models.registry import LoadedModel, load
 from fluxbeat.training.data.store import SPLITS
 from fluxbeat.training.evaluation.catalogue import CATALOGUE_FILE
-from fluxbeat.training.evaluation.measures import share, tempo_accuracy
+from fluxbeat.training.evaluation.measures import TEMPO_FACTORS, tempo_hit
 from tools.corpus.accompaniment import check_programs, find_soundfonts, read_styles
 from tools.corpus.grooves import one_that_sounds
 from tools.recordings.drawn import PATTERNS, rhythm
@@ -205,6 +206,25 @@ def measure_known_tempo(
         if scores:
             report[name]["beats_f"] = {"value": round(float(np.mean(scores)), 4), "n": len(scores)}
     return report
+
+
+def share(hits: Iterable[bool]) -> dict[str, Any]:
+    """Value, count and 95 % Wilson interval of a share."""
+    values = list(hits)
+    between = wilson(sum(values), len(values))
+    return {
+        "value": round(float(np.mean(values)), 4) if values else 0.0,
+        "n": len(values),
+        "interval_95": list(between),
+    }
+
+
+def tempo_accuracy(pairs: Sequence[tuple[float | None, float]]) -> dict[str, Any]:
+    """Accuracy1 and Accuracy2 of pairs (estimate or None, truth), in BPM."""
+    return {
+        "accuracy1": share(tempo_hit(predicted, truth) for predicted, truth in pairs),
+        "accuracy2": share(tempo_hit(predicted, truth, TEMPO_FACTORS) for predicted, truth in pairs),
+    }
 
 
 def _is_exact(found_bpm: float | None, tempo_bpm: float) -> bool:

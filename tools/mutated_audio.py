@@ -491,9 +491,9 @@ def nested_tags(random: Random, data: bytes, seeds: list[Seed]) -> bytes:
     if data[:4] == b"FORM":
         return _after(data, 12, _nested_chunks(b"FORM", b"AIFF", depth, ">"))
     if data[:4] == b"fLaC":
-        picture = struct.pack(">II", 0x0600_0020, 3) + b"\xff" * 28
+        image = struct.pack(">II", 0x0600_0020, 3) + b"\xff" * 28
         comment = struct.pack(">I", 0x0400_0008) + struct.pack("<II", 0, 2**31)
-        block = (bytes([1, 0, 0, 0]), picture, comment)[int(random.integers(0, 3))]
+        block = (bytes([1, 0, 0, 0]), image, comment)[int(random.integers(0, 3))]
         return _after(data, 42, block * depth)
     if data[:4] == b"\x1a\x45\xdf\xa3":
         return data + _nested_ebml(depth)

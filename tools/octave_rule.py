@@ -22,9 +22,8 @@ from fluxbeat.analysis.octave import tapped_weight
 from fluxbeat.audio import load_audio
 from fluxbeat.models.registry import LoadedModel, load
 from fluxbeat.training.evaluation.catalogue import read_catalogue
-from fluxbeat.training.evaluation.measures import tempo_accuracy
-from fluxbeat.training.evaluation.octaves import OctaveCase, Weight, agreed_bpm, measure_octaves
-from tools.known_tempo import PEERS, RATE_HZ, Reader
+from tools.known_tempo import PEERS, RATE_HZ, Reader, tempo_accuracy
+from tools.octaves import OctaveCase, Weight, agreed_bpm, measure_octaves
 
 LEAST_S = 20.0
 FREELY_FROM_BPM, FREELY_TO_BPM = (50.0, 58.0, 66.0, 74.0), (130.0, 140.0, 150.0, 165.0)

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "web")]
 
-from test_web_browser import Visit  # noqa: E402
+from visiting import Visit  # noqa: E402
 from web_driving import ANSWER_MS, CHANGE, EXAMPLES, FLAGS, chromium, serving  # noqa: E402
 
 from fluxbeat.audio import load_audio  # noqa: E402
@@ -123,8 +123,8 @@ def take(name: str, browser: Any, url: str, music: Path) -> Path:
 
 def smaller(path: Path) -> Path:
     """The picture with as few colours as it needs."""
-    with Image.open(path) as picture:
-        small = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    with Image.open(path) as image:
+        small = image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
     small.save(path, optimize=True)
     return path
 

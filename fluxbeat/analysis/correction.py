@@ -65,7 +65,7 @@ def as_found(analysis: TrackAnalysis) -> TrackAnalysis:
     return analysis.found or analysis
 
 
-def wanted_bpm(analysis: TrackAnalysis | None, said: str) -> float:
+def wanted_bpm(analysis: TrackAnalysis | None, word: str) -> float:
     """The tempo in BPM that is meant by `half` or `double` of what was found, or by a number, which needs no analysis.
 
     Raises
@@ -73,16 +73,16 @@ def wanted_bpm(analysis: TrackAnalysis | None, said: str) -> float:
     TempoError
         If it is none of these, is out of range, or is `half` or `double` of no tempo.
     """
-    if said in WORDS:
+    if word in WORDS:
         found_bpm = None if analysis is None else as_found(analysis).tempo.bpm
         if found_bpm is None:
             name = "" if analysis is None else f"{analysis.file}: "
-            raise TempoError(f"{name}no tempo was found that {said} could be taken of: give it as a number")
-        return check_bpm(found_bpm * WORDS[said])
+            raise TempoError(f"{name}no tempo was found that {word} could be taken of: give it as a number")
+        return check_bpm(found_bpm * WORDS[word])
     try:
-        return check_bpm(float(said))
+        return check_bpm(float(word))
     except ValueError:
-        raise TempoError(f"a tempo is {', '.join(WORDS)} or a number of beats per minute, got {said!r}") from None
+        raise TempoError(f"a tempo is {', '.join(WORDS)} or a number of beats per minute, got {word!r}") from None
 
 
 def check_bpm(bpm: float) -> float:

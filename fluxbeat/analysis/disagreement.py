@@ -121,8 +121,8 @@ def disputed_passages(
     compared, known, common = _side_by_side(analyses)
     found: list[tuple[float, float, list[frozenset[str]]]] = []
     for start_s, end_s in itertools.pairwise(_borders_s(compared, known, common, least_s)):
-        said = _shares(compared, known, common, start_s, end_s)
-        named = [frozenset(np.array(common)[shares >= PRESENT].tolist()) for shares in said]
+        by_model = _shares(compared, known, common, start_s, end_s)
+        named = [frozenset(np.array(common)[shares >= PRESENT].tolist()) for shares in by_model]
         if found and found[-1][1] == start_s and found[-1][2] == named:
             found[-1] = (found[-1][0], end_s, named)
         else:
@@ -130,8 +130,8 @@ def disputed_passages(
     passages = []
     for start_s, end_s, named in found:
         disputed = sorted(frozenset().union(*named) - frozenset.intersection(*named))
-        said = _shares(compared, known, disputed, start_s, end_s)
-        apart = float(np.mean([np.abs(a - b).sum() / 2 for a, b in itertools.combinations(said, 2)]))
+        by_model = _shares(compared, known, disputed, start_s, end_s)
+        apart = float(np.mean([np.abs(a - b).sum() / 2 for a, b in itertools.combinations(by_model, 2)]))
         if apart >= LEAST_APART:
             statements = _statements(analyses, start_s, end_s, frozenset().union(*named))
             passages.append(DisputedPassage(start_s, end_s, apart, statements))
@@ -248,7 +248,7 @@ def _statements(
     analyses: Sequence[TrackAnalysis], start_s: float, end_s: float, named: frozenset[str]
 ) -> tuple[Statement, ...]:
     """What each model says of a part, and which genres that are present for another it does not know."""
-    said: list[tuple[Genre, ...]] = []
+    named_by: list[tuple[Genre, ...]] = []
     for one in analyses:
         mean = one.timeline.probability[_inside(one.timeline, start_s, end_s)].mean(axis=0)
         genres = [Genre(label, float(share)) for label, share in zip(one.timeline.labels, mean, strict=True)]
@@ -257,11 +257,11 @@ def _statements(
             for genre in genres
             if genre.active or (genre.presence != "none" and common_genre(genre.label) in named)
         ]
-        said.append(tuple(sorted(told, key=lambda genre: -genre.probability)[:MOST_GENRES]))
-    everybodys = {common_genre(genre.label) for genres in said for genre in genres if genre.active}
+        named_by.append(tuple(sorted(told, key=lambda genre: -genre.probability)[:MOST_GENRES]))
+    everybodys = {common_genre(genre.label) for genres in named_by for genre in genres if genre.active}
     return tuple(
         Statement(one.model.name, genres, tuple(sorted(everybodys - _vocabulary(one, everybodys))))
-        for one, genres in zip(analyses, said, strict=True)
+        for one, genres in zip(analyses, named_by, strict=True)
     )
 
 

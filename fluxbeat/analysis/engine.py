@@ -335,8 +335,8 @@ def analyze_each(
             done += 1
         track = tracks[features]
         shared = known.setdefault(features, {}) if len(chosen) > 1 else None
-        heard = hearing.finish(track.log_mel.shape[1]) if hearing else shared
-        analysis = analyze_track(track, model, hop_s, _part(progress, done, steps), heard, tempo_bpm)
+        found = hearing.finish(track.log_mel.shape[1]) if hearing else shared
+        analysis = analyze_track(track, model, hop_s, _part(progress, done, steps), found, tempo_bpm)
         if hearing:
             analysis = replace(analysis, elapsed_s=analysis.elapsed_s + hearing.elapsed_s)
         done += 1
@@ -347,7 +347,7 @@ def _readings(chosen: Sequence[LoadedModel], tracks: Iterable[FeatureConfig]) ->
     """How often the recording is decoded for these models, in their order."""
     read, count = set(tracks), 0
     for model in chosen:
-        if isinstance(model.network, HubClassifier) or model.network.config.features not in read:
+        if model.network.takes_sound or model.network.config.features not in read:
             read.add(model.network.config.features)
             count += 1
     return count

@@ -42,16 +42,16 @@ class Hearing:
         self.model = model
         self.elapsed_s = 0.0
         self._rate_hz = model.config.features.frame_rate_hz
-        self._hop = hop_frames(hop_s, self._rate_hz, model.time_stride)
+        self._hop = hop_frames(hop_s, model)
         self._logits: dict[int, np.ndarray] = {}
         self._sound, self._begin = np.zeros(0, np.float32), 0
 
     def hear(self, samples: np.ndarray, report: Callable[[], None]) -> None:
         """The next mono samples, shape (samples,), at the model's rate; `report` is called between answers."""
         self._sound = np.concatenate([self._sound, samples])
-        heard = self._begin + len(self._sound)
+        received = self._begin + len(self._sound)
         ready, start = list[int](), len(self._logits) * self._hop
-        while self._sample(start) + self.model.window_samples <= heard:
+        while self._sample(start) + self.model.window_samples <= received:
             ready.append(start)
             start += self._hop
         for first in range(0, len(ready), AT_ONCE):

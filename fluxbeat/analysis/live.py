@@ -22,7 +22,6 @@ from fluxbeat.analysis.tempo_parts import LEAST_PART_S, with_number
 from fluxbeat.analysis.track import LEAST_AUDIBLE_SHARE
 from fluxbeat.analysis.windows import last_window
 from fluxbeat.audio import Samples
-from fluxbeat.audio.decoding import STEREO_CANCELS
 from fluxbeat.audio.mono import MonoMix
 from fluxbeat.errors import AudioDecodeError, TrackWarning
 from fluxbeat.features import LogMel, LogMelStream
@@ -286,7 +285,7 @@ class LiveAnalysis:
             silence=kind is None,
             kind=kind or TrackKind(0.0, 0.0, 0.0),
             rival_bpm=tempo.rival_bpm if tempo else None,
-            warnings=(TrackWarning(STEREO_CANCELS, LISTENS_TO_ONE),) if self._mix.cancels else (),
+            warnings=(TrackWarning("stereo_cancels", LISTENS_TO_ONE),) if self._mix.cancels else (),
         )
 
     def _is_quiet(self, duration_s: float) -> bool:

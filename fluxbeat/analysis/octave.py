@@ -23,7 +23,7 @@ def tapped_weight(
     reconsidered", ICMPC 2002). That weight itself would overrule the plain beats of a slow ballad, so this one is level
     in the middle. Its numbers were chosen on 86 recordings for training, judged by where two of librosa, Percival's
     estimator and RhythmExtractor2013 agree: the first reading is there in 0.87 of them, without it in 0.81; on 71 by
-    other artists in 0.87 and 0.85. `training.evaluation.octaves` measures it.
+    other artists in 0.87 and 0.85. `python -m tools.octave_rule` measures it.
     """
     bpm = np.asarray(bpm)
     below = np.maximum(0.0, np.log2(freely_bpm[0] / bpm)) / falls_octaves[0]

@@ -11,7 +11,7 @@ import numpy as np
 from fluxbeat.analysis.onsets import OnsetStrength
 from fluxbeat.analysis.presence import PRESENT, Presence, presence
 from fluxbeat.analysis.summary import summary
-from fluxbeat.errors import TrackWarning
+from fluxbeat.errors import TrackWarning, WarningCode
 from fluxbeat.models.registry import ModelInfo
 
 SCHEMA = 2
@@ -293,7 +293,7 @@ class TrackAnalysis:
         """The answer in one sentence: `Metal that turns classical at 0:15, steady 120 BPM.`"""
         return summary(self)
 
-    def warned(self, code: str) -> bool:
+    def warned(self, code: WarningCode) -> bool:
         """Whether a warning of this code is among its warnings."""
         return any(warning.code == code for warning in self.warnings)
 

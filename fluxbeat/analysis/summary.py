@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from fluxbeat.audio.clock import clock
+
 if TYPE_CHECKING:
     from fluxbeat.analysis.result import Segment, TrackAnalysis
 
@@ -15,17 +17,8 @@ MOST_PARTS = 3
 KIND_WORDS = {"speech": "speech", "noise": "sounds without music", "silence": "silence"}
 SURE_TEMPO = 0.3
 """Confidence from which a tempo is named without doubt."""
-TOLERANCE_S = 0.005
-"""A time this close below a full second is that second: 2.9999 s of a decoder are `0:03`."""
 Part = tuple[str, float, float]
 """Name, begin and end in seconds."""
-
-
-def clock(seconds: float) -> str:
-    """Time in a track as players show it, the second that has begun: `3:05`, `1:02:09`."""
-    minutes, second = divmod(max(0, math.floor(seconds + TOLERANCE_S)), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
 
 
 def whole_bpm(bpm: float) -> str:

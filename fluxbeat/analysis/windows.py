@@ -17,6 +17,7 @@ from fluxbeat.errors import FluxBeatError
 from fluxbeat.features import fill_window
 from fluxbeat.features.torch_threads import shared_threads
 from fluxbeat.models import Consensus, FrameFeatures, GenreTempoModel, ModelOutput, WindowModel
+from fluxbeat.models.base import TAKES_SOUND
 
 if os.environ.get("SPACES_ZERO_GPU"):
     # such a Space has a GPU for functions alone that are marked so, and calls them in another process
@@ -30,10 +31,6 @@ else:
 MOST_WINDOWS, FEWEST_WINDOWS = 64, 8
 """Windows that share their convolutions and are decided at a time, and below which a part is not shared out to threads:
 bounds memory and overhead, not the result."""
-TAKES_SOUND = (
-    "this model takes sound and not FluxBeat's spectrogram: it hears whole recordings, but what it listens to cannot "
-    "be shown, nor can it listen live; choose one of FluxBeat's own models for that"
-)
 
 _log = logging.getLogger("fluxbeat")
 
@@ -76,8 +73,8 @@ KnownWindows = dict[tuple[int, int], WindowPredictions]
 """What single models found in one track, by the network's `id` and the hop in frames."""
 
 
-def hop_frames(hop_s: float, frame_rate_hz: float, stride: int) -> int:
-    """The hop that can be done: the multiple of `stride` frames nearest to `hop_s`, at least one.
+def hop_frames(hop_s: float, model: WindowModel) -> int:
+    """The hop that a model can do: the multiple of its stride nearest to `hop_s`, in frames, at least one.
 
     Raises
     ------
@@ -86,7 +83,8 @@ def hop_frames(hop_s: float, frame_rate_hz: float, stride: int) -> int:
     """
     if not hop_s > 0:
         raise FluxBeatError(f"hop_s must be above 0, got {hop_s:g}: it is the distance of windows in seconds")
-    return max(1, round(hop_s * frame_rate_hz / stride)) * stride
+    stride = model.time_stride
+    return max(1, round(hop_s * model.config.features.frame_rate_hz / stride)) * stride
 
 
 def window_starts(n_frames: int, window_frames: int, hop: int) -> np.ndarray:
@@ -135,7 +133,7 @@ def slide(
     FluxBeatError
         If `hop_s` is not above 0, or the model takes sound and is not among `known` (`Hearing` asks it).
     """
-    hop = hop_frames(hop_s, model.config.features.frame_rate_hz, model.time_stride)
+    hop = hop_frames(hop_s, model)
     if isinstance(model, Consensus):
         parts = [_part(progress, number, len(model.networks)) for number in range(len(model.networks))]
         exactly_s = hop / model.config.features.frame_rate_hz

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import soxr
 
 from fluxbeat.audio.bandwidth import UpperEdge
+from fluxbeat.audio.clock import clock
 from fluxbeat.audio.mono import MonoMix
 from fluxbeat.audio.part_reader import JoinedReader, PartReader
 from fluxbeat.audio.parts import parts_of
@@ -40,7 +41,6 @@ _RATE_RANGE_HZ = (1_000, 768_000)
 _LOUDEST = 1e12  # no recording is louder, and float32 sums of channels stay finite below it
 _LEAST_BYTES_PER_S = 250  # 2 kbit/s: no codec of music needs less
 _LEAST_CANCELLED_S, _LEAST_CANCELLED = 3.0, 0.1
-STEREO_CANCELS, NARROW_BAND = "stereo_cancels", "narrow_band"
 TELEPHONE_HZ = 6_000.0
 """A recording that ends below this holds too little for a sure genre."""
 
@@ -219,11 +219,6 @@ def check_file(path: str | os.PathLike[str], name: str) -> None:
         raise refusal(name, "may not be read", "check its permissions")
 
 
-def _clock(seconds: float) -> str:
-    minutes, second = divmod(round(seconds), 60)
-    return f"{minutes // 60:,}:{minutes % 60:02}:{second:02}"  # no timedelta: a header may claim a million years
-
-
 def resampled_frames(decoder: Decoder, rate_hz: int, *, mono: bool) -> Iterator[Samples]:
     """Yield (frames, 1 or channels) at `rate_hz`, in pieces as they come."""
     mix = MonoMix(decoder.rate_hz)
@@ -258,7 +253,7 @@ def _stereo_warnings(mix: MonoMix) -> list[TrackWarning]:
         return []
     whole = mix.cancelled_s > 0.95 * mix.mixed_s
     when = "" if whole else f" in {mix.cancelled_s:.0f} of {mix.mixed_s:.0f} s"
-    return [TrackWarning(STEREO_CANCELS, f"left and right cancel each other{when}: only one of them was analysed")]
+    return [TrackWarning("stereo_cancels", f"left and right cancel each other{when}: only one of them was analysed")]
 
 
 def _band_warnings(edge_hz: float | None) -> list[TrackWarning]:
@@ -266,8 +261,8 @@ def _band_warnings(edge_hz: float | None) -> list[TrackWarning]:
         return []
     found = f"there is no sound above {edge_hz / 1000:.1f} kHz"
     if edge_hz < TELEPHONE_HZ:
-        return [TrackWarning(NARROW_BAND, f"{found}, as on a telephone: most treble is missing, so no genre is sure")]
-    return [TrackWarning(NARROW_BAND, f"{found}: the treble is missing, so genres are less sure")]
+        return [TrackWarning("narrow_band", f"{found}, as on a telephone: most treble is missing, so no genre is sure")]
+    return [TrackWarning("narrow_band", f"{found}: the treble is missing, so genres are less sure")]
 
 
 def _resampled_blocks(decoder: Decoder, rate_hz: int, block_samples: int, edge: UpperEdge) -> Iterator[Samples]:
@@ -322,7 +317,7 @@ class Decoder:
         while len(block := self._reader.read()):
             delivered += len(block)
             if delivered > self._max_duration_s * self.rate_hz:
-                raise self._too_long(f"is longer than {_clock(self._max_duration_s)}")
+                raise self._too_long(f"is longer than {clock(self._max_duration_s)}")
             bad = ~(np.abs(block) < _LOUDEST)
             if bad.any():
                 unusable += int(bad.any(axis=1).sum())
@@ -380,7 +375,7 @@ class Decoder:
         if not 1 <= self.channels <= _MAX_CHANNELS:
             raise refusal(self.name, f"has {self.channels} channels", "1 to 64 can be read; mix it down")
         if self.expected_s is not None and self.expected_s > self._max_duration_s and self._is_long_enough():
-            raise self._too_long(f"is {_clock(self.expected_s)} long")
+            raise self._too_long(f"is {clock(self.expected_s)} long")
 
     def _is_long_enough(self) -> bool:
         """Whether the file has the bytes for the length that its header tells, which may be a million years."""
@@ -389,4 +384,4 @@ class Decoder:
         return self._bytes is None or self._bytes >= _LEAST_BYTES_PER_S * min(self.expected_s or 0.0, 1e12)
 
     def _too_long(self, found: str) -> AudioDecodeError:
-        return refusal(self.name, found, f"the limit is {_clock(self._max_duration_s)} (h:mm:ss); cut it into parts")
+        return refusal(self.name, found, f"the limit is {clock(self._max_duration_s)}; cut it into parts")

@@ -18,7 +18,7 @@ import numpy as np
 from fluxbeat.audio.chunks import find_samples
 from fluxbeat.audio.decoding_time import DecodingTime
 from fluxbeat.audio.mpeg_frames import first_frame, is_mp3_frame, promised_length
-from fluxbeat.audio.readers import CUT_OFF, SAMPLES_PER_READ, Samples, cut_off, refusal
+from fluxbeat.audio.readers import SAMPLES_PER_READ, Samples, cut_off, refusal
 from fluxbeat.audio.source import after_id3
 from fluxbeat.errors import AudioDecodeError, TrackWarning
 
@@ -45,9 +45,8 @@ _WITH_TIMES = re.compile(rb"....(?:ftyp|moov|mdat|free|wide|skip)|\x1a\x45\xdf\x
 _IN_TIME = ("-af", "aresample=async=1:first_pts=0")
 # Their times are those of a clock, which may begin anew: only by how much the sound begins after the picture counts.
 _WITH_CLOCK = re.compile(rb"G.{187}G|....G.{191}G|\x00\x00\x01\xba|RIFF....AVI ", re.DOTALL)
-_AFTER_PICTURE = "asetpts=STARTPTS+N/SR/TB-{begins_s}/TB,aresample=async=1:first_pts=0"
+_AFTER_VIDEO = "asetpts=STARTPTS+N/SR/TB-{begins_s}/TB,aresample=async=1:first_pts=0"
 _LATEST_START_S = 600.0  # a clock that runs on, as in a recorded broadcast, is no silence
-DAMAGED = "damaged"
 
 _log = logging.getLogger(__name__)
 
@@ -109,7 +108,7 @@ class FfmpegReader:
             self.close()
             self._start(place, options, [], like)
         if self._has_video and _WITH_CLOCK.match(head):
-            filters = ["-af", _AFTER_PICTURE.format(begins_s=self._start_s)]
+            filters = ["-af", _AFTER_VIDEO.format(begins_s=self._start_s)]
             self.close()
             self._start(place, [*options, "-copyts"], filters, like)
 
@@ -174,7 +173,7 @@ class FfmpegReader:
         if told_s is not None and (complained or of_sound) and (cut := cut_off(decoded_s, told_s)):
             return cut
         if self._ends_within_packet and not self._length_untold:
-            return [TrackWarning(CUT_OFF, f"the file is cut off after {decoded_s:.1f} s: its end is missing")]
+            return [TrackWarning("cut_off", f"the file is cut off after {decoded_s:.1f} s: its end is missing")]
         lost_s = max(self._complaints, self._lost_packets) * self._packet_samples / self.rate_hz
         whole_s = self._promised_s or (told_s if of_sound else None)
         if lost_s and whole_s and whole_s < 2 * decoded_s:  # more is too much to be true
@@ -182,7 +181,7 @@ class FfmpegReader:
         if not lost_s or (self._resynchronises and lost_s < _LEAST_LOSS_S):
             return []
         text = f"parts of the file are damaged: about {lost_s:.1f} of {decoded_s + lost_s:.1f} s could not be decoded"
-        return [TrackWarning(DAMAGED, text)]
+        return [TrackWarning("damaged", text)]
 
     def close(self) -> None:
         self._time.close()

@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from fluxbeat.audio.ffmpeg_reader import DAMAGED, FfmpegReader
+from fluxbeat.audio.ffmpeg_reader import FfmpegReader
 from fluxbeat.audio.mono import MonoMix
 from fluxbeat.audio.parts import Part
 from fluxbeat.audio.readers import Reader, Samples, SoundfileReader
@@ -70,7 +70,7 @@ class PartReader:
         decoded_s = self._delivered / self.rate_hz
         rest_s = (self.expected_s or 0.0) - decoded_s
         rest = f"the remaining {rest_s:.1f} s were" if rest_s > 0 else "the rest was"
-        self._broken.append(TrackWarning(DAMAGED, f"damaged after {decoded_s:.1f} s: {rest} left out"))
+        self._broken.append(TrackWarning("damaged", f"damaged after {decoded_s:.1f} s: {rest} left out"))
         return np.empty((0, self.channels), np.float32)
 
     def warnings(self, decoded_s: float) -> list[TrackWarning]:
@@ -105,7 +105,7 @@ class JoinedReader:
             except AudioDecodeError as error:
                 refused = error
                 size_kb = (part.end - part.begin) / 1000
-                self._warn(number, TrackWarning(DAMAGED, f"{size_kb:,.0f} kB could not be decoded and were left out"))
+                self._warn(number, TrackWarning("damaged", f"{size_kb:,.0f} kB could not be decoded and were left out"))
                 continue
             formats.append((reader.rate_hz, reader.channels, reader.expected_s))
             reader.close()

@@ -20,7 +20,6 @@ from fluxbeat.errors import AudioDecodeError, TrackWarning
 Samples: TypeAlias = npt.NDArray[np.float32]
 
 SAMPLES_PER_READ = 2**19  # over all channels, so that 64 channels take no more memory than one
-CUT_OFF = "cut_off"
 _TRUNCATION_SLACK_S = 0.5  # containers round, and codecs pad, by less
 _LIBSNDFILE_PATIENCE_S = 3.0  # then ffmpeg may try
 # libsndfile also guesses at names and takes text for sound, and its readers of rare formats are little tried. MP3 is
@@ -189,7 +188,7 @@ class SoundfileReader:
 
     def warnings(self, decoded_s: float) -> list[TrackWarning]:
         if self._file.format == "OGG" and _ogg_ends_within_a_page(self._path, self._begin, self._end):
-            return [TrackWarning(CUT_OFF, f"the file is cut off after {decoded_s:.1f} s: its end is missing")]
+            return [TrackWarning("cut_off", f"the file is cut off after {decoded_s:.1f} s: its end is missing")]
         return [] if self._promised_s is None else cut_off(decoded_s, self._promised_s)
 
     def close(self) -> None:
@@ -230,7 +229,7 @@ def cut_off(decoded_s: float, promised_s: float) -> list[TrackWarning]:
     """What is missing where a file promises more sound than was decoded."""
     if decoded_s >= promised_s - _TRUNCATION_SLACK_S:
         return []
-    return [TrackWarning(CUT_OFF, f"the file is cut off: {decoded_s:.1f} of {promised_s:.1f} s could be decoded")]
+    return [TrackWarning("cut_off", f"the file is cut off: {decoded_s:.1f} of {promised_s:.1f} s could be decoded")]
 
 
 def refusal(name: str, found: str, cure: str) -> AudioDecodeError:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fluxbeat.analysis import NOT_TAUGHT_TEMPO, Segment, SegmentKind, Tempo, TrackAnalysis
-from fluxbeat.analysis.summary import clock as clock
 from fluxbeat.analysis.summary import whole_bpm as whole_bpm
+from fluxbeat.audio.clock import clock as clock
 from fluxbeat.models.registry import model_title as model_title
 
 KIND_WORDS: dict[SegmentKind, str] = {

@@ -18,7 +18,7 @@ PIPE_CLOSED = 141
 """Exit status where the reader of a pipe has gone, as the shell gives it to a program that SIGPIPE ends."""
 EXTRAS = {
     **dict.fromkeys(("gradio", "fastapi", "starlette", "uvicorn", "anyio", "websockets"), "web"),
-    **dict.fromkeys(("lightning", "tensorboard"), "train"),
+    **dict.fromkeys(("lightning", "tensorboard", "mir_eval"), "train"),
     "ray": "scale",
     "transformers": "transformers",
     "mcp": "mcp",

@@ -54,7 +54,7 @@ def draw_analysis(analysis: TrackAnalysis, width: int) -> RenderableType:
     parts: list[RenderableType] = [
         Text.assemble((analysis.file, "bold"), f"  {clock(analysis.duration_s)}  ({analysis.model.name})"),
         Text(analysis.summary),
-        tempo_line(analysis),
+        tempo_text(analysis),
     ]
     timeline = analysis.timeline
     table = Table.grid(padding=(0, 1))
@@ -74,7 +74,7 @@ def draw_analysis(analysis: TrackAnalysis, width: int) -> RenderableType:
     return Group(*parts, Text(""))
 
 
-def tempo_line(analysis: TrackAnalysis) -> Text:
+def tempo_text(analysis: TrackAnalysis) -> Text:
     """The tempo, what it could be as well and how sure that is; or that there is none."""
     tempo = analysis.tempo
     if tempo.bpm is None:

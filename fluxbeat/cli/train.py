@@ -172,7 +172,7 @@ def _reading(name: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _pretrain(options: argparse.Namespace) -> int:
-    from fluxbeat.training.own_data import unlabelled_store
+    from fluxbeat.training.own_stores import unlabelled_store
     from fluxbeat.training.recipe import read_recipe
     from fluxbeat.training.run import open_stores, pretrain
 
@@ -194,7 +194,8 @@ def _probe(options: argparse.Namespace) -> int:
     from rich.table import Table
 
     from fluxbeat.training.data.store import FeatureStore
-    from fluxbeat.training.own_data import Start, labelled_store
+    from fluxbeat.training.own_data import Start
+    from fluxbeat.training.own_stores import labelled_store
     from fluxbeat.training.probe import probe
 
     networks = {name: Start.named(name).network for name in options.checkpoints}

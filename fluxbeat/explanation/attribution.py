@@ -30,8 +30,8 @@ from fluxbeat.analysis.presence import own_scale
 from fluxbeat.errors import ExplanationError
 from fluxbeat.explanation.layers import PlacedLayer, placed_layers
 from fluxbeat.explanation.mean_spectrum import mean_spectrum
-from fluxbeat.models import GenreTempoModel, HubClassifier
-from fluxbeat.models.base import WindowModel
+from fluxbeat.models import GenreTempoModel
+from fluxbeat.models.base import TAKES_SOUND, WindowModel
 from fluxbeat.models.consensus import FAMILY as CONSENSUS
 from fluxbeat.models.consensus import Consensus
 
@@ -140,11 +140,8 @@ def chosen_cam(model: WindowModel) -> Cam:
     ExplanationError
         If nothing was chosen for its family, or it takes sound.
     """
-    if isinstance(model, HubClassifier):
-        raise ExplanationError(
-            "what this model listens to cannot be shown: it hears through features of its own, and only FluxBeat's own "
-            "models can be explained"
-        )
+    if model.takes_sound:
+        raise ExplanationError(TAKES_SOUND)
     if model.config.family not in CHOSEN:
         raise ExplanationError(f"no layer was chosen to explain models of the family {model.config.family!r}")
     return CHOSEN[model.config.family]

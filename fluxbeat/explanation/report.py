@@ -16,6 +16,7 @@ from fluxbeat.analysis.track import audible_windows
 from fluxbeat.errors import ExplanationError, FluxBeatError
 from fluxbeat.explanation.attribution import METHODS, Cam, attribute, chosen_cam, shown_probability
 from fluxbeat.explanation.faithfulness import STEPS, curves, energy_map, random_map
+from fluxbeat.explanation.intervals import mean_with_interval
 from fluxbeat.explanation.layers import placed_layers
 from fluxbeat.explanation.sanity import likeness, mass_inside, randomised, splice
 from fluxbeat.explanation.windows import cut_window
@@ -26,7 +27,6 @@ PASSES_BELOW = 0.2
 """Rank correlation with the map of a model that knows nothing, below which a map depends on what was learned."""
 NOTICED = 0.3
 """A splice is noticed where it lifts its genre's logit by at least this much."""
-RESAMPLES = 2000
 COMPARED_STEPS = 6
 """Of taking away and putting back, where many layers are compared."""
 BESIDE = ("random", "energy")
@@ -249,17 +249,3 @@ def _localisation(
     measures = {"splice_mass": inside, "splice_mass_where_noticed": noticed, "class_contrast": alike}
     artists = [host.artist for host, *_ in spliced]
     return {name: mean_with_interval(values, artists) for name, values in measures.items()}
-
-
-def mean_with_interval(values: Sequence[float] | np.ndarray, artists: Sequence[str]) -> dict[str, Any]:
-    """Mean, 95 % interval by bootstrap over artists, and how many values; NaN counts as not measured."""
-    numbers = np.asarray(values, np.float64)
-    known = np.isfinite(numbers)
-    if not known.any():
-        return {"value": None, "interval_95": None, "n": 0}
-    numbers = numbers[known]
-    _, artist = np.unique(np.asarray(artists)[known], return_inverse=True)
-    total, count = np.bincount(artist, numbers), np.bincount(artist)
-    drawn = np.random.default_rng(0).integers(len(count), size=(RESAMPLES, len(count)))
-    low, high = np.quantile(total[drawn].sum(1) / count[drawn].sum(1), [0.025, 0.975])
-    return {"value": float(numbers.mean()), "interval_95": [float(low), float(high)], "n": len(numbers)}

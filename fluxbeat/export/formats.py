@@ -31,11 +31,13 @@ class Format:
     title, about : str
         What it is called, and what it is good for, in a listener's words.
     suffix : str
-        Ending of the file's name, with its dot; empty where it is that of the music file.
+        Ending of the file's name, with its dot, by which it stands beside the other exports of a track; empty where it
+        is that of the music file.
     media_type : str
         Empty where it is that of the music file.
     write : callable or None
-        From the analysis, and images for formats that can show them; None where the music file is needed.
+        From the analysis, and images for formats that can show them; raises `ExportError` where there is nothing to
+        write. None where the music file is needed.
     """
 
     name: str

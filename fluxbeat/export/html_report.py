@@ -100,7 +100,7 @@ def _tempo(tempo: Tempo, title: str) -> dict[str, Any] | None:
     if tempo.bpm is None:
         return None
     if tempo.corrected:
-        return {"bpm": f"{tempo.bpm:.0f}", "sentence": "A listener set this tempo.", "candidates": []}
+        return {"bpm": whole_bpm(tempo.bpm), "sentence": "A listener set this tempo.", "candidates": []}
     return {
         "bpm": whole_bpm(tempo.bpm),
         "sentence": f"{title} is {confidence(tempo.confidence)}: {tempo_choice(tempo)}.",

@@ -61,13 +61,9 @@ def _beats(beats_s: list[float], downbeats_s: list[float]) -> list[dict[str, Any
 
 
 def _observation(segment: Segment) -> dict[str, Any]:
-    start_s, end_s = round(segment.start_s, 2), round(segment.end_s, 2)
-    return {
-        "time": start_s,
-        "duration": round(end_s - start_s, 2),
-        "value": segment_name(segment),
-        "confidence": None,
-    }
+    found = segment.to_dict()
+    duration_s = round(found["end_s"] - found["start_s"], 2)
+    return {"time": found["start_s"], "duration": duration_s, "value": segment_name(segment), "confidence": None}
 
 
 def _metadata(jams: Any, analysis: TrackAnalysis) -> Any:

@@ -186,6 +186,13 @@ class ModelConfig:
         return round(self.window_s * self.features.frame_rate_hz)
 
 
+TAKES_SOUND = (
+    "this model takes sound and not FluxBeat's spectrogram: it hears whole recordings, but what it listens to cannot "
+    "be shown, nor can it listen live; choose one of FluxBeat's own models for that"
+)
+"""Why a model that `takes_sound` is refused where a spectrogram is asked about."""
+
+
 class WindowModel(nn.Module):
     """Whatever answers for windows of a log-mel: `forward(log_mel: (batch, mels, window_frames)) -> ModelOutput`.
 
@@ -197,10 +204,17 @@ class WindowModel(nn.Module):
 
     time_stride: int
     """Windows can begin at every multiple of so many frames."""
+    takes_sound = False
+    """Whether `forward` takes mono sound, (batch, samples), in place of a log-mel."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.config = config
+
+    @property
+    def window_shape(self) -> tuple[int, ...]:
+        """Shape of one window, as `forward` takes a batch of them: (mels, frames), or (samples,)."""
+        return self.config.features.n_mels, self.config.window_frames
 
     def probabilities(self, genre_logits: Tensor) -> Tensor:
         """Calibrated probability of every label: (batch, labels) -> (batch, labels) in 0..1."""

@@ -104,6 +104,7 @@ class HubClassifier(WindowModel):
     """
 
     time_stride = 1
+    takes_sound = True
 
     def __init__(self, network: Any, extractor: Any, labels: tuple[str, ...], scores: str, texts: Tensor | None = None):
         self.rate_hz, longest_s = int(extractor.sampling_rate), _longest_s(extractor)
@@ -120,6 +121,10 @@ class HubClassifier(WindowModel):
     def window_samples(self) -> int:
         """Length of one window in samples at `rate_hz`."""
         return round(self.config.window_frames / self.config.features.frame_rate_hz * self.rate_hz)
+
+    @property
+    def window_shape(self) -> tuple[int, ...]:
+        return (self.window_samples,)
 
     def forward(self, samples: Tensor) -> ModelOutput:
         """Mono sound (batch, window_samples) at `rate_hz` -> ModelOutput; only its genre logits say anything."""

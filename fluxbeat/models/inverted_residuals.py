@@ -27,7 +27,7 @@ class BlockSizes(NamedTuple):
         Odd sides of the depthwise convolution's kernel.
     band_stride, time_stride : int
     squeeze : int
-        Channels of the gate on the channels; 0 for none.
+        Channels between the two convolutions of `SqueezeExcitation`; 0 for none.
     smooth : int
         1 for hard swish, 0 for ReLU.
     """
@@ -58,7 +58,7 @@ def convolution(
     return nn.Sequential(*layers, *([activation] if activation is not None else []))
 
 
-class ChannelGate(nn.Module):
+class SqueezeExcitation(nn.Module):
     """Scales every channel by what all channels of the same moment say (Hu et al., CVPR 2018).
 
     The mean is over bands, not over time as in the original: windows share what a moment alone decides.
@@ -87,7 +87,7 @@ class InvertedResidual(nn.Module):
         wide = sizes.expanded
         self.expand = nn.Identity() if wide == channels_in else convolution(channels_in, wide, activation=activation())
         self.convolve = convolution(wide, wide, kernel, stride, wide, activation())
-        self.gate = ChannelGate(wide, sizes.squeeze) if sizes.squeeze else nn.Identity()
+        self.gate = SqueezeExcitation(wide, sizes.squeeze) if sizes.squeeze else nn.Identity()
         self.project = convolution(wide, sizes.channels)
         self.shortcut = stride == (1, 1) and channels_in == sizes.channels
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from fluxbeat.models import HubClassifier, WindowModel
+from fluxbeat.models import WindowModel
 
 WARM_UP, REPEATS = 3, 15
 
@@ -60,8 +60,5 @@ def answer_time(model: WindowModel, runs: int = REPEATS) -> Timing:
 
 
 def noise_window(model: WindowModel) -> torch.Tensor:
-    """One window of noise, the same at every call: (1, mels, frames), or (1, samples) for a model that takes sound."""
-    generator = torch.Generator().manual_seed(0)
-    if isinstance(model, HubClassifier):
-        return torch.randn(1, model.window_samples, generator=generator)
-    return torch.randn(1, model.config.features.n_mels, model.config.window_frames, generator=generator)
+    """A batch of one window of noise, the same at every call."""
+    return torch.randn(1, *model.window_shape, generator=torch.Generator().manual_seed(0))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +20,6 @@ from fluxbeat.analysis.windows import slide
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.features import FeatureConfig
 from fluxbeat.features.fingerprint import Fingerprint
-from fluxbeat.library.cache import cache_folder
 from fluxbeat.models import GenreTempoModel, load_checkpoint, save_checkpoint
 from fluxbeat.models.base import KINDS
 from fluxbeat.models.fingerprint_file import write_fingerprints
@@ -29,25 +27,20 @@ from fluxbeat.models.label_calibration import LabelCalibration, LabelledWindows,
 from fluxbeat.models.quick_head import fold, with_labels
 from fluxbeat.models.registry import ModelInfo, load
 from fluxbeat.training.card import CardFacts, write_card
-from fluxbeat.training.data.artist_split import apply_split, split_by_artist, write_split
-from fluxbeat.training.data.datasets import read_dataset
-from fluxbeat.training.data.extraction import Report, about, extract, fingerprints
-from fluxbeat.training.data.folder_data import audio_files
+from fluxbeat.training.data.extraction import Report
 from fluxbeat.training.data.recordings import Recording
-from fluxbeat.training.data.split_check import Prints, check_split, without_repeats
 from fluxbeat.training.data.store import FeatureStore
 from fluxbeat.training.evaluation.answers import ask
 from fluxbeat.training.evaluation.catalogue import tracks
 from fluxbeat.training.evaluation.rankings import Measure, among_first, label_average_precision, share_of
 from fluxbeat.training.machine import ONE_PROCESS, Machine
-from fluxbeat.training.quick import check_counts, label_counts
+from fluxbeat.training.own_stores import LEAST_HELD_OUT_PER_LABEL, labelled_store
+from fluxbeat.training.quick import label_counts
 from fluxbeat.training.recipe import DataConfig, Recipe
 from fluxbeat.training.run import new_model, train
 from fluxbeat.training.tasks.supervised import KIND_OUTPUT, TEMPO_OUTPUT
 
 NOTHING, DEFAULT_FAMILY = "none", "cnn"
-HELD_OUT_SHARE = 0.2
-LEAST_HELD_OUT_PER_LABEL = 4
 SPLIT_FILE, TRAINING_FOLDER = "split.txt", "training"
 OWN_SPLIT = "own recordings, artists apart"
 BY_OTHERS = "by other artists"
@@ -139,9 +132,8 @@ def train_own_data(
 ) -> OwnTraining:
     """Train the whole network on a user's data set.
 
-    The split is the data set's own, or that of OUTPUT/split.txt where a person has left one there, or one by artist.
-    Where fewer than 4 recordings of some genre could be set aside, none are: everything is learned from, and
-    thresholds and probabilities stay as they are. Recordings that are there twice count once.
+    The split is that of `labelled_store`, with OUTPUT/split.txt, which a person may have left there. Where nothing is
+    set aside everything is learned from, and thresholds and probabilities stay as they are.
 
     Parameters
     ----------
@@ -168,53 +160,6 @@ def train_own_data(
     write_fingerprints(plan.output, [prints[name] for name in learned if prints and name in prints])
     write_card(plan.output, model.config, _card_facts(model, outcome))
     return outcome
-
-
-def labelled_store(
-    data: Path,
-    features: FeatureConfig,
-    cache: Path | None = None,
-    seed: int = 0,
-    split_file: Path | None = None,
-    report: Report | None = None,
-) -> tuple[FeatureStore, list[Recording]]:
-    """Features of a data set's labelled recordings, each once, with its split, and these recordings.
-
-    Parameters as in `OwnPlan`, but for the file that the split is taken from and, where it is missing, written to.
-
-    Raises
-    ------
-    FluxBeatError
-        As `train_own_data`.
-    """
-    recordings = [recording for recording in read_dataset(data) if recording.labels]
-    check_counts(data, label_counts(recordings))
-    store = extract(recordings, cache or cache_folder(), features, report)
-    recordings = _divided(recordings, fingerprints(store), seed, split_file)
-    known = {recording.name: recording for recording in recordings}
-    # excerpts of recordings that were left out take no part
-    store.excerpts = [
-        about(known[one.name], one.duration_s) if one.name in known else replace(one, split="")
-        for one in store.excerpts
-    ]
-    return store, recordings
-
-
-def unlabelled_store(
-    folder: Path, features: FeatureConfig, cache: Path | None = None, report: Report | None = None
-) -> FeatureStore:
-    """Features of all recordings of a folder, to pretrain on.
-
-    Raises
-    ------
-    FluxBeatError
-        If there is no audio in it.
-    """
-    paths = {path.relative_to(folder).as_posix(): path for path in audio_files(folder)}
-    if not paths:
-        raise FluxBeatError(f"{folder}: no audio files (MP3, FLAC, WAV, OGG, M4A ...)")
-    recordings = [Recording(path, None, None, "", "train", name) for name, path in paths.items()]
-    return extract(recordings, cache or cache_folder(), features, report)
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,30 +194,6 @@ def _start_model(plan: OwnPlan) -> Start | None:
             f"--model {plan.family} cannot start from {plan.start}, which is a {found}: name the same family"
         )
     return begin
-
-
-def _divided(recordings: list[Recording], prints: Prints, seed: int, path: Path | None) -> list[Recording]:
-    """The readable recordings, each once, with their splits, which are also written to `path`."""
-    labels = Counter(dict.fromkeys(label_counts(recordings), 0))
-    readable = [recording for recording in recordings if recording.name in prints]
-    if path is not None and path.is_file():
-        readable = apply_split(readable, path)
-    elif not any(recording.split for recording in recordings):
-        readable = without_repeats(readable, prints)
-        train_part, dev = split_by_artist(readable, HELD_OUT_SHARE, seed)
-        held_out = label_counts(dev)
-        if min(held_out[label] for label in labels) < LEAST_HELD_OUT_PER_LABEL:
-            train_part, dev = [replace(recording, split="train") for recording in readable], []
-        readable = train_part + dev
-    readable = [replace(recording, split=recording.split or "train") for recording in readable]
-    check_split(readable, prints)
-    learned = Counter(labels)
-    learned.update(label_counts(readable, "train"))
-    check_counts("what can be read and is learned from", learned)
-    if path is not None and not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_split(readable, path)
-    return readable
 
 
 def _recipe(plan: OwnPlan, begin: Start | None, labels: tuple[str, ...], rows: int) -> Recipe:

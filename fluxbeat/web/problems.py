@@ -123,6 +123,6 @@ def _invalid(request: Request, error: Any) -> Response:
 
 def _part(error: dict[str, Any]) -> InvalidPart:
     detail = "is missing: send it" if error["type"] == "missing" else str(error["msg"])
-    if "Expected UploadFile" in detail:
+    if error["type"] == "value_error" and error["loc"][0] == "body":
         detail = "is text: send a file, as curl does with file=@song.mp3"
     return InvalidPart(where=".".join(map(str, error["loc"])), detail=detail)

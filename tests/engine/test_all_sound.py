@@ -207,7 +207,7 @@ SERIALS = ("ogg", "oga", "opus")
     [(ending, "1") for ending in ("mp3", "flac", "wav", "m4a", "mka", "aac", *SERIALS)]
     + [(ending, "2") for ending in SERIALS],
 )
-def test_joined_files_are_heard_one_after_another(tmp_path: Path, ending: str, serial: str) -> None:
+def test_joined_files_are_analysed_one_after_another(tmp_path: Path, ending: str, serial: str) -> None:
     number = (lambda one: ("-serial_offset", one)) if ending in SERIALS else lambda one: ()
     first = made(tmp_path / f"a.{ending}", tone(440, 2.0), *JOINED[ending], *number("1"))
     second = made(tmp_path / f"b.{ending}", tone(880, 2.0), *JOINED[ending], *number(serial))
@@ -259,11 +259,11 @@ def test_sound_that_a_container_starts_late_is_late(tmp_path: Path, ending: str,
 
 
 @pytest.mark.parametrize("ending", ["mp4", "mkv", "mov"])
-def test_sound_that_begins_after_its_picture_is_late(tmp_path: Path, ending: str) -> None:
+def test_sound_that_begins_after_its_image_is_late(tmp_path: Path, ending: str) -> None:
     source = tmp_path / "tone.wav"
     soundfile.write(source, tone(440, 2.0), RATE_HZ)
-    picture = ["-f", "lavfi", "-i", "testsrc=duration=5:size=64x64:rate=5"]
-    command = [find_ffmpeg(), "-nostdin", "-loglevel", "error", *picture, "-itsoffset", "2", "-i", source]
+    image = ["-f", "lavfi", "-i", "testsrc=duration=5:size=64x64:rate=5"]
+    command = [find_ffmpeg(), "-nostdin", "-loglevel", "error", *image, "-itsoffset", "2", "-i", source]
     path = tmp_path / f"clip.{ending}"
     subprocess.run([*command, "-c:v", "mpeg4", "-c:a", "aac", path], check=True)
     loaded = load_audio(path)
@@ -281,8 +281,8 @@ def film(path: Path, delay_s: float) -> Path:
     """Four seconds of picture, and two of a tone that begins so late."""
     source = path.with_name("tone.wav")
     soundfile.write(source, tone(440, 2.0), RATE_HZ)
-    picture = ["-f", "lavfi", "-i", "testsrc=duration=4:size=64x64:rate=25", "-itsoffset", str(delay_s), "-i", source]
-    command = [find_ffmpeg(), "-y", "-nostdin", "-loglevel", "error", *picture, *FILMS[path.suffix[1:]], path]
+    image = ["-f", "lavfi", "-i", "testsrc=duration=4:size=64x64:rate=25", "-itsoffset", str(delay_s), "-i", source]
+    command = [find_ffmpeg(), "-y", "-nostdin", "-loglevel", "error", *image, *FILMS[path.suffix[1:]], path]
     subprocess.run(command, check=True)
     if path.suffix == ".avi":  # ffmpeg leaves the start at 0: the ninth number of the header of the sound's stream
         data = bytearray(path.read_bytes())
@@ -294,7 +294,7 @@ def film(path: Path, delay_s: float) -> Path:
 
 
 @pytest.mark.parametrize("ending", FILMS)
-def test_sound_that_begins_after_the_picture_of_a_running_clock_is_late(tmp_path: Path, ending: str) -> None:
+def test_sound_that_begins_after_the_image_of_a_running_clock_is_late(tmp_path: Path, ending: str) -> None:
     late = load_audio(film(tmp_path / f"late.{ending}", 1.5))
     assert onset_s(late) == pytest.approx(1.5, abs=0.06)
     assert late.duration_s == pytest.approx(3.5, abs=0.1)
@@ -340,7 +340,7 @@ def rms(samples: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
 
 
-def test_stereo_whose_channels_cancel_is_heard_and_told() -> None:
+def test_stereo_whose_channels_cancel_is_analysed_and_told() -> None:
     stereo = stereo_music()
     plain = load_audio((stereo, RATE_HZ))
     turned = load_audio((stereo * [1, -1], RATE_HZ))
@@ -353,7 +353,7 @@ def test_stereo_whose_channels_cancel_is_heard_and_told() -> None:
     assert min(np.abs(turned.samples - side).max() for side in sides) < 1e-5
 
 
-def test_channels_that_cancel_for_a_part_are_heard_there_too() -> None:
+def test_channels_that_cancel_for_a_part_are_analysed_there_too() -> None:
     stereo = np.concatenate([stereo_music(), stereo_music() * [1, -1], stereo_music()])
     loaded = load_audio((stereo, RATE_HZ))
     assert codes(loaded) == ["stereo_cancels"]

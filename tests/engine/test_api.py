@@ -157,7 +157,17 @@ def test_too_long_a_recording_is_refused_with_the_limit():
     strict = build_api_alone(WebSettings(max_duration_s=10))
     assert send("/analyze?model=cnn", clicks(9.9), app=strict).status_code == 200
     detail = refused(send("/analyze?model=cnn", clicks(11), app=strict), 422)
-    assert "is 0:00:11 long: the limit is 0:00:10" in detail
+    assert "is 0:11 long: the limit is 0:10" in detail
+
+
+def test_how_long_a_recording_may_be_follows_from_the_hop_that_is_done(monkeypatch):
+    """A hop of 0.05 s was counted as one, where the windows that were done lay 0.33 s apart."""
+    monkeypatch.setattr(analysis_routes, "MOST_WINDOWS", 40)
+    done = send("/analyze?model=cnn&hop_s=0.05", clicks(12.9))
+    assert done.status_code == 200
+    assert done.json()["timeline"]["hop_s"] == pytest.approx(1 / 3, abs=1e-3)
+    refused(send("/analyze?model=cnn&hop_s=0.05", clicks(13.9)), 422)
+    assert send("/compare?model=cnn&model=vit&hop_s=0.05", clicks(12.9)).status_code == 200
 
 
 @pytest.mark.parametrize(

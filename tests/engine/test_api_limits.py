@@ -109,7 +109,7 @@ class Held:
         return self._analyze(path, *arguments, progress=progress, **options)
 
 
-def test_full_line_sends_the_next_away_and_then_serves_again(monkeypatch):
+def test_full_queue_sends_the_next_away_and_then_serves_again(monkeypatch):
     held = Held(monkeypatch)
     busy = build_api_alone(WebSettings(analyses_at_once=1, waiting_at_most=2))
 
@@ -155,7 +155,7 @@ def test_client_that_leaves_ends_its_analysis_and_its_file_is_removed(monkeypatc
     assert send("/analyze?model=cnn", clicks(5), app=alone).status_code == 200
 
 
-def test_client_that_leaves_the_line_is_never_analysed(monkeypatch):
+def test_client_that_leaves_the_queue_is_never_analysed(monkeypatch):
     held = Held(monkeypatch)
     alone = build_api_alone(WebSettings(analyses_at_once=1, waiting_at_most=1))
 

@@ -80,7 +80,7 @@ def test_the_command_names_the_machine(tmp_path, capsys):
     assert "decoding" in capsys.readouterr().out
 
 
-def test_a_file_that_is_no_music_is_said(tmp_path, capsys):
+def test_a_file_that_is_no_music_is_reported(tmp_path, capsys):
     broken = tmp_path / "broken.mp3"
     broken.write_bytes(b"nothing")
     for path in (broken, tmp_path / "missing.mp3"):

@@ -66,8 +66,8 @@ def farthest(analysis: TrackAnalysis, sound: np.ndarray, pipeline: object, rate_
     timeline, most = analysis.timeline, 0.0
     for start_s, row in zip(timeline.start_s, timeline.probability, strict=True):
         begin = round(start_s * rate_hz)
-        said = {one["label"]: one["score"] for one in pipeline(sound[begin : begin + round(WINDOW_S * rate_hz)])}
-        most = max(most, *(abs(said[label] - value) for label, value in zip(timeline.labels, row, strict=True)))
+        scores = {one["label"]: one["score"] for one in pipeline(sound[begin : begin + round(WINDOW_S * rate_hz)])}
+        most = max(most, *(abs(scores[label] - value) for label, value in zip(timeline.labels, row, strict=True)))
     return most
 
 
@@ -160,7 +160,7 @@ def test_a_recording_as_short_as_a_window_or_shorter_fills_one(made, duration_s)
         assert analysis.warned("padded") == (duration_s < WINDOW_S)
 
 
-def test_a_file_of_another_rate_is_heard_whole_to_its_end(made):
+def test_a_file_of_another_rate_is_analysed_whole_to_its_end(made):
     analysis = fluxbeat.analyze(TECHNO, made["wav2vec2"])
     alone = fluxbeat.analyze(TECHNO, "cnn")
     np.testing.assert_allclose(analysis.timeline.start_s, alone.timeline.start_s)
@@ -186,8 +186,8 @@ def test_classifiers_stand_in_compare_and_genres_of_other_names_are_laid_side_by
     np.testing.assert_allclose(apart, sum(abs(a - b) for a, b in pairs).clip(max=2) / 2, atol=1e-9)
 
 
-def test_what_it_listens_to_cannot_be_shown_and_that_is_said(made, capsys):
-    with pytest.raises(ExplanationError, match="only FluxBeat's own models can be explained"):
+def test_what_it_listens_to_cannot_be_shown_and_that_is_reported(made, capsys):
+    with pytest.raises(ExplanationError, match="what it listens to cannot be shown"):
         fluxbeat.explain(TECHNO, str(made["ast"]), start_s=0.0)
     for arguments in (["explain", str(TECHNO)], ["explain", str(TECHNO), "--track"]):
         assert main([*arguments, "--model", str(made["ast"])]) == 2
@@ -332,7 +332,7 @@ def test_what_does_not_fit_is_one_sentence(made, tmp_path, changes, damage, mess
     assert "\n" not in str(failure.value)
 
 
-def test_without_the_extra_it_is_said_what_to_install_before_anything_is_fetched(
+def test_without_the_extra_it_is_reported_what_to_install_before_anything_is_fetched(
     hub: LocalHub, made, monkeypatch, capsys
 ):
     monkeypatch.setitem(sys.modules, "transformers", None)

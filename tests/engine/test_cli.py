@@ -71,9 +71,9 @@ def test_a_model_that_was_not_taught_tempo_says_so_and_gives_none(tmp_path, caps
     assert "untaught was not taught tempo: there is nothing to explain" in capsys.readouterr().err
     samples, rate_hz = soundfile.read(SONG, stop=44_100 * 14, dtype="float32", always_2d=True)
     live = LiveAnalysis(load(untaught), sample_rate_hz=rate_hz, channels=samples.shape[1])
-    heard = [said for second in np.array_split(samples, 14) if (said := live.push(second))]
-    assert heard
-    assert {said.bpm for said in heard} == {None}
+    predictions = [prediction for second in np.array_split(samples, 14) if (prediction := live.push(second))]
+    assert predictions
+    assert {prediction.bpm for prediction in predictions} == {None}
 
 
 def test_bad_files_are_named_while_the_others_are_analysed(tmp_path, capsys):

@@ -116,7 +116,7 @@ def test_hearing_one_window_does_not_hold_the_whole_recording(tmp_path):
         assert peak_bytes < whole.nbytes, f"{peak_bytes / 1e6:.0f} MB at {start_s} s"
 
 
-def test_a_marked_band_is_what_is_heard():
+def test_a_marked_band_is_what_is_played():
     time_s = np.arange(8 * RATE_HZ) / RATE_HZ
     low, high = np.sin(2 * np.pi * 220 * time_s), np.sin(2 * np.pi * 3520 * time_s)
     found = fluxbeat.explain(METAL, "cnn", "metal", 0.0, measure=False)
@@ -202,12 +202,12 @@ def test_the_consensus_is_explained_by_its_members():
         ({"label": "metal", "cam": Cam("middle", "grad-cam")}, "no layer 'middle'"),
     ],
 )
-def test_what_cannot_be_explained_is_said(asked, says):
+def test_what_cannot_be_explained_is_reported(asked, says):
     with pytest.raises(FluxBeatError, match=says):
         fluxbeat.explain(METAL, "cnn", measure=False, **asked)
 
 
-def test_a_tempo_off_the_grid_and_a_silent_window_are_said():
+def test_a_tempo_off_the_grid_and_a_silent_window_are_reported():
     with pytest.raises(FluxBeatError, match="knows 30 to 300 BPM"):
         explain_tempo(METAL, "cnn", bpm=900.0)
     with pytest.raises(FluxBeatError, match="the window from 0.0 s is silent"):
@@ -241,7 +241,7 @@ def test_the_report_measures_a_folder_and_names_what_it_could_not_read(tmp_path)
     json.dumps(report, allow_nan=False)
 
 
-def test_a_report_on_nothing_readable_is_said(tmp_path):
+def test_a_report_on_nothing_readable_is_reported(tmp_path):
     broken, silent = tmp_path / "broken.mp3", tmp_path / "silent.wav"
     broken.write_bytes(b"no music")
     soundfile.write(silent, np.zeros(20 * RATE_HZ), RATE_HZ)
@@ -284,17 +284,18 @@ def test_a_report_leaves_out_windows_in_which_nothing_sounds(tmp_path):
     assert len(samples) == 3
 
 
-def test_the_command_writes_picture_arrays_sound_and_json(tmp_path, capsys):
+def test_the_command_writes_image_arrays_sound_and_json(tmp_path, capsys):
     options = ["--png", str(tmp_path / "why.png"), "--npz", str(tmp_path / "why.npz"), "--sound", str(tmp_path)]
     assert main(["explain", str(METAL), "--model", "cnn", "--label", "metal", "--window", "5", "--json", *options]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert said["about"] == "metal" and said["start_s"] == 5.0 and said["layer"].startswith("conv") and said["method"]
-    assert said["faithfulness"]["words"]
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["about"], answer["start_s"]) == ("metal", 5.0)
+    assert answer["layer"].startswith("conv") and answer["method"]
+    assert answer["faithfulness"]["words"]
     assert (tmp_path / "why.png").read_bytes().startswith(b"\x89PNG")
     with np.load(tmp_path / "why.npz") as arrays:
         assert arrays["evidence"].shape == arrays["log_mel"].shape == (80, 240)
-        assert arrays["evidence"].clip(min=0).sum() == pytest.approx(said["evidence"]["for"], abs=1e-3)
-        assert json.loads(str(arrays["about"])) == said
+        assert arrays["evidence"].clip(min=0).sum() == pytest.approx(answer["evidence"]["for"], abs=1e-3)
+        assert json.loads(str(arrays["about"])) == answer
     attended, rate_hz = soundfile.read(tmp_path / "attended.wav")
     assert len(attended) == 10 * rate_hz
 

@@ -96,9 +96,9 @@ def test_command_refuses_before_it_listens(tmp_path: Path, capsys: pytest.Captur
         (tmp_path / "no" / "folder.csv", [], "does not exist"),
         (there, [str(TECHNO)], "must be a folder"),
     ]
-    for output, more, said in cases:
+    for output, more, answer in cases:
         assert main(["export", str(TECHNO), *more, "--format", "csv", "--output", str(output)]) == 2
-        assert said in capsys.readouterr().err
+        assert answer in capsys.readouterr().err
     assert there.read_text() == "mine"
     assert main(["export", str(TECHNO), "--model", "cnn", "--format", "csv", "--output", str(there), "--force"]) == 0
     assert there.read_text() != "mine"
@@ -127,6 +127,6 @@ def test_the_report_of_silence_explains_nothing(tmp_path):
     assert "data:image/png;base64," not in (tmp_path / "silence.fluxbeat.html").read_text(encoding="utf-8")
 
 
-def test_pictures_belong_to_the_report_alone(tmp_path, capsys):
+def test_images_belong_to_the_report_alone(tmp_path, capsys):
     assert main(["export", str(TECHNO), "--format", "csv", "--explain", "--output", str(tmp_path)]) == 2
     assert "--explain belongs to --format html" in capsys.readouterr().err

@@ -101,8 +101,8 @@ def test_a_space_that_shares_its_gpu_calls_the_marked_function(tmp_path: Path) -
         [sys.executable, "-c", ON_A_SPACE, str(TECHNO)], capture_output=True, text=True, timeout=300, check=True,
         env={**os.environ, "SPACES_ZERO_GPU": "true", "PYTHONPATH": paths},
     )  # fmt: skip
-    said, found = done.stdout.splitlines()
-    assert said == "in the process of the GPU"
+    answer, found = done.stdout.splitlines()
+    assert answer == "in the process of the GPU"
     expected = analyze(TECHNO, "cnn").to_dict()
     np.testing.assert_allclose(
         json.loads(found)["timeline"]["probability"], expected["timeline"]["probability"], atol=NEAR

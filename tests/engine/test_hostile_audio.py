@@ -167,7 +167,7 @@ def test_a_header_that_claims_millions_of_years_is_not_believed(tmp_path: Path, 
 
 
 @pytest.mark.parametrize(("ending", "codec"), [("ogg", "libvorbis"), ("oga", "flac"), ("opus", "libopus")])
-def test_streams_one_after_another_are_all_heard(tmp_path: Path, each_ffmpeg: str, ending: str, codec: str) -> None:
+def test_streams_one_after_another_are_all_analysed(tmp_path: Path, each_ffmpeg: str, ending: str, codec: str) -> None:
     """So a recorded radio station comes, a stream for each song."""
     songs = [
         written(tmp_path / f"{number}.{ending}", noise(), "-c:a", codec, "-serial_offset", str(number)).read_bytes()

@@ -131,10 +131,10 @@ def refused(name: str, message: str) -> str:
     with pytest.raises(ModelLoadError, match=message) as failure:
         registry.load(name)
     assert time.monotonic() - began < 15
-    said = str(failure.value)
-    assert said.startswith("hf://")
-    assert "\n" not in said
-    return said
+    messages = str(failure.value)
+    assert messages.startswith("hf://")
+    assert "\n" not in messages
+    return messages
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_offline_says_so_at_once(hub, monkeypatch):
     assert hub.asked == []
 
 
-def test_a_hub_that_is_down_or_slow_is_said_in_time(hub, monkeypatch):
+def test_a_hub_that_is_down_or_slow_is_reported_in_time(hub, monkeypatch):
     commit = hub.publish("ann/rivers", CNN)
     hub.trouble = Trouble(slow_s=30)
     speak_to(monkeypatch, NOBODY)
@@ -273,8 +273,8 @@ def test_weights_with_a_tensor_too_many_or_none_at_all_are_refused(hub, tmp_path
     (folder / "model.safetensors").write_bytes((CNN / "model.safetensors").read_bytes()[:50_000])
     refused(f"hf://ann/odd@{hub.publish('ann/odd', folder)}", "cut short, damaged")
     save_file({**weights, "genre_head.bias": weights["genre_head.bias"] * float("nan")}, folder / "model.safetensors")
-    said = refused(f"hf://ann/odd@{hub.publish('ann/odd', folder)}", "not finite")
-    assert str(tmp_path) not in said
+    message = refused(f"hf://ann/odd@{hub.publish('ann/odd', folder)}", "not finite")
+    assert str(tmp_path) not in message
 
 
 # FLUXBEAT_HUB_REPO
@@ -459,10 +459,10 @@ def test_nobody_logged_in_and_damaged_checkpoints_stop_before_anything_is_sent(h
 def test_a_checkpoint_without_a_card_or_a_licence_gets_a_plain_card_and_a_word_of_warning(hub, logged_in, tmp_path):
     shutil.copytree(CNN, tmp_path / "bare")
     (tmp_path / "bare" / "README.md").unlink()
-    said: list[str] = []
-    address = push(tmp_path / "bare", "ann/bare", warn=said.append)
+    message: list[str] = []
+    address = push(tmp_path / "bare", "ann/bare", warn=message.append)
     text = hub.repositories["ann/bare"].commits[address.revision]["README.md"].decode()
-    assert "names no licence" in said[0]
+    assert "names no licence" in message[0]
     assert ", ".join(registry.load("cnn").network.config.labels) in text
     address = push(tmp_path / "bare", "ann/bare", licence="cc-by-4.0")
     text = hub.repositories["ann/bare"].commits[address.revision]["README.md"].decode()
@@ -502,9 +502,9 @@ def test_push_prints_the_address_that_models_takes_and_never_the_token(hub, logg
 
 def test_a_missing_repository_is_one_line(hub, capsys):
     assert main(["models", f"hf://ann/none@{'0' * 40}"]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("fluxbeat: hf://ann/none")
-    assert said.count("\n") == 1
+    message = capsys.readouterr().err
+    assert message.startswith("fluxbeat: hf://ann/none")
+    assert message.count("\n") == 1
 
 
 def test_a_program_of_its_own_warns_in_one_line_and_goes_on(hub, tmp_path):

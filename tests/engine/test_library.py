@@ -86,7 +86,7 @@ def music(folder: Path, *songs: Path) -> Path:
     return folder
 
 
-def heard(folder: Path, **options: Any) -> list[LibraryRow]:
+def analysed(folder: Path, **options: Any) -> list[LibraryRow]:
     cache, workers = AnalysisCache(), ThreadWorkers()
     try:
         job = LibraryJob(find_sound_files(folder), load(MODEL), cache, workers, **options)
@@ -128,13 +128,13 @@ def test_folder_that_is_none_is_one_sentence(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_rows_say_what_the_analysis_of_each_file_says(tmp_path: Path, cache: Path) -> None:
-    rows = {row.path: row for row in heard(music(tmp_path, TECHNO, METAL, CELLO))}
+    rows = {row.path: row for row in analysed(music(tmp_path, TECHNO, METAL, CELLO))}
     assert len(rows) == 3
     for song in (TECHNO, METAL, CELLO):
-        said, row = analyze(song, MODEL).to_dict(), rows[song.name]
-        assert list(row.genres) == [genre["label"] for genre in said["genres"] if genre["active"]]
+        answer, row = analyze(song, MODEL).to_dict(), rows[song.name]
+        assert list(row.genres) == [genre["label"] for genre in answer["genres"] if genre["active"]]
         assert (row.bpm, row.duration_s, list(row.warnings)) == (
-            said["tempo"]["bpm"], said["duration_s"], [warning["text"] for warning in said["warnings"]],
+            answer["tempo"]["bpm"], answer["duration_s"], [warning["text"] for warning in answer["warnings"]],
         )  # fmt: skip
     assert "metal" in rows[METAL.name].genres
     assert rows[TECHNO.name].bpm == pytest.approx(130, abs=2)
@@ -150,7 +150,7 @@ def test_title_comes_from_the_tags_and_else_from_the_name(tmp_path: Path, cache:
     mutagen.File(tmp_path / METAL.name).delete()
     wave = tmp_path / "no tags.wav"
     soundfile.write(wave, np.zeros(22_050, np.float32), 22_050)
-    titles = {row.path: (row.title, row.artist) for row in heard(tmp_path)}
+    titles = {row.path: (row.title, row.artist) for row in analysed(tmp_path)}
     assert titles[TECHNO.name] == ("Weiß / Nacht", "AC/DC")
     assert titles[METAL.name] == (METAL.stem, "")
     assert titles[wave.name] == ("no tags", "")
@@ -183,16 +183,16 @@ def test_bad_files_have_a_row_each_and_stop_nobody(
 
 def test_second_run_decodes_nothing(tmp_path: Path, cache: Path, decoded: list[str]) -> None:
     music(tmp_path, TECHNO, METAL)
-    first = heard(tmp_path)
+    first = analysed(tmp_path)
     assert sorted(decoded) == sorted([TECHNO.name, METAL.name])
-    assert heard(tmp_path) == first
+    assert analysed(tmp_path) == first
     (tmp_path / METAL.name).rename(tmp_path / "moved.mp3")
-    moved = heard(tmp_path)
+    moved = analysed(tmp_path)
     assert [row.path for row in moved] == ["moved.mp3", TECHNO.name]
     assert len(decoded) == 2
 
 
-def test_same_name_and_length_with_other_content_is_heard_again(
+def test_same_name_and_length_with_other_content_is_analysed_again(
     tmp_path: Path, cache: Path, decoded: list[str]
 ) -> None:
     path = tmp_path / "song.wav"
@@ -200,19 +200,19 @@ def test_same_name_and_length_with_other_content_is_heard_again(
         samples = load_audio(song).samples[: 10 * 22_050]
         soundfile.write(path, samples, 22_050)
         os.utime(path, (1e9, 1e9 + len(decoded)))
-        rows = heard(tmp_path)
+        rows = analysed(tmp_path)
     assert len(decoded) == 2
     assert "classical" in rows[0].genres
 
 
-def test_identical_copies_are_heard_once_even_anew(tmp_path: Path, cache: Path, decoded: list[str]) -> None:
+def test_identical_copies_are_analysed_once_even_anew(tmp_path: Path, cache: Path, decoded: list[str]) -> None:
     for folder in ("one", "two", "three"):
         music(tmp_path / folder, METAL)
-    rows = heard(tmp_path)
+    rows = analysed(tmp_path)
     assert len(rows) == 3
     assert len({(row.title, row.bpm, row.genres) for row in rows}) == 1
     assert len(decoded) == 1
-    heard(tmp_path, fresh=True)
+    analysed(tmp_path, fresh=True)
     assert len(decoded) == 2
 
 
@@ -220,13 +220,13 @@ def test_another_model_or_hop_is_another_answer(tmp_path: Path, cache: Path) -> 
     asked = {question(load(MODEL), 1.0), question(load(MODEL), 0.5), question(load("crnn"), 1.0)}
     assert len(asked) == 3
     kept = AnalysisCache()
-    heard(music(tmp_path, METAL))
+    analysed(music(tmp_path, METAL))
     sha256 = kept.digest(find_sound_files(tmp_path)[0])
     assert [one for one in asked if kept.find(sha256, one, "x")] == [question(load(MODEL), 1.0)]
 
 
 def test_kept_analysis_is_the_whole_analysis(tmp_path: Path, cache: Path) -> None:
-    heard(music(tmp_path, COUNTRY))
+    analysed(music(tmp_path, COUNTRY))
     kept = AnalysisCache()
     file = find_sound_files(tmp_path)[0]
     found = kept.find(kept.digest(file), question(load(MODEL), 1.0), file.shown)
@@ -290,7 +290,7 @@ def test_stopped_in_the_middle_it_goes_on_where_it_was(
         assert running.returncode == 130
         assert f"stopped after {kept} of 16 files" in error
         assert error.count("\n") == 1
-    rows = heard(folder)
+    rows = analysed(folder)
     assert len(rows) == 16
     assert not any(row.error for row in rows)
     assert len(decoded) == 16 - kept
@@ -459,7 +459,7 @@ def test_command_sorts_filters_and_writes_csv(tmp_path: Path, cache: Path, capsy
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "answer"),
     [
         (["--genre", "polka"], "metal"),
         (["--csv", "nowhere/table.csv"], "folder that exists"),
@@ -467,11 +467,11 @@ def test_command_sorts_filters_and_writes_csv(tmp_path: Path, cache: Path, capsy
     ],
 )
 def test_wish_that_cannot_be_met_is_refused_before_the_work(
-    tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+    tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], answer: str
 ) -> None:
     assert main(["library", str(music(tmp_path, METAL)), *arguments]) == 2
     error = capsys.readouterr().err
-    assert said in error
+    assert answer in error
     assert error.count("\n") == 1
     assert kept_count(cache) == 0
 
@@ -493,11 +493,11 @@ def test_cache_that_cannot_be_used_is_named_with_a_cure(tmp_path: Path, monkeypa
         AnalysisCache()
 
 
-def test_damaged_entry_is_heard_anew(tmp_path: Path, cache: Path, decoded: list[str]) -> None:
-    first = heard(music(tmp_path, METAL))
+def test_damaged_entry_is_analysed_anew(tmp_path: Path, cache: Path, decoded: list[str]) -> None:
+    first = analysed(music(tmp_path, METAL))
     with sqlite3.connect(next(cache.glob("*.sqlite3"))) as base:
         base.execute("UPDATE analyses SET analysis = x'00'")
-    assert heard(tmp_path) == first
+    assert analysed(tmp_path) == first
     assert len(decoded) == 2
 
 

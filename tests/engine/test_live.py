@@ -45,7 +45,7 @@ def odd_chunks(samples: np.ndarray, most: int, seed: int = 1) -> Iterator[tuple[
         at = end
 
 
-def heard(live: LiveAnalysis, samples: np.ndarray, chunk: int = 4410) -> list[LivePrediction]:
+def predictions(live: LiveAnalysis, samples: np.ndarray, chunk: int = 4410) -> list[LivePrediction]:
     pieces = (samples[at : at + chunk] for at in range(0, len(samples), chunk))
     return [found for piece in pieces if (found := live.push(piece))]
 
@@ -70,7 +70,7 @@ def test_frames_come_as_they_are_in_one_piece(metal: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("model", ["cnn", "crnn", "vit"])
-def test_live_equals_the_analysis_of_what_was_heard_so_far(model: str, metal: np.ndarray) -> None:
+def test_live_equals_the_analysis_of_what_was_pushed_so_far(model: str, metal: np.ndarray) -> None:
     """Each answer is that of the last window of `analyze`, to 1e-5: at the start, at a full window, and later."""
     live, compared = LiveAnalysis(model, sample_rate_hz=RATE_HZ), 0
     wanted = [1.5, 4.0, 8.5, 15.0, 27.0]
@@ -90,7 +90,7 @@ def test_live_equals_the_analysis_of_what_was_heard_so_far(model: str, metal: np
 def test_after_thirty_seconds_the_newest_thirty_count(metal: np.ndarray, classical: np.ndarray) -> None:
     music = np.concatenate([classical, metal, metal[: 10 * RATE_HZ]])
     live = LiveAnalysis("cnn", sample_rate_hz=RATE_HZ)
-    found = heard(live, music)[-1]
+    found = predictions(live, music)[-1]
     end = round(found.end_s * RATE_HZ)
     hop = live.model.network.config.features.hop_samples
     # what is held begins where a frame begins
@@ -116,7 +116,7 @@ def test_any_rate_channels_and_kind_give_the_same(rate_hz: int, channels: int, k
 
 def test_one_answer_per_hop_at_most_however_the_sound_comes(metal: np.ndarray) -> None:
     live = LiveAnalysis("cnn", sample_rate_hz=RATE_HZ, hop_s=1.0)
-    answers = heard(live, metal[: 10 * RATE_HZ], chunk=700)
+    answers = predictions(live, metal[: 10 * RATE_HZ], chunk=700)
     ends = np.array([found.end_s for found in answers])
     assert len(answers) in (9, 10)
     assert (np.diff(ends) >= 1.0).all()
@@ -126,8 +126,8 @@ def test_one_answer_per_hop_at_most_however_the_sound_comes(metal: np.ndarray) -
     assert newest.end_s == pytest.approx(len(metal) / RATE_HZ)
 
 
-def test_tempo_of_techno_is_heard_while_it_plays() -> None:
-    answers = heard(
+def test_tempo_of_techno_is_analysed_while_it_plays() -> None:
+    answers = predictions(
         LiveAnalysis("crnn", sample_rate_hz=RATE_HZ, hop_s=1.0), load_audio(TECHNO, sample_rate_hz=RATE_HZ).samples
     )
     late = [found.bpm for found in answers if found.end_s > 8]
@@ -137,7 +137,7 @@ def test_tempo_of_techno_is_heard_while_it_plays() -> None:
 
 def test_a_new_genre_is_on_top_before_the_window_is_full_of_it() -> None:
     """A loud part that ends at 15.5 s: what follows has won before the window is full of it."""
-    answers = heard(
+    answers = predictions(
         LiveAnalysis("crnn", sample_rate_hz=RATE_HZ, hop_s=1.0), load_audio(CHANGE, sample_rate_hz=RATE_HZ).samples
     )
     loud = {"metal", "rock"}
@@ -147,12 +147,12 @@ def test_a_new_genre_is_on_top_before_the_window_is_full_of_it() -> None:
     assert top(answers[-1]) == "classical"
 
 
-def test_silence_is_said_within_two_seconds_and_what_follows_begins_anew(
+def test_silence_is_reported_within_two_seconds_and_what_follows_begins_anew(
     metal: np.ndarray, classical: np.ndarray
 ) -> None:
     pause = noise(5, -75)
     parts = np.concatenate([metal[: 12 * RATE_HZ], pause, classical[RATE_HZ : 13 * RATE_HZ]])
-    answers = heard(LiveAnalysis("crnn", sample_rate_hz=RATE_HZ), parts)
+    answers = predictions(LiveAnalysis("crnn", sample_rate_hz=RATE_HZ), parts)
     silent = [found for found in answers if found.silence]
     assert 12 < silent[0].end_s <= 14
     assert all(found.silence for found in answers if silent[0].end_s <= found.end_s < 17)
@@ -165,18 +165,18 @@ def test_silence_is_said_within_two_seconds_and_what_follows_begins_anew(
 
 
 def test_digital_silence_and_a_loud_start_are_no_trouble() -> None:
-    quiet = heard(LiveAnalysis("cnn", sample_rate_hz=RATE_HZ), np.zeros(5 * RATE_HZ, np.float32))
+    quiet = predictions(LiveAnalysis("cnn", sample_rate_hz=RATE_HZ), np.zeros(5 * RATE_HZ, np.float32))
     assert quiet
     assert all(found.silence and found.level_db == -120 for found in quiet)
-    loud = heard(LiveAnalysis("cnn", sample_rate_hz=RATE_HZ), 5 * noise(5, 0))
+    loud = predictions(LiveAnalysis("cnn", sample_rate_hz=RATE_HZ), 5 * noise(5, 0))
     assert all(np.isfinite(found.probability).all() and not found.silence for found in loud)
 
 
 def test_channels_that_cancel_are_listened_to_one_by_one(metal: np.ndarray) -> None:
     one = metal[: 8 * RATE_HZ]
-    alone = heard(LiveAnalysis("cnn", sample_rate_hz=RATE_HZ), one)[-1]
+    alone = predictions(LiveAnalysis("cnn", sample_rate_hz=RATE_HZ), one)[-1]
     for pair, codes in ((np.stack([one, -one], axis=1), ["stereo_cancels"]), (np.stack([one, one], axis=1), [])):
-        together = heard(LiveAnalysis("cnn", sample_rate_hz=RATE_HZ, channels=2), pair)[-1]
+        together = predictions(LiveAnalysis("cnn", sample_rate_hz=RATE_HZ, channels=2), pair)[-1]
         assert not together.silence
         assert [warning.code for warning in together.warnings] == codes
         np.testing.assert_allclose(together.probability, alone.probability, atol=0.01)
@@ -185,13 +185,13 @@ def test_channels_that_cancel_are_listened_to_one_by_one(metal: np.ndarray) -> N
 
 def test_lost_sound_moves_the_clock(metal: np.ndarray) -> None:
     live = LiveAnalysis("cnn", sample_rate_hz=RATE_HZ)
-    heard(live, metal[: 4 * RATE_HZ])
+    predictions(live, metal[: 4 * RATE_HZ])
     live.skip(10.0)
-    assert heard(live, metal[4 * RATE_HZ : 8 * RATE_HZ])[-1].end_s == pytest.approx(17.8, abs=0.3)
+    assert predictions(live, metal[4 * RATE_HZ : 8 * RATE_HZ])[-1].end_s == pytest.approx(17.8, abs=0.3)
 
 
 def test_answer_as_json_has_the_contract_of_the_socket(metal: np.ndarray) -> None:
-    found = heard(LiveAnalysis("crnn", sample_rate_hz=RATE_HZ), metal[: 6 * RATE_HZ])[-1].to_dict()
+    found = predictions(LiveAnalysis("crnn", sample_rate_hz=RATE_HZ), metal[: 6 * RATE_HZ])[-1].to_dict()
     keys = ["start_s", "end_s", "probability", "bpm", "rival_bpm", "level_db", "silence", "kind", "warnings"]
     assert list(found) == keys
     assert found["probability"].keys() == set(load("crnn").network.config.labels)
@@ -200,15 +200,15 @@ def test_answer_as_json_has_the_contract_of_the_socket(metal: np.ndarray) -> Non
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"sample_rate_hz": 4_000}, "sample_rate_hz must be 8000 to 192000, got 4000"),
         ({"channels": 0}, "channels must be 1 to 8, got 0"),
         ({"hop_s": 0.01}, "hop_s must be 0.25 to 10, got 0.01"),
     ],
 )
-def test_settings_out_of_range_are_refused(settings: dict[str, float], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_settings_out_of_range_are_refused(settings: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         LiveAnalysis("cnn", **{"sample_rate_hz": 48_000, **settings})
 
 

@@ -68,39 +68,39 @@ def ending(socket: Any) -> tuple[dict[str, Any], int]:
 
 
 def until_end(socket: Any) -> list[dict[str, Any]]:
-    said = []
+    messages = []
     while (message := socket.receive_json())["type"] == "prediction":
-        said.append(message)
+        messages.append(message)
     assert message == {"type": "end"}
-    return said
+    return messages
 
 
-def test_metal_is_heard_as_metal_while_it_plays(client: TestClient, pcm: bytes) -> None:
+def test_metal_is_analysed_as_metal_while_it_plays(client: TestClient, pcm: bytes) -> None:
     with talking(client) as socket:
         ready = socket.receive_json()
         assert ready["type"] == "ready"
         assert ready["model"]["name"] == "cnn"
         assert "metal" in ready["labels"]
         assert (ready["window_s"], ready["hop_s"]) == (10.0, 0.5)
-        said = []
+        messages = []
         for at in range(0, len(pcm), 96_000):
             socket.send_bytes(pcm[at : at + 96_000])
             if at >= 96_000:
-                said.append(socket.receive_json())
+                messages.append(socket.receive_json())
         socket.send_text('{"type": "stop"}')
-        said += until_end(socket)
+        messages += until_end(socket)
         assert ending_code(socket) == 1000
-    assert list(said[-1]) == [
+    assert list(messages[-1]) == [
         "type", "start_s", "end_s", "probability", "bpm", "rival_bpm", "level_db", "silence", "kind", "warnings",
         "dropped_s",
     ]  # fmt: skip
-    assert said[-1]["end_s"] == pytest.approx(10.0, abs=0.1)
-    assert max(said[-1]["probability"], key=said[-1]["probability"].get) == "metal"
-    assert not said[-1]["silence"]
-    assert said[-1]["dropped_s"] == 0.0
+    assert messages[-1]["end_s"] == pytest.approx(10.0, abs=0.1)
+    assert max(messages[-1]["probability"], key=messages[-1]["probability"].get) == "metal"
+    assert not messages[-1]["silence"]
+    assert messages[-1]["dropped_s"] == 0.0
     samples = np.frombuffer(pcm, "<i2").astype(np.float32) / 32_768
     whole = analyze((samples, 48_000), "cnn").timeline
-    assert said[-1]["probability"]["metal"] == pytest.approx(
+    assert messages[-1]["probability"]["metal"] == pytest.approx(
         whole.probability[-1][whole.labels.index("metal")], abs=0.02
     )
 
@@ -119,13 +119,13 @@ def test_stereo_floats_are_understood(client: TestClient) -> None:
         for at in range(0, len(stereo), 44_100):
             socket.send_bytes(stereo[at : at + 44_100].tobytes())
         socket.send_text('{"type": "stop"}')
-        said = until_end(socket)
-    assert said[-1]["end_s"] == pytest.approx(4.0, abs=0.1)
-    assert said[-1]["probability"]["metal"] > 0.5
+        messages = until_end(socket)
+    assert messages[-1]["end_s"] == pytest.approx(4.0, abs=0.1)
+    assert messages[-1]["probability"]["metal"] > 0.5
 
 
 @pytest.mark.parametrize("address", [ADDRESS, "/live"])
-def test_a_model_that_only_the_hub_has_is_heard_live_where_the_server_offers_it(
+def test_a_model_that_only_the_hub_has_is_analysed_live_where_the_server_offers_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, address: str
 ) -> None:
     """The REST service's address and the page's own take the names that $FLUXBEAT_HUB_REPO adds."""
@@ -137,11 +137,11 @@ def test_a_model_that_only_the_hub_has_is_heard_live_where_the_server_offers_it(
     for model in ("club", "vit"):
         with TestClient(site).websocket_connect(address) as socket:
             socket.send_text(json.dumps({**MICROPHONE, "model": model}))
-            said = socket.receive_json()
+            answer = socket.receive_json()
         if model == "club":
-            assert (said["type"], said["model"]["name"]) == ("ready", "club")
+            assert (answer["type"], answer["model"]["name"]) == ("ready", "club")
         else:
-            assert said["message"] == "model: expected one of cnn, club"
+            assert answer["message"] == "model: expected one of cnn, club"
 
 
 def test_silence_says_so(client: TestClient) -> None:
@@ -156,7 +156,7 @@ def test_silence_says_so(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "words"),
     [
         ({}, "sample_rate_hz: Field required"),
         ({**MICROPHONE, "sample_rate_hz": 100}, "sample_rate_hz: Input should be greater than or equal to 8000"),
@@ -168,11 +168,11 @@ def test_silence_says_so(client: TestClient) -> None:
         ([1, 2], "settings: Input should be an object"),
     ],
 )
-def test_senseless_settings_are_refused(client: TestClient, settings: Any, said: str) -> None:
+def test_senseless_settings_are_refused(client: TestClient, settings: Any, words: str) -> None:
     with talking(client, settings) as socket:
         message, code = ending(socket)
     assert message == {"type": "error", "code": 1008, "message": message["message"]}
-    assert message["message"] == said
+    assert message["message"] == words
     assert code == 1008
 
 
@@ -265,8 +265,8 @@ def test_a_flood_is_answered_about_its_end_and_says_what_was_dropped(client: Tes
             for at in range(0, len(pcm), 960_000):
                 socket.send_bytes(pcm[at : at + 960_000])
         socket.send_text('{"type": "stop"}')
-        said = until_end(socket)
-    assert said[-1]["end_s"] == pytest.approx(40.0, abs=0.2)
-    assert all(before["dropped_s"] <= after["dropped_s"] for before, after in pairwise(said))
-    assert 0 < said[-1]["dropped_s"] < 40
-    assert said[-1]["probability"]["metal"] > 0.5
+        messages = until_end(socket)
+    assert messages[-1]["end_s"] == pytest.approx(40.0, abs=0.2)
+    assert all(before["dropped_s"] <= after["dropped_s"] for before, after in pairwise(messages))
+    assert 0 < messages[-1]["dropped_s"] < 40
+    assert messages[-1]["probability"]["metal"] > 0.5

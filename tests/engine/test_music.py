@@ -46,7 +46,7 @@ def test_click_track_has_its_tempo(model, tempo_bpm):
 
 
 @pytest.mark.parametrize("model", ["cnn", "crnn", "vit"])
-def test_a_tempo_that_changes_is_followed_and_said(model):
+def test_a_tempo_that_changes_is_followed_and_reported(model):
     joined = np.concatenate([click_track(tempo_bpm, 40.0) for tempo_bpm in (90, 128, 109)])
     analysis = fluxbeat.analyze((joined, RATE_HZ), model)
     curve, at_s = analysis.timeline.bpm, analysis.timeline.centre_s

@@ -22,17 +22,17 @@ from fluxbeat.analysis.steady import exact_bpm
 from fluxbeat.analysis.tempo import find_tempo
 from fluxbeat.charts.wording import tempo_choice
 from fluxbeat.cli.main import main
-from fluxbeat.cli.terminal import tempo_line
+from fluxbeat.cli.terminal import tempo_text
 from fluxbeat.errors import FluxBeatError, TempoError
 from fluxbeat.export.writing import render
 from fluxbeat.library import SoundFile, analysed_row
 from fluxbeat.library.stored_analysis import pack, unpack
 from fluxbeat.models import TempoGrid
-from fluxbeat.training.evaluation.octaves import OctaveCase, measure_octaves
 from fluxbeat.web.ui.tempo_tab import tempo_view
 from tools.known_tempo import PEERS, Reading, drawn_pieces, measure_known_tempo
 from tools.known_tempo import main as measure_tempo
 from tools.octave_rule import estimate, judged_by_the_others
+from tools.octaves import OctaveCase, measure_octaves
 from tools.release.shipped import tempo_measures
 
 
@@ -129,9 +129,9 @@ def test_beats_are_in_every_export_that_has_a_place_for_them(found):
     assert in_table == pytest.approx(beats_s, abs=1e-3)
 
 
-@pytest.mark.parametrize(("said", "bpm"), [("half", 64), ("double", 256), ("96", 96)])
-def test_a_correction_is_in_everything_that_is_shown_or_written(found, said, bpm):
-    mine = corrected(found, wanted_bpm(found, said))
+@pytest.mark.parametrize(("message", "bpm"), [("half", 64), ("double", 256), ("96", 96)])
+def test_a_correction_is_in_everything_that_is_shown_or_written(found, message, bpm):
+    mine = corrected(found, wanted_bpm(found, message))
     answer = mine.to_dict()
     assert answer["tempo"]["corrected"]
     assert answer["tempo"]["bpm"] == pytest.approx(bpm, rel=1e-3)
@@ -155,10 +155,10 @@ def test_a_correction_of_no_beat_gives_one():
         wanted_bpm(analysis, "half")
 
 
-@pytest.mark.parametrize("said", ["fast", "0", "-120", "nan", "1e9"])
-def test_what_is_no_tempo_is_refused(found, said):
+@pytest.mark.parametrize("answer", ["fast", "0", "-120", "nan", "1e9"])
+def test_what_is_no_tempo_is_refused(found, answer):
     with pytest.raises(TempoError, match="20 to 400|half, double or a number"):
-        corrected(found, wanted_bpm(found, said))
+        corrected(found, wanted_bpm(found, answer))
 
 
 def test_what_is_kept_finds_the_same_beats_and_can_still_be_corrected(found):
@@ -194,9 +194,9 @@ def told(capsys, *words):
 
 
 def library_bpm(capsys, folder, *words):
-    code, said = told(capsys, "library", folder, "--model", "cnn", "--json", *words)
-    assert code == 0, said.err
-    (row,) = json.loads(said.out)
+    code, answer = told(capsys, "library", folder, "--model", "cnn", "--json", *words)
+    assert code == 0, answer.err
+    (row,) = json.loads(answer.out)
     return row["bpm"]
 
 
@@ -207,18 +207,18 @@ def test_library_keeps_a_correction_until_it_is_taken_back(folder, capsys):
     assert library_bpm(capsys, folder, "--fresh") == pytest.approx(64, rel=1e-3)
     assert library_bpm(capsys, folder, "--tempo", "drums.wav=double") == pytest.approx(256, rel=1e-3)
     assert library_bpm(capsys, folder, "--tempo", "drums.wav=back") == pytest.approx(128, rel=1e-3)
-    code, said = told(capsys, "library", folder, "--tempo", "other.wav=90")
+    code, answer = told(capsys, "library", folder, "--tempo", "other.wav=90")
     assert code != 0
-    assert "other.wav" in said.err
+    assert "other.wav" in answer.err
 
 
 def test_analyze_takes_a_tempo_and_writes_clicks_on_the_beats(folder, capsys, tmp_path):
     clicks = tmp_path / "clicks.wav"
-    code, said = told(
+    code, answer = told(
         capsys, "analyze", folder / "drums.wav", "--model", "cnn", "--json", "--tempo", "half", "--click", clicks
     )
-    assert code == 0, said.err
-    tempo = json.loads(said.out)["tempo"]
+    assert code == 0, answer.err
+    tempo = json.loads(answer.out)["tempo"]
     assert tempo["corrected"]
     assert tempo["bpm"] == pytest.approx(64, rel=1e-3)
     samples, rate_hz = soundfile.read(clicks)
@@ -233,9 +233,9 @@ def test_analyze_takes_a_tempo_and_writes_clicks_on_the_beats(folder, capsys, tm
 def test_clicks_over_no_beat_or_over_the_music_itself_are_refused(folder, capsys):
     song = folder / "drums.wav"
     before = song.read_bytes()
-    code, said = told(capsys, "analyze", song, "--model", "cnn", "--click", song)
+    code, answer = told(capsys, "analyze", song, "--model", "cnn", "--click", song)
     assert code != 0
-    assert "never changed" in said.err
+    assert "never changed" in answer.err
     assert song.read_bytes() == before
 
 
@@ -312,7 +312,7 @@ def test_no_view_names_246_bpm_alone(found):
     row = analysed_row(SoundFile(Path("fast.wav"), "fast.wav"), fast)
     assert (row.bpm, row.rival_bpm) == (246.0, 123.0)
     for words in (
-        tempo_line(fast).plain,
+        tempo_text(fast).plain,
         tempo_choice(tempo),
         tempo_view("1", fast)["words"],
         render(fast, "html").decode(),
@@ -375,9 +375,9 @@ def test_estimators_are_judged_by_what_two_others_agree_on():
     """Of music at 100 BPM: ours is right where the others agree, as is one of them, the second is an octave off."""
     samples, _ = steady(100, 20)
     readers = {name: lambda _, bpm=bpm: Reading(bpm) for name, bpm in (("right", 101.0), ("half", 50.0))}
-    heard = estimate(samples, fluxbeat.load(), readers)
-    assert heard.octaves.others_bpm == (101.0, 50.0)
-    assert heard.octaves.distribution.sum() == pytest.approx(1)
-    report = judged_by_the_others([heard, replace(heard, bpm={**heard.bpm, "half": None})])
+    analysed = estimate(samples, fluxbeat.load(), readers)
+    assert analysed.octaves.others_bpm == (101.0, 50.0)
+    assert analysed.octaves.distribution.sum() == pytest.approx(1)
+    report = judged_by_the_others([analysed, replace(analysed, bpm={**analysed.bpm, "half": None})])
     assert (report["half"]["accuracy1"]["value"], report["half"]["accuracy2"]["value"]) == (0, 0.5)
     assert report["right"]["accuracy1"]["n"] == 0, "ours and the half never agree"

@@ -24,7 +24,7 @@ import pytest
 import soundfile
 from api_asking import LINES
 from test_api_served import free_port
-from test_web_browser import Visit
+from visiting import Visit
 from web_driving import ROOT, START_S, TECHNO
 
 from fluxbeat.web.temporary_folder import GRADIO_VARIABLE, LOCK_FILE, PREFIX, remove_left, sweep
@@ -146,7 +146,7 @@ def test_64_uploads_at_once_are_all_answered_each_with_its_own_and_in_turn(runni
     assert not uploads_in(place)
 
 
-def test_those_who_leave_the_line_are_taken_out_and_the_rest_move_up(site: str, place: Path) -> None:
+def test_those_who_leave_the_queue_are_taken_out_and_the_rest_move_up(site: str, place: Path) -> None:
     async def scene() -> tuple[list[int], float]:
         long, short = silence(30), tone(1)
         async with httpx.AsyncClient(timeout=120) as asking:
@@ -155,8 +155,8 @@ def test_those_who_leave_the_line_are_taken_out_and_the_rest_move_up(site: str, 
                 files = {"file": ("a", content)}
                 async with asking.stream("POST", f"{site}/api/v1/analyze", files=files, headers=LINES) as answer:
                     async for line in answer.aiter_lines():
-                        if "before" in (said := json.loads(line)):
-                            places.append(said["before"])
+                        if "before" in (message := json.loads(line)):
+                            places.append(message["before"])
 
             async def taken(count: int) -> None:
                 while (await asking.get(f"{site}/api/v1/health")).json()["places_taken"] != count:
@@ -200,8 +200,8 @@ def gradio_says(url: str, session: str, number: int, data: list[Any]) -> Iterato
         f"{url}/gradio_api/queue/join", json={"data": data, "fn_index": number, "session_hash": session}, timeout=60
     )
     assert joined.status_code == 200, joined.text
-    with httpx.stream("GET", f"{url}/gradio_api/queue/data?session_hash={session}", timeout=120) as said:
-        for line in said.iter_lines():
+    with httpx.stream("GET", f"{url}/gradio_api/queue/data?session_hash={session}", timeout=120) as answer:
+        for line in answer.iter_lines():
             if line.startswith("data: "):
                 message = json.loads(line.removeprefix("data: "))
                 yield message

@@ -22,6 +22,7 @@ from fluxbeat.training import own_data
 from fluxbeat.training.data.artist_split import read_split
 from fluxbeat.training.data.datasets import read_dataset
 from fluxbeat.training.own_data import OwnPlan, train_own_data
+from fluxbeat.training.own_stores import unlabelled_store
 from fluxbeat.training.run import new_model
 
 
@@ -220,4 +221,4 @@ def test_any_music_pretrains_a_model_that_labelled_music_probes(own, capsys):
         (run, 6, 4),
     ]
     with pytest.raises(FluxBeatError, match="no audio files"):
-        own_data.unlabelled_store(own / "simclr", tiny_recipe().features, own / "cache")
+        unlabelled_store(own / "simclr", tiny_recipe().features, own / "cache")

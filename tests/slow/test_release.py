@@ -304,6 +304,6 @@ def test_hardly_any_sound_without_a_beat_is_given_a_tempo(data, monkeypatch):
     rng = np.random.default_rng(1000)
     for _ in range(12):
         log_mel = LogMel(FEATURES)(drawn_without_beat(beatless.SECONDS, rng, RATE_HZ))
-        said = softmax(slide(network, log_mel, 5.0).tempo_logits.astype(float)).mean(axis=0)
-        pulses.append(pulse(said, network.config.tempo_grid))
+        answer = softmax(slide(network, log_mel, 5.0).tempo_logits.astype(float)).mean(axis=0)
+        pulses.append(pulse(answer, network.config.tempo_grid))
     assert sum(value > found for value in pulses) == 1, "one in a hundred, so the strongest of twelve"

@@ -189,9 +189,9 @@ def test_a_network_learns_what_is_there_to_learn(store, tmp_path):
     network = train(recipe, [songs], tmp_path / "run", progress=False).averaged
     rows = songs.rows("dev").tolist()
     found = ask({"tiny": network}, tracks(songs, rows))["tiny"]
-    said = [GENRES[place] for place in found.whole(found.genre_logits).argmax(axis=1)]
+    answer = [GENRES[place] for place in found.whole(found.genre_logits).argmax(axis=1)]
     truth = [next(iter(songs.excerpts[row].labels)) for row in rows]
-    assert np.mean([a == b for a, b in zip(said, truth, strict=True)]) >= 0.75
+    assert np.mean([a == b for a, b in zip(answer, truth, strict=True)]) >= 0.75
     losses = curve(tmp_path / "run", "teacher_msd")
     assert losses[-1] < 0.7 * losses[0]
 

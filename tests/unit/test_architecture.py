@@ -4,10 +4,13 @@ import ast
 import re
 import subprocess
 import sys
+import tokenize
 import tomllib
+import warnings
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -18,7 +21,16 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
 
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = SETTINGS["project"]
+
+
+def test_weights_recipes_and_types_travel_with_the_wheel_and_tools_do_not():
+    wheel = SETTINGS["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["packages"] == ["fluxbeat"]
+    assert wheel["force-include"] == {name: f"fluxbeat/{name}" for name in ("checkpoints", "recipes")}
+    assert list((ROOT / "recipes").glob("*.yaml")) and list((ROOT / "checkpoints").glob("*/config.json"))
+    assert (ROOT / "fluxbeat" / "py.typed").is_file()
 
 
 def test_requirements_are_those_of_the_program_and_its_web_app():
@@ -75,6 +87,15 @@ def test_what_a_room_imports_comes_with_the_core_or_the_extra_of_that_room():
     assert not missing
 
 
+@pytest.mark.parametrize("category", [DeprecationWarning, FutureWarning])
+def test_what_our_own_calls_deprecate_fails(category):
+    """And what libraries do among themselves does not."""
+    with pytest.raises(category):
+        warnings.warn_explicit("soon gone", category, "engine.py", 1, module="fluxbeat.analysis.engine")
+    with pytest.warns(category):
+        warnings.warn_explicit("soon gone", category, "inside.py", 1, module="library.inside")
+
+
 def test_importing_fluxbeat_is_light():
     heavy = {"torch", "gradio", "librosa", "plotly", "lightning"}
     result = run(sys.executable, "-c", "import sys, fluxbeat; print(*sys.modules)")
@@ -110,6 +131,22 @@ def test_committed_files_are_small():
     assert checkpoints < 40e6
     big = [path for path in tracked_files() if path.exists() and path.stat().st_size > 16e6]
     assert not big
+
+
+def test_names_are_the_words_of_the_field():
+    """A result is no `heard`, a message no `said`, a registry no `zoo`; mutagen may call a cover a picture."""
+    private = re.compile(
+        r"(?:^|_)(zoo|shel(?:f|ves)|heard|said|stretch(?:es)?|ripples?|pictures?)(?:_|$)", re.IGNORECASE
+    )
+    found = set()
+    for path in tracked_files():
+        if path.suffix == ".py" and path.exists() and private.search(re.sub(r"\W", "_", path.read_text())):
+            with path.open() as lines:
+                names = {
+                    token.string for token in tokenize.generate_tokens(lines.readline) if token.type == tokenize.NAME
+                }
+            found |= {(path.name, name) for name in names if private.search(name)}
+    assert {name for _, name in found} <= {"Picture", "add_picture", "pictures"}, found
 
 
 def test_no_file_has_a_name_that_says_nothing():

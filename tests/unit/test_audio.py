@@ -409,18 +409,18 @@ def test_a_recorder_that_streams_its_wav_is_no_sign_of_damage(tmp_path: Path, si
     assert_is_the_tone(load_audio(data[:at] + struct.pack("<I", size) + data[at + 4 :]))
 
 
-def test_a_sound_track_shorter_than_its_picture_is_whole(tmp_path: Path) -> None:
+def test_a_sound_track_shorter_than_its_image_is_whole(tmp_path: Path) -> None:
     options = [option.replace("duration=2", "duration=5") for option in VIDEO]
     path = converted(tmp_path / "clip.mp4", tone(), *options, "-c:v", "mpeg4")
     assert_is_the_tone(load_audio(path))
 
 
-def test_too_long_is_said_before_decoding_where_the_header_tells(tmp_path: Path) -> None:
+def test_too_long_is_reported_before_decoding_where_the_header_tells(tmp_path: Path) -> None:
     for path in (
         write_wav(tmp_path / "long.wav", tone(seconds=70)),
         converted(tmp_path / "long.m4a", tone(seconds=70)),
     ):
-        with pytest.raises(AudioDecodeError, match=r'"long.*" is 0:01:10 long: the limit is 0:01:00'):
+        with pytest.raises(AudioDecodeError, match=r'"long.*" is 1:10 long: the limit is 1:00'):
             open_audio(path, max_duration_s=60.0)
         assert load_audio(path, max_duration_s=71.0).duration_s == pytest.approx(70.0, abs=0.1)
 
@@ -429,7 +429,7 @@ def test_too_long_is_found_while_decoding_where_the_header_is_silent(tmp_path: P
     path = converted(tmp_path / "long.aac", tone(seconds=70))
     with open_audio(path, max_duration_s=60.0) as stream:
         next(stream)
-        with pytest.raises(AudioDecodeError, match="is longer than 0:01:00: the limit is"):
+        with pytest.raises(AudioDecodeError, match="is longer than 1:00: the limit is"):
             list(stream)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 from pathlib import Path
@@ -10,12 +11,13 @@ import numpy as np
 import pytest
 
 from fluxbeat.analysis import Envelope, Genre, Segment, Tempo, TempoCandidate, Timeline, TrackAnalysis
+from fluxbeat.analysis.correction import NO_BEAT
+from fluxbeat.analysis.engine import PADDED, TEMPO_CHANGES
 from fluxbeat.charts.colours import PALETTE, genre_paints, luminance
 from fluxbeat.charts.heat import FULL_COLOUR, track_heat_figure
 from fluxbeat.charts.plots import START_MS, timeline_figure
 from fluxbeat.charts.smoothing import fine_curves
 from fluxbeat.charts.wording import clock, percent, tempo_choice
-from fluxbeat.errors import TrackWarning
 from fluxbeat.explanation import SegmentEvidence, TrackEvidence
 from fluxbeat.models.registry import ModelInfo
 from fluxbeat.web.ui.panel import panel_value
@@ -51,7 +53,7 @@ def half_ambient_half_metal(bpm: float | None = 120.0) -> TrackAnalysis:
         tempo=Tempo(bpm, 0.6 if bpm else 0.0, candidates, grid, np.full(160, 1 / 160)),
         timeline=Timeline(8.0, 1.0, start_s, LABELS, probability, curve, music, np.zeros(len(start_s))),
         segments=(Segment(0.0, 30.0, ("ambient",)), Segment(30.0, 60.0, ("metal", "<b>odd</b>"))),
-        warnings=(TrackWarning("padded", "shorter than one window: padded"),),
+        warnings=(PADDED,),
         envelope=Envelope(np.linspace(0, 0.5, 1800), DURATION_S / 1800),
         elapsed_s=0.42,
     )
@@ -114,7 +116,7 @@ def test_one_window_is_a_flat_river() -> None:
     assert fine == pytest.approx(np.tile([0.3, 0.6], (len(fine), 1)))
 
 
-def test_three_hours_stay_a_small_picture() -> None:
+def test_three_hours_stay_a_small_figure() -> None:
     time_s, fine = fine_curves(np.arange(10_800.0), np.random.default_rng(1).random((10_800, 10)), 10_800.0)
     assert len(time_s) == len(fine) <= 1200
 
@@ -151,6 +153,13 @@ def test_no_beat_is_no_number() -> None:
     view = tempo_view("1", half_ambient_half_metal(bpm=None))
     assert view["bpm"] is None
     assert "curve" not in view
+
+
+def test_what_the_answer_says_already_is_not_noted_below_it() -> None:
+    analysis = dataclasses.replace(half_ambient_half_metal(bpm=None), warnings=(PADDED, NO_BEAT, TEMPO_CHANGES))
+    view = timeline_view("1", analysis, genre_paints(LABELS))
+    assert "no steady beat" in view["summary"]
+    assert view["notes"] == ["Shorter than one window: padded."]
 
 
 def test_close_rival_is_named() -> None:

@@ -91,8 +91,8 @@ def test_a_passage_is_where_one_hears_another_genre_and_says_what() -> None:
     (passage,) = disputed_passages([CALM, other])
     assert (passage.start_s, passage.end_s) == (20.0, 35.0)
     assert passage.apart == pytest.approx((0.75 + 0.6) / 2, abs=0.01)
-    said = {one.model: [(genre.label, genre.presence) for genre in one.genres] for one in passage.statements}
-    assert said == {"cnn": [("ambient", "clear")], "vit": [("metal", "clear"), ("ambient", "trace")]}
+    answer = {one.model: [(genre.label, genre.presence) for genre in one.genres] for one in passage.statements}
+    assert answer == {"cnn": [("ambient", "clear")], "vit": [("metal", "clear"), ("ambient", "trace")]}
 
 
 def test_what_differs_most_and_longest_comes_first_and_no_more_than_wanted() -> None:
@@ -167,10 +167,10 @@ def test_models_of_other_labels_are_compared_by_the_genres_that_both_know() -> N
     assert spans(opinion("cnn", (0.0, {"metal": 0.1, "ambient": 0.9})), SALSA) == [(0, 60)]
     shown = view(CALM, SALSA)
     assert shown["debate"]["notes"][0] == "Compared by the one genre that all of them know: metal."
-    said = {one["title"]: one for one in shown["debate"]["passages"][0]["statements"]}
-    assert said["dancer"]["genres"][0]["label"] == "Heavy metal"
-    assert said["dancer"]["unknown"] == "does not know ambient"
-    assert said["CNN"]["unknown"] == ""
+    answer = {one["title"]: one for one in shown["debate"]["passages"][0]["statements"]}
+    assert answer["dancer"]["genres"][0]["label"] == "Heavy metal"
+    assert answer["dancer"]["unknown"] == "does not know ambient"
+    assert answer["CNN"]["unknown"] == ""
 
 
 def test_what_models_have_in_common_has_one_colour_and_one_place_in_the_river() -> None:

@@ -15,6 +15,7 @@ from fluxbeat.analysis import analyze_track, read_track
 from fluxbeat.analysis.windows import slide
 from fluxbeat.cli.main import main
 from fluxbeat.errors import FluxBeatError
+from fluxbeat.explanation.intervals import estimate, resamples
 from fluxbeat.features import FeatureConfig
 from fluxbeat.models import ModelConfig, build_model, save_checkpoint
 from fluxbeat.models.registry import LoadedModel, ModelInfo, load
@@ -28,8 +29,6 @@ from fluxbeat.training.evaluation.measures import (
     border_hits,
     border_measures,
     calibration_error,
-    estimate,
-    resamples,
 )
 from fluxbeat.training.evaluation.rankings import (
     Measure,
@@ -124,7 +123,7 @@ def test_a_ranking_without_positives_has_no_value():
     assert estimate(np.full(5, np.nan), 2)["value"] is None
 
 
-def test_calibration_error_is_the_distance_between_what_is_said_and_what_is_so():
+def test_calibration_error_is_the_distance_between_what_is_reported_and_what_is_so():
     truth = np.zeros((100, 2), bool)
     truth[:50, 0] = True  # said: 0.9; so: half of the time
     truth[:30, 1] = True  # said: 0.3; so: as often as said
@@ -150,13 +149,13 @@ def test_borders_are_matched_one_to_one_as_well_as_can_be():
     assert border_hits([13.0, 20.1], [10.0, 17.0]) == 1
     rng = np.random.default_rng(3)
     for _ in range(60):
-        said, true = rng.uniform(0, 30, rng.integers(0, 5)), rng.uniform(0, 30, rng.integers(0, 5))
-        few, many = sorted((said, true), key=len)
+        answer, true = rng.uniform(0, 30, rng.integers(0, 5)), rng.uniform(0, 30, rng.integers(0, 5))
+        few, many = sorted((answer, true), key=len)
         best = max(
             sum(abs(a - b) <= 3 for a, b in zip(few, chosen, strict=True))
             for chosen in itertools.permutations(many, len(few))
         )
-        assert border_hits(said, true) == best
+        assert border_hits(answer, true) == best
 
 
 def test_border_f1_is_pooled_over_tracks():

@@ -24,10 +24,11 @@ from fluxbeat.explanation import attribution
 from fluxbeat.explanation.attribution import CHOSEN, METHODS, Cam, attribute
 from fluxbeat.explanation.explain import explain_track
 from fluxbeat.explanation.faithfulness import curves, energy_map, random_map
+from fluxbeat.explanation.intervals import mean_with_interval
 from fluxbeat.explanation.layers import placed_layers
 from fluxbeat.explanation.mean_spectrum import mean_spectrum
 from fluxbeat.explanation.regions import Region, strongest_regions
-from fluxbeat.explanation.report import Sample, compare_cams, explanation_report, mean_with_interval
+from fluxbeat.explanation.report import Sample, compare_cams, explanation_report
 from fluxbeat.explanation.sanity import likeness, mass_inside, randomised, splice
 from fluxbeat.explanation.whole_track import MOST_COLUMNS, explain_whole_track
 from fluxbeat.features import FeatureConfig

@@ -37,14 +37,14 @@ from fluxbeat.export.writing import export, file_name, render
 from fluxbeat.web.api.routes.exports import FormatName
 
 
-def picture(colour: str) -> bytes:
+def image(colour: str) -> bytes:
     """A small PNG file."""
     content = io.BytesIO()
     Image.new("RGB", (40, 20), colour).save(content, "PNG")
     return content.getvalue()
 
 
-PNG = picture("red")
+PNG = image("red")
 
 
 def unsure(analysis: TrackAnalysis) -> TrackAnalysis:
@@ -132,17 +132,17 @@ def told(path: Path) -> dict[str, Any]:
     audio: Any = mutagen.File(path)
     tags = audio.tags
     if isinstance(tags, ID3):
-        said = tags["TIT2"].text, tags["TCON"].text, tags["TBPM"].text[0], tags["TXXX:FLUXBEAT_BPM"].text[0]
+        answer = tags["TIT2"].text, tags["TCON"].text, tags["TBPM"].text[0], tags["TXXX:FLUXBEAT_BPM"].text[0]
         cover = tags.getall("APIC")[0].data
     elif isinstance(audio, MP4):
         exact = bytes(tags["----:com.apple.iTunes:FLUXBEAT_BPM"][0]).decode()
-        said = tags["\xa9nam"], tags["\xa9gen"], str(tags["tmpo"][0]), exact
+        answer = tags["\xa9nam"], tags["\xa9gen"], str(tags["tmpo"][0]), exact
         cover = bytes(tags["covr"][0])
     else:
-        said = tags["title"], tags["genre"], tags["bpm"][0], tags["fluxbeat_bpm"][0]
+        answer = tags["title"], tags["genre"], tags["bpm"][0], tags["fluxbeat_bpm"][0]
         stored = audio.pictures if isinstance(audio, FLAC) else []
         cover = stored[0].data if stored else Picture(base64.b64decode(tags["metadata_block_picture"][0])).data
-    title, genres, bpm, exact = said
+    title, genres, bpm, exact = answer
     return {"title": title, "genres": genres, "bpm": bpm, "exact": exact, "cover": cover}
 
 
@@ -244,7 +244,7 @@ class Outside(HTMLParser):
         self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data", "action")]
 
 
-def test_report_names_no_address_but_its_own_pictures() -> None:
+def test_report_names_no_address_but_its_own_images() -> None:
     page = render(half_ambient_half_metal(), "html", images=[("Where it heard <metal>", PNG)]).decode()
     found = Outside()
     found.feed(page)
@@ -263,7 +263,7 @@ def test_name_of_a_file_is_never_read_as_html() -> None:
     assert "&lt;script&gt;alert(1)" in hostile
 
 
-def test_report_says_who_heard_it() -> None:
+def test_report_says_which_model_it_is_of() -> None:
     page = render(half_ambient_half_metal(), "html").decode()
     assert "revision\n  <code>000000000000</code>" in page
     assert "Shorter than one window: padded." in page
@@ -277,7 +277,14 @@ def test_report_of_a_track_without_beat_has_no_tempo_charts() -> None:
     assert 'id="spread"' not in page
 
 
-def test_picture_that_is_none_is_refused() -> None:
+def test_a_corrected_tempo_is_rounded_in_the_report_as_everywhere() -> None:
+    analysis = half_ambient_half_metal()
+    tempo = dataclasses.replace(analysis.tempo, bpm=126.5, corrected=True)
+    page = render(dataclasses.replace(analysis, tempo=tempo), "html").decode()
+    assert '<p class="bpm"><span>127</span> BPM</p>' in page
+
+
+def test_image_that_is_none_is_refused() -> None:
     with pytest.raises(ExportError, match=r"picture 2 of the report \(second\) is not a PNG"):
         render(half_ambient_half_metal(), "html", images=[("first", PNG), ("second", b"GIF89a")])
 
@@ -328,6 +335,10 @@ def test_failure_leaves_what_was_there(tmp_path: Path) -> None:
 )
 def test_names_of_exports(file: str, kind: str, name: str) -> None:
     assert file_name(file, kind) == name
+
+
+def test_exports_of_one_track_lie_beside_each_other() -> None:
+    assert len({file_name("song.mp3", kind) for kind in FORMATS}) == len(FORMATS)
 
 
 @pytest.mark.parametrize("kind", [name for name, one in FORMATS.items() if one.write and "beats" not in name])

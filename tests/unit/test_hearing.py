@@ -33,7 +33,7 @@ class Loudness(HubClassifier):
         return ModelOutput(torch.stack([samples[:, 0], samples.mean(1)], 1), nothing, nothing, nothing)
 
 
-def heard(sound: np.ndarray, piece: int, hop_s: float = 1.0):
+def analysed(sound: np.ndarray, piece: int, hop_s: float = 1.0):
     hearing, most = Hearing(Loudness(), hop_s), 0
     for begin in range(0, len(sound), piece):
         hearing.hear(sound[begin : begin + piece], lambda: None)
@@ -47,22 +47,22 @@ def heard(sound: np.ndarray, piece: int, hop_s: float = 1.0):
 @pytest.mark.parametrize("hop_s", [1.0, 0.3, 17.0])
 def test_windows_lie_where_they_do_for_other_models_however_the_sound_is_cut(piece, hop_s):
     sound = np.linspace(0, 1, round(47.3 * RATE_HZ), dtype=np.float32)
-    found, _ = heard(sound, piece, hop_s)
+    found, _ = analysed(sound, piece, hop_s)
     starts = window_starts(int(47.3 * 24), 240, round(hop_s * 24))
     np.testing.assert_allclose(found.start_s, starts * FRAME_S)
     np.testing.assert_array_equal(found.genre_logits[:, 0], sound[np.round(starts * FRAME_S * RATE_HZ).astype(int)])
     assert not found.padded
 
 
-def test_a_quarter_of_an_hour_is_heard_while_seconds_are_held():
-    _, most = heard(np.zeros(900 * RATE_HZ, np.float32), 2**17)
+def test_a_quarter_of_an_hour_is_analysed_while_seconds_are_held():
+    _, most = analysed(np.zeros(900 * RATE_HZ, np.float32), 2**17)
     assert most <= 12 * RATE_HZ + 2**17
 
 
 def test_no_window_ends_beyond_the_recording():
     with pytest.raises(FluxBeatError, match="hop_s must be above 0"):
         Hearing(Loudness(), 0.0)
-    found, _ = heard(np.ones(RATE_HZ * 25, np.float32), 4096)
+    found, _ = analysed(np.ones(RATE_HZ * 25, np.float32), 4096)
     np.testing.assert_allclose(found.genre_logits, 1.0)
 
 

@@ -59,9 +59,9 @@ def test_teachers_are_matched_as_standardised_log_odds():
     heads = TeacherHeads(4, {"msd": mean}, {"msd": scale}, {"msd": weight})
     torch.nn.init.zeros_(heads.heads["msd"].weight)
     torch.nn.init.zeros_(heads.heads["msd"].bias)
-    said = torch.sigmoid(torch.tensor([[0.0, 2.0]]))
+    answer = torch.sigmoid(torch.tensor([[0.0, 2.0]]))
     by_hand = (1.5 * (2.0 / 1.0) ** 2 + 0.5 * (1.0 / 0.5) ** 2) / 2
-    assert heads(torch.zeros(1, 4), {"msd": said})["msd"].item() == pytest.approx(by_hand, rel=1e-5)
+    assert heads(torch.zeros(1, 4), {"msd": answer})["msd"].item() == pytest.approx(by_hand, rel=1e-5)
     assert as_logit(torch.tensor(0.0)).item() == pytest.approx(-math.log(9999), rel=1e-4), "bounded"
 
 

@@ -174,10 +174,10 @@ def test_no_genre_head_sees_anything_but_the_network(monkeypatch):
 
 def test_all_is_music_where_the_kind_was_not_taught():
     model = fresh("cnn")
-    said = torch.tensor([[0.0, 5.0, 0.0]])
-    assert model.kinds(said).tolist() == [[1.0, 0.0, 0.0]]
+    answer = torch.tensor([[0.0, 5.0, 0.0]])
+    assert model.kinds(answer).tolist() == [[1.0, 0.0, 0.0]]
     model.config = replace(model.config, kind_taught=True)
-    assert model.kinds(said)[0].argmax() == 1
+    assert model.kinds(answer)[0].argmax() == 1
 
 
 def test_what_lies_far_from_all_that_was_learned_is_unfamiliar():

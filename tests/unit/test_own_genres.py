@@ -218,7 +218,7 @@ def test_songs_are_read_once_and_what_cannot_be_read_is_told(tmp_path):
     stopped.set()
     assert list(reader.read(files, stopped)) == []
     short = SongReader(loaded(tiny("cnn")), count=1, max_duration_s=3.0)
-    assert "the limit is 0:00:03" in dict(short.read(files[:1], threading.Event()))[0]
+    assert "the limit is 0:03" in dict(short.read(files[:1], threading.Event()))[0]
 
 
 def test_a_config_of_before_is_read_as_ever(base, tmp_path):

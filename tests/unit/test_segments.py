@@ -19,8 +19,8 @@ def windows(truth: np.ndarray, noise: float = 0.0, seed: int = 0) -> tuple[np.nd
     return np.arange(len(averaged)) + WINDOW_S / 2, rough.clip(0, 1)
 
 
-def parts(*stretches: tuple[int, tuple[float, float, float]]) -> np.ndarray:
-    return np.concatenate([np.tile(level, (seconds, 1)) for seconds, level in stretches])
+def parts(*passages: tuple[int, tuple[float, float, float]]) -> np.ndarray:
+    return np.concatenate([np.tile(level, (seconds, 1)) for seconds, level in passages])
 
 
 def test_half_ambient_and_half_metal_has_a_border_in_the_middle():

@@ -49,7 +49,7 @@ def test_segments_of_one_leading_genre_and_one_tempo_are_one_chapter() -> None:
     ]
 
 
-def test_where_the_sound_is_unlike_what_was_learned_is_said_with_its_times() -> None:
+def test_where_the_sound_is_unlike_what_was_learned_is_reported_with_its_times() -> None:
     analysis = half_ambient_half_metal()
     assert unlike_what_was_learned(analysis) == ""
     odd = np.where(analysis.timeline.centre_s >= 40.0, 0.9, 0.1)
@@ -59,7 +59,7 @@ def test_where_the_sound_is_unlike_what_was_learned_is_said_with_its_times() -> 
     assert unlike_what_was_learned(whole) == "unlike what I learned"
 
 
-def test_how_often_such_answers_are_right_is_said_in_songs() -> None:
+def test_how_often_such_answers_are_right_is_reported_in_songs() -> None:
     metrics = [{"measure": "top3", "value": 0.9}, {"measure": "accuracy", "value": 0.4454, "n": 119, "split": "test"}]
     told = right_in_ten(metrics)
     assert told == {
@@ -90,8 +90,8 @@ def test_a_part_of_the_spectrogram_has_its_loudest_moments_and_never_too_many_co
     track.log_mel[3, round(61.0 * rate_hz)] = stage_layers.LOUD
     view = spectrogram_view("1", track, 0.0, 120.0)
     assert view["columns"] <= MOST_COLUMNS
-    picture = _picture(view)
-    row, column = np.argwhere(picture == 255)[0]
+    image = _image(view)
+    row, column = np.argwhere(image == 255)[0]
     assert row == 3
     assert column / view["columns"] * 120.0 == pytest.approx(61.0, abs=0.2)
     part = spectrogram_view("1", track, 60.0, 62.0)
@@ -128,7 +128,7 @@ def test_what_speaks_for_a_genre_grows_block_by_block_and_is_kept(monkeypatch: p
     assert asked[0] == 2 * BLOCK_S  # nearest to the pointer first
     assert sorted(asked) == [0.0, BLOCK_S, 2 * BLOCK_S]
     assert [one["whole"] for one in found] == [False, False, False, True]
-    filled = [float((_picture(one) > 0).mean()) for one in found]
+    filled = [float((_image(one) > 0).mean()) for one in found]
     assert filled == sorted(filled)
     assert filled[0] == 0.0
     assert filled[-1] > 0.99
@@ -157,7 +157,7 @@ def _track(duration_s: float) -> Track:
     return Track("song.mp3", duration_s, features, log_mel, np.ones(frames, bool), Envelope(np.ones(10), 1.0), ())
 
 
-def _picture(view: dict[str, Any]) -> np.ndarray:
+def _image(view: dict[str, Any]) -> np.ndarray:
     flat = np.frombuffer(base64.b64decode(view["level"]), np.uint8)
     return flat.reshape(view["rows"], view["columns"])
 

@@ -40,8 +40,8 @@ def excerpt(number: int, **known: object) -> Excerpt:
 def write(folder: Path, excerpts: list[Excerpt], outputs: bool = False) -> FeatureStore:
     writer = StoreWriter(folder, FEATURES, len(excerpts))
     for number, one in enumerate(excerpts):
-        said = {"kind": np.eye(3)[number % 3], "embedding": np.full((3, 2), float(number))} if outputs else None
-        writer.add(one, sound(number), said)
+        answer = {"kind": np.eye(3)[number % 3], "embedding": np.full((3, 2), float(number))} if outputs else None
+        writer.add(one, sound(number), answer)
         writer.commit(one.name)
     return writer.close()
 

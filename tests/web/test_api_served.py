@@ -218,8 +218,8 @@ def asked_of_gradio(site: str, function: int, data: list[Any]) -> str:
     session = f"test{function}"
     call = {"data": data, "fn_index": function, "session_hash": session}
     httpx.post(f"{site}/gradio_api/queue/join", json=call)
-    with httpx.stream("GET", f"{site}/gradio_api/queue/data", params={"session_hash": session}, timeout=30) as said:
-        for line in said.iter_lines():
+    with httpx.stream("GET", f"{site}/gradio_api/queue/data", params={"session_hash": session}, timeout=30) as answer:
+        for line in answer.iter_lines():
             if '"process_completed"' in line:
                 return line
     raise AssertionError("no answer")
@@ -237,9 +237,9 @@ def test_files_that_nobody_uploaded_are_never_opened(site):
     assert len(takes_file) >= 5
     for function in takes_file:
         data = [secret if position == 0 else None for position in range(len(function["inputs"]))]
-        said = json.loads(asked_of_gradio(site, function["id"], data).removeprefix("data: "))
-        assert not said["success"], function
-        assert "not uploaded by a user" in json.dumps(said["output"])
+        answer = json.loads(asked_of_gradio(site, function["id"], data).removeprefix("data: "))
+        assert not answer["success"], function
+        assert "not uploaded by a user" in json.dumps(answer["output"])
 
 
 DOCKERFILE = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text(encoding="utf-8"))
@@ -288,8 +288,8 @@ def test_image_takes_the_requirements_with_the_torch_that_was_asked_for():
 def test_image_takes_an_extra_that_is_asked_for(extra, more):
     (install,) = (line for line in instructions("RUN") if "install" in line)
     words = "printf '%s\\n' " + install.partition("-r requirements.txt")[2]
-    said = subprocess.run(["sh", "-c", words], env={"EXTRA": extra}, capture_output=True, text=True, check=True)
-    assert said.stdout.split() == more
+    answer = subprocess.run(["sh", "-c", words], env={"EXTRA": extra}, capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == more
     if extra:
         assert extra in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from test_web_browser import Visit
+from visiting import Visit
 
 gr = pytest.importorskip("gradio")
 

@@ -132,10 +132,10 @@ def over_mcp(site: str, tool: str, told: Any = None, **arguments: Any) -> Any:
 
 def by_mcp(site: str, file: str) -> Any:
     """What MCP says, as JSON; `FluxBeatError` where it refuses."""
-    said = over_mcp(site, "analyze", file=file, model="cnn")
-    if said.isError:
-        raise FluxBeatError(said.content[0].text)
-    return json.loads(said.content[0].text)
+    answer = over_mcp(site, "analyze", file=file, model="cnn")
+    if answer.isError:
+        raise FluxBeatError(answer.content[0].text)
+    return json.loads(answer.content[0].text)
 
 
 gradio_client = cache(lambda site: Client(site, verbose=False))
@@ -174,9 +174,9 @@ def test_tools_give_the_json_of_the_service(site: str) -> None:
     async def told(share: float, whole: float | None, doing: str | None) -> None:
         shares.append(share)
 
-    heard = over_mcp(site, "analyze", told, file=address_of(TECHNO.read_bytes()), tempo_bpm=65)
+    analysed = over_mcp(site, "analyze", told, file=address_of(TECHNO.read_bytes()), tempo_bpm=65)
     expected = analysis_of(site, tempo_bpm="65")
-    assert json.loads(heard.content[0].text) == {**expected, "file": "audio data"}
+    assert json.loads(analysed.content[0].text) == {**expected, "file": "audio data"}
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
     compared = over_mcp(site, "compare", file=address_of(TECHNO.read_bytes()), models=["vit", "cnn"])
@@ -187,7 +187,7 @@ def test_tools_give_the_json_of_the_service(site: str) -> None:
 
 
 @WAYS
-def test_a_song_below_the_folders_is_heard_where_it_lies(site: str, place: Path, asked: Any) -> None:
+def test_a_song_below_the_folders_is_analysed_where_it_lies(site: str, place: Path, asked: Any) -> None:
     expected = {**analysis_of(site, model="cnn"), "file": "Sö ng #1.mp3"}
     song = place / "open, one" / "sub" / "Sö ng #1.mp3"
     for named in (str(song), song.as_uri(), "sub/Sö ng #1.mp3", f"{place}/two/../open, one/sub/Sö ng #1.mp3"):
@@ -216,7 +216,7 @@ def test_nothing_else_is_opened(site: str, place: Path, asked: Any) -> None:
         assert f"name a file below {place / 'open, one'} or " in str(refused.value)
 
 
-def test_a_song_is_heard_by_upload_whatever_it_weighs(site: str, tmp_path: Path) -> None:
+def test_a_song_is_analysed_by_upload_whatever_it_weighs(site: str, tmp_path: Path) -> None:
     """MCP's own limit is 4 MiB of text, which is less than most songs are."""
     expected = {**analysis_of(site, model="cnn"), "file": TECHNO.name}
     path = httpx.post(f"{site}/gradio_api/upload", files={"files": (TECHNO.name, TECHNO.read_bytes())}).json()[0]
@@ -256,9 +256,9 @@ def test_no_address_is_looked_up_or_fetched_whoever_names_it(site: str, notes: P
             file = {"path": address, "meta": {"_type": "gradio.FileData"}, **more}
             for function in takes_file:
                 data = [file if position == 0 else None for position in range(len(function["inputs"]))]
-                said = json.loads(asked_of_gradio(site, function["id"], data).removeprefix("data: "))
+                answer = json.loads(asked_of_gradio(site, function["id"], data).removeprefix("data: "))
                 # what is called a stream Gradio hands on as it came, and then there is no such file
-                assert not said["success"] or "is_stream" in more, (function["api_name"], file)
+                assert not answer["success"] or "is_stream" in more, (function["api_name"], file)
         with pytest.raises(AudioDecodeError, match="does not exist"):
             analyze(address, "cnn")
     assert not notes.exists() or notes.read_text() == ""
@@ -271,8 +271,8 @@ def test_a_client_that_leaves_is_computed_no_further(site: str) -> None:
         "params": {"name": "analyze", "arguments": arguments, "_meta": {"progressToken": "p"}},
     }  # fmt: skip
     taken = {"Accept": "application/json, text/event-stream"}
-    with httpx.stream("POST", f"{site}/{MCP}", json=call, headers=taken, timeout=60) as said:
-        lines = said.iter_lines()  # whose end would be the client's leaving
+    with httpx.stream("POST", f"{site}/{MCP}", json=call, headers=taken, timeout=60) as answer:
+        lines = answer.iter_lines()  # whose end would be the client's leaving
         assert any("listening" in line for line in lines)
         assert httpx.get(f"{site}/api/v1/health").json()["running"] == 1
     end_s = time.monotonic() + 20
@@ -292,9 +292,9 @@ def test_a_desktop_client_starts_it_with_the_folders_it_may_read(place: Path) ->
             named = ("other.mp3", str(place / "secret" / "song.mp3"), "http://music.example/song.mp3")
             return [await session.call_tool("analyze", {"file": each, "model": "cnn"}) for each in named]
 
-    heard, *refused = in_a_thread(talk)
-    assert json.loads(heard.content[0].text)["file"] == "other.mp3"
-    assert all(said.isError and "no recording" in said.content[0].text for said in refused)
+    analysed, *refused = in_a_thread(talk)
+    assert json.loads(analysed.content[0].text)["file"] == "other.mp3"
+    assert all(answer.isError and "no recording" in answer.content[0].text for answer in refused)
 
 
 def test_no_folder_is_open_unless_it_is_named(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ from fluxbeat.web.settings import PREFIX, WebSettings
 
 GUIDE = (ROOT / "USER_GUIDE.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-MOST_PICTURE_BYTES = 300_000
+MOST_IMAGE_BYTES = 300_000
 CLAP_COMMIT = re.search(r"larger_clap_general@(\w{40})", GUIDE)[1]
 HF = shutil.which("hf", path=os.pathsep.join((sysconfig.get_path("scripts"), os.environ.get("PATH", ""))))
 """The Hub's command of this environment, which need not be activated."""
@@ -127,13 +127,13 @@ def test_commands_work(
     arguments = [name for word in words for name in (map(str, sorted(Path().glob(word))) if "*" in word else [word])]
     shorter = [] if command == "train" and "--full" not in words else SHORTER.get(command, [])
     assert main([command, *arguments, *shorter]) == 0
-    said = capsys.readouterr().out
+    answer = capsys.readouterr().out
     written = [Path(words[place + 1]) for place, word in enumerate(words) if word in WRITES]
     assert all(path.is_file() or any(path.iterdir()) for path in written)
-    assert said.strip() or written
+    assert answer.strip() or written
     for name in ("FLUXBEAT_CHECKPOINTS", "FLUXBEAT_HUB_REPO"):
         if name in variables:
-            assert "mine" in said, "the reader's own model is listed"
+            assert "mine" in answer, "the reader's own model is listed"
 
 
 @pytest.fixture(scope="module")
@@ -209,8 +209,8 @@ def test_python_works(
     sleep = time.sleep
     monkeypatch.setattr(time, "sleep", lambda seconds: sleep(seconds / 8))
     exec(compile(here(code, served), "USER_GUIDE.md", "exec"), {})
-    said = capsys.readouterr().out
-    assert "electronic" in said or "130" in said
+    answer = capsys.readouterr().out
+    assert "electronic" in answer or "130" in answer
 
 
 def test_packages_can_be_installed_as_written() -> None:
@@ -322,7 +322,7 @@ def test_what_is_bold_is_on_the_page() -> None:
     assert [words for words in bold - in_text if not words.endswith(".") and words not in page] == []
 
 
-def test_links_lead_somewhere_and_pictures_are_small() -> None:
+def test_links_lead_somewhere_and_images_are_small() -> None:
     anchors = {
         re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
         for heading in re.findall(r"^#+ (.+)$", GUIDE, re.MULTILINE)
@@ -332,7 +332,7 @@ def test_links_lead_somewhere_and_pictures_are_small() -> None:
             path, _, anchor = target.partition("#")
             assert not path or (ROOT / path).is_file()
             assert not anchor or anchor in anchors
-    pictures = re.findall(r"\((docs/\w+\.png)\)", GUIDE)
-    assert {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.png")} == set(pictures)
-    for picture in pictures:
-        assert (ROOT / picture).stat().st_size < MOST_PICTURE_BYTES
+    images = re.findall(r"\((docs/\w+\.png)\)", GUIDE)
+    assert {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.png")} == set(images)
+    for image in images:
+        assert (ROOT / image).stat().st_size < MOST_IMAGE_BYTES

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from visiting import Visit
 from web_driving import ANSWER_MS, CHANGE, TECHNO, Server
 
 from fluxbeat.analysis import analyze
@@ -26,115 +27,6 @@ TITLES = ["Consensus", "CNN", "CRNN", "ViT"]  # of the models that come with the
 TABS = ("Timeline", "Tempo", "Compare")
 TABS_OVER_TIME = ("Timeline", "Compare")
 NEAR_PX = 4.0
-DRAWN = """tab => {
-  if (tab === 'tempo') return document.querySelector('#tempo .fb-spread .js-plotly-plot')?._fullLayout.width > 0;
-  const frames = [...document.querySelectorAll(`#${tab} .fb-frame:has(.fb-overlay)`)].filter(one => one.clientWidth);
-  return frames.length && frames.every(frame => {
-    const axis = frame.querySelector('.fb-plot, .js-plotly-plot')?._fullLayout?.xaxis;
-    return axis && Math.abs(axis._length - frame.querySelector('.fb-overlay').clientWidth) <= 1;
-  });
-}"""
-PLAYHEAD = """tab => {
-  const player = document.querySelector('#player audio');
-  const frames = [...document.querySelectorAll(`#${tab.toLowerCase()} .fb-frame`)];
-  const frame = frames.find(one => one.querySelector('.fb-overlay') && one.clientWidth);
-  const overlay = frame.querySelector('.fb-overlay'), plot = frame.querySelector('.fb-plot');
-  const axis = plot._fullLayout.xaxis, start = 24 * 3600;
-  const [from, to] = axis.range.map(end => Date.parse(String(end).replace(' ', 'T') + 'Z') / 1000 - start);
-  const moved = Number(/translateX\\(([-\\d.]+)px\\)/.exec(frame.querySelector('.fb-playhead').style.transform)[1]);
-  return {at: player.currentTime, duration: player.duration, moved, width: overlay.clientWidth, from, to,
-    plotted: axis._length, paused: player.paused, shown: frame.querySelector('.fb-playhead').style.visibility};
-}"""
-
-
-class Visit:
-    """A listener's page, and what went wrong or outside on it."""
-
-    def __init__(self, browser: Any, url: str, width: int = 1280, height: int = 900, scheme: str = "light") -> None:
-        self.context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme=scheme, permissions=["microphone"]
-        )
-        self.context.set_default_timeout(ANSWER_MS)
-        self.page = self.context.new_page()
-        self.outside: list[str] = []
-        self.errors: list[str] = []
-        self.page.on("request", self._asked)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.goto(url)
-        self.page.wait_for_selector(".fb-masthead h1")
-        self.page.wait_for_selector("#any-file", state="attached")
-
-    def _asked(self, request: Any) -> None:
-        if not request.url.startswith(("http://127.0.0.1:", "data:", "blob:")):
-            self.outside.append(request.url)
-
-    def give(self, *files: Path) -> None:
-        """Choose files with the header's button."""
-        self.page.locator("#open-files").set_input_files(list(files))
-
-    def await_track(self, name: str) -> None:
-        """Until the timeline shows this track, all models are ready and the player can be moved."""
-        self.page.wait_for_function(
-            "name => document.querySelector('#timeline .fb-timeline')?.dataset.file?.includes(name)"
-            " && document.querySelector('#timeline .js-plotly-plot')?.data?.length"
-            " && !document.querySelector('.fb-status[aria-busy]') && !document.body.classList.contains('fb-locked')"
-            " && document.querySelector('#player audio').duration > 0",
-            arg=name,
-            timeout=ANSWER_MS,
-        )
-
-    def choose_model(self, title: str) -> None:
-        """Whose answer is to be shown."""
-        self.page.locator(".fb-model-choice select").select_option(label=title)
-
-    def choose_tab(self, tab: str) -> None:
-        """Click a tab, which on a narrow page may lie in the menu of more tabs."""
-        named, more = self.page.get_by_role("tab", name=tab), self.page.locator("#tabs [aria-label='More tabs']")
-        named.or_(more).first.wait_for()
-        if named.count() == 0:
-            more.click()
-            named = self.page.locator("#tabs .overflow-dropdown button", has_text=tab)
-        named.click()
-
-    def open(self, tab: str) -> None:
-        """Choose a tab and wait until its charts are drawn in the width that they have there."""
-        self.choose_tab(tab)
-        self.page.wait_for_function(DRAWN, arg=tab.lower())
-
-    def file(self) -> str:
-        """Name of the file that the timeline shows."""
-        return str(self.page.evaluate("document.querySelector('#timeline .fb-timeline').dataset.file"))
-
-    def at(self) -> float:
-        return float(self.page.evaluate("document.querySelector('#player audio').currentTime"))
-
-    def seek(self, seconds: float) -> None:
-        self.page.evaluate("at => { document.querySelector('#player audio').currentTime = at; }", seconds)
-
-    def duration(self) -> float:
-        return float(self.page.evaluate("document.querySelector('#player audio').duration"))
-
-    def playhead(self, tab: str) -> dict[str, Any]:
-        return dict(self.page.evaluate(PLAYHEAD, tab))
-
-    def area(self, tab: str = "timeline") -> dict[str, float]:
-        """The part of the tab's first chart that is time, in page pixels."""
-        return dict(self.page.locator(f"#{tab} .fb-overlay").first.bounding_box())
-
-    def close(self) -> None:
-        self.context.close()
-
-
-@pytest.fixture(scope="module")
-def listener(browser: Any, server: Server) -> Iterator[Visit]:
-    """One page on which a track is open; tests leave it as they found it."""
-    visit = Visit(browser, server.url)
-    visit.give(TECHNO)
-    visit.await_track(TECHNO.name)
-    yield visit
-    assert visit.outside == []
-    assert visit.errors == []
-    visit.close()
 
 
 @pytest.fixture(scope="module")
@@ -142,9 +34,7 @@ def visitor(browser: Any, server: Server) -> Iterator[Visit]:
     """Another page, on which every test opens a track of its own."""
     visit = Visit(browser, server.url)
     yield visit
-    assert visit.outside == []
-    assert visit.errors == []
-    visit.close()
+    visit.leave()
 
 
 def test_first_command_serves_the_page(listener: Visit) -> None:
@@ -205,12 +95,12 @@ def test_drag_scrubs(listener: Visit) -> None:
     height = area["y"] + 60
     mouse.move(area["x"] + 0.2 * area["width"], height)
     mouse.down()
-    heard = [listener.at()]
+    analysed = [listener.at()]
     for share in (0.3, 0.4, 0.5):
         mouse.move(area["x"] + share * area["width"], height, steps=3)
-        heard.append(listener.at())
+        analysed.append(listener.at())
     mouse.up()
-    assert heard == pytest.approx([share * listener.duration() for share in (0.2, 0.3, 0.4, 0.5)], abs=0.3)
+    assert analysed == pytest.approx([share * listener.duration() for share in (0.2, 0.3, 0.4, 0.5)], abs=0.3)
     mouse.move(area["x"] + 0.9 * area["width"], height)
     assert listener.at() == pytest.approx(0.5 * listener.duration(), abs=0.3)
 
@@ -494,5 +384,4 @@ def test_phone_needs_no_sideways_scrolling(browser: Any, server: Server, width: 
         chart = visit.page.locator(f"#{tab.lower()} .fb-frame").first.bounding_box()
         assert chart["width"] > 0.8 * width
         assert chart["x"] + chart["width"] <= width
-    assert visit.outside == []
-    visit.close()
+    visit.leave()

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from test_web_browser import TITLES, Visit
+from test_web_browser import TITLES
+from visiting import Visit
 from web_driving import ANSWER_MS, CHANGE, TECHNO, Server
 
 from fluxbeat.analysis import compare, disputed_passages
@@ -25,9 +26,7 @@ def visit(browser: Any, server: Server) -> Iterator[Visit]:
     visit.await_track(CHANGE.name)
     visit.open("Compare")
     yield visit
-    assert visit.outside == []
-    assert visit.errors == []
-    visit.close()
+    visit.leave()
 
 
 def test_the_disputed_passages_come_first_each_with_who_says_what(visit: Visit) -> None:
@@ -36,10 +35,10 @@ def test_the_disputed_passages_come_first_each_with_who_says_what(visit: Visit) 
     items = visit.page.locator("#compare .fb-passage")
     assert items.count() == len(found) > 0
     for item, passage in zip(items.all(), found, strict=True):
-        said = [" ".join(line.split()) for line in item.locator(".fb-statement").all_inner_texts()]
+        answer = [" ".join(line.split()) for line in item.locator(".fb-statement").all_inner_texts()]
         for statement, title in zip(passage.statements, TITLES, strict=True):
             words = " ".join(f"{genre.label} {genre.presence}" for genre in statement.genres) or "nothing sure"
-            assert f"{title} {words}" in said
+            assert f"{title} {words}" in answer
     assert f"disagree in {'one passage' if len(found) == 1 else f'{len(found)} passages'}" in (
         visit.page.locator(".fb-debate-words").inner_text()
     )
@@ -47,8 +46,8 @@ def test_the_disputed_passages_come_first_each_with_who_says_what(visit: Visit) 
     assert first["y"] + first["height"] < river["y"]
     fill = items.first.locator(".fb-named-genre").first.evaluate("one => getComputedStyle(one).backgroundColor")
     assert fill not in ("rgba(0, 0, 0, 0)", "rgb(255, 255, 255)")
-    said = items.first.locator(".fb-named").first.get_attribute("title")
-    assert re.fullmatch(r"(\S+) \d+ %\. Hear what made it \1", said)
+    answer = items.first.locator(".fb-named").first.get_attribute("title")
+    assert re.fullmatch(r"(\S+) \d+ %\. Hear what made it \1", answer)
 
 
 def test_a_passage_is_played_alone_and_stops_at_its_end(visit: Visit) -> None:

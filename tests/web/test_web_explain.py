@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from test_web_browser import Visit
+from visiting import Visit
 from web_driving import ANSWER_MS, CHANGE, Server
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -26,9 +26,7 @@ def visit(browser: Any, server: Server) -> Iterator[Visit]:
     visit.page.wait_for_selector(".fb-window .heatmaplayer", timeout=ANSWER_MS)
     visit.page.wait_for_selector(SETTLED, timeout=ANSWER_MS)
     yield visit
-    assert visit.outside == []
-    assert visit.errors == []
-    visit.close()
+    visit.leave()
 
 
 def settled(visit: Visit) -> None:
@@ -49,10 +47,10 @@ def test_every_model_explains_the_moment_of_the_player(visit: Visit) -> None:
     rows = visit.page.locator(".fb-explain-row")
     assert rows.count() == 4
     assert [rows.nth(index).get_attribute("data-model") for index in range(4)] == ["all", "cnn", "crnn", "vit"]
-    pictures = visit.page.evaluate(
+    images = visit.page.evaluate(
         "[...document.querySelectorAll('.fb-window .fb-plot')].map(plot => plot.data.map(trace => trace.z.length))"
     )
-    assert pictures == [[80, 80]] * 4
+    assert images == [[80, 80]] * 4
     ticks = visit.page.locator(".fb-window .ytick text").all_text_contents()
     assert {"bass", "low mids", "voice", "cymbals"} <= set(ticks)
     for row in rows.all():
@@ -89,7 +87,7 @@ def test_a_region_in_words_moves_the_player_there(visit: Visit) -> None:
     assert abs(visit.at() - float(told[1])) < 0.3
 
 
-def test_pointing_at_a_picture_reads_it(visit: Visit) -> None:
+def test_pointing_at_an_image_reads_it(visit: Visit) -> None:
     row = visit.page.locator(".fb-explain-row").first
     box = row.locator(".fb-window").bounding_box()
     visit.page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.6 * box["height"])
@@ -185,8 +183,8 @@ def test_a_chosen_genre_gives_way_where_it_is_absent(visit: Visit) -> None:
 def test_the_whole_track_says_what_carried_each_segment(visit: Visit) -> None:
     visit.page.get_by_role("button", name="Show what carried each segment").click()
     visit.page.wait_for_selector("#whole .heatmaplayer", timeout=ANSWER_MS)
-    said = visit.page.locator("#whole .fb-segments li").all_inner_texts()
-    assert any("metal" in line for line in said)
+    answer = visit.page.locator("#whole .fb-segments li").all_inner_texts()
+    assert any("metal" in line for line in answer)
     assert "Hz" in visit.page.locator("#whole .fb-segments button").first.get_attribute("title")
 
 
@@ -199,8 +197,7 @@ def test_it_fits_a_phone_and_a_new_track_begins_anew(browser: Any, server: Serve
     visit.page.wait_for_selector(".fb-window .heatmaplayer", timeout=ANSWER_MS)
     settled(visit)
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert visit.outside == [] and visit.errors == []
-    visit.close()
+    visit.leave()
 
 
 def test_coming_back_to_the_tab_explains_where_the_player_is(visit: Visit) -> None:

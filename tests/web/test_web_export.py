@@ -7,7 +7,6 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,8 @@ import pytest
 import soundfile
 from mutagen.id3 import ID3
 from PIL import Image
-from test_export import picture
-from test_web_browser import Visit
+from test_export import image
+from visiting import Visit
 from web_driving import CHANGE, TECHNO, Server
 
 from fluxbeat.analysis import TrackAnalysis, analyze, read_track
@@ -50,8 +49,8 @@ def analysis() -> TrackAnalysis:
 
 @pytest.fixture(scope="module")
 def report(analysis: TrackAnalysis, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pictures = [("What made it say metal", picture("red")), ("What made it say classical", picture("blue"))]
-    return export(analysis, "html", tmp_path_factory.mktemp("report") / "song.html", images=pictures)
+    image_list = [("What made it say metal", image("red")), ("What made it say classical", image("blue"))]
+    return export(analysis, "html", tmp_path_factory.mktemp("report") / "song.html", images=image_list)
 
 
 class Reader:
@@ -66,7 +65,7 @@ class Reader:
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.on("requestfailed", lambda request: self.failed.append(request.url))
         self.page.on("pageerror", lambda error: self.failed.append(str(error)))
-        self.page.on("console", lambda said: self.failed.append(said.text) if said.type == "error" else None)
+        self.page.on("console", lambda answer: self.failed.append(answer.text) if answer.type == "error" else None)
         self.page.goto(report.as_uri())
 
     def await_charts(self) -> None:
@@ -101,7 +100,7 @@ def test_report_draws_its_charts_offline_and_asks_for_nothing(
     reader.context.close()
 
 
-def test_report_saves_a_chart_as_a_picture(browser: Any, report: Path) -> None:
+def test_report_saves_a_chart_as_an_image(browser: Any, report: Path) -> None:
     reader = Reader(browser, report, accept_downloads=True)
     reader.await_charts()
     with reader.page.expect_download() as download:
@@ -133,17 +132,6 @@ def test_report_reads_without_scripts(browser: Any, report: Path) -> None:
         assert reader.page.locator(f"{table} tbody tr").last.is_visible()
     assert reader.failed == []
     reader.context.close()
-
-
-@pytest.fixture(scope="module")
-def listener(browser: Any, server: Server) -> Iterator[Visit]:
-    visit = Visit(browser, server.url)
-    visit.give(TECHNO)
-    visit.await_track(TECHNO.name)
-    yield visit
-    assert visit.outside == []
-    assert visit.errors == []
-    visit.close()
 
 
 def saved(visit: Visit, kind: str, folder: Path) -> Path:
@@ -195,7 +183,7 @@ def test_report_of_the_page_is_of_the_model_that_is_chosen(listener: Visit, brow
     listener.choose_model("Consensus")
 
 
-def pictures_of(report: Path) -> list[tuple[str, Image.Image]]:
+def images_of(report: Path) -> list[tuple[str, Image.Image]]:
     """Captions and pictures, read back from the file itself."""
     figures = re.findall(
         r'<img[^>]*src="data:image/png;base64,([^"]+)".*?<figcaption>(.*?)</figcaption>',
@@ -205,17 +193,15 @@ def pictures_of(report: Path) -> list[tuple[str, Image.Image]]:
     return [(caption.strip(), Image.open(io.BytesIO(base64.b64decode(content)))) for content, caption in figures]
 
 
-def test_report_with_explanations_holds_a_picture_of_each_genre_that_is_present(
-    listener: Visit, tmp_path: Path
-) -> None:
+def test_report_with_explanations_holds_an_image_of_each_genre_that_is_present(listener: Visit, tmp_path: Path) -> None:
     listener.choose_model("CNN")
     listener.page.wait_for_function("document.querySelector('#timeline .fb-heading p').textContent.includes('CNN')")
     found = json.loads(saved(listener, "json", tmp_path).read_text())
     listener.page.evaluate(WATCHED)
-    pictures = pictures_of(saved(listener, "explained", tmp_path))
+    images = images_of(saved(listener, "explained", tmp_path))
     present = [genre["label"] for genre in found["genres"] if genre["active"]]
-    assert [caption.split(":")[0] for caption, _ in pictures] == [f"What speaks for {label}" for label in present[:4]]
-    assert all(picture.width > 600 and len(picture.getcolors(1 << 24)) > 100 for _, picture in pictures)
+    assert [caption.split(":")[0] for caption, _ in images] == [f"What speaks for {label}" for label in present[:4]]
+    assert all(image.width > 600 and len(image.getcolors(1 << 24)) > 100 for _, image in images)
     told = listener.page.evaluate("window.told")
     assert f"Looking for what speaks for {present[0]} …" in told
     assert listener.page.locator("#save progress").is_hidden()
@@ -248,22 +234,22 @@ def test_another_track_ends_what_was_being_made(browser: Any, server: Server, tm
 def test_a_kept_analysis_is_explained_from_its_file(analysis: TrackAnalysis, tmp_path: Path) -> None:
     model = load("cnn")
     kept = TrackResults(str(CHANGE), CHANGE.name, {"cnn": analysis})
-    heard = read_track(CHANGE, model.network.config.features)
-    assert np.array_equal(kept.track(model.network.config.features).log_mel, heard.log_mel)
+    analysed = read_track(CHANGE, model.network.config.features)
+    assert np.array_equal(kept.track(model.network.config.features).log_mel, analysed.log_mel)
     with pytest.raises(AudioDecodeError, match="does not exist"):
         TrackResults(str(tmp_path / "gone.mp3"), "gone.mp3", {"cnn": analysis}).track(model.network.config.features)
 
 
-def test_what_cannot_be_saved_is_said_in_the_page(listener: Visit, tmp_path: Path) -> None:
+def test_what_cannot_be_saved_is_reported_in_the_page(listener: Visit, tmp_path: Path) -> None:
     silence = tmp_path / "silence.wav"
     soundfile.write(silence, np.zeros(22_050 * 9), 22_050)
     listener.give(silence)
     listener.await_track("silence.wav")
-    said = listener.page.locator(".fb-save-message")
-    assert said.inner_text() == ""
+    answer = listener.page.locator(".fb-save-message")
+    assert answer.inner_text() == ""
     for _ in range(2):
         listener.page.get_by_role("button", name="Save …").click()
         listener.page.locator("#save [data-kind=tags]").click()
         listener.page.wait_for_selector(".fb-save:not([aria-busy]) .fb-failed")
-        assert "silence.wav: no genre is sure and there is no steady beat" in said.inner_text()
+        assert "silence.wav: no genre is sure and there is no steady beat" in answer.inner_text()
     assert saved(listener, "audacity", tmp_path).read_text() == "0.000000\t9.000000\tsilence\n"

@@ -200,7 +200,7 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LibraryTab:
     return LibraryTab(OfferedModels([load("cnn")]), AnalysisQueue(2, 0), max_duration_s=60.0)
 
 
-def test_stopped_table_keeps_what_was_heard(library: LibraryTab, tmp_path: Path) -> None:
+def test_stopped_table_keeps_what_was_analysed(library: LibraryTab, tmp_path: Path) -> None:
     folder = tmp_path / "music"
     for number in range(40):
         folder.mkdir(exist_ok=True)
@@ -226,7 +226,7 @@ def test_a_longer_recording_than_the_server_takes_is_a_row_that_says_so(library:
     assert errors["short.wav"] is None
 
 
-def test_unusable_cache_is_said_in_the_tab(
+def test_unusable_cache_is_reported_in_the_tab(
     library: LibraryTab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FLUXBEAT_CACHE", str(TECHNO))
@@ -268,5 +268,5 @@ def test_chosen_row_brings_the_analysis_that_is_known(library: LibraryTab) -> No
     models, done = [load("crnn"), load("cnn")], set()
     song = TrackResults(str(TECHNO), "Pulse", {"cnn": known})
     answers = list(song.answers(models, lambda share, doing: done.add(doing)))
-    assert [list(heard.analyses) for heard in answers] == [["cnn"], ["cnn", "crnn"]]
+    assert [list(analysed.analyses) for analysed in answers] == [["cnn"], ["cnn", "crnn"]]
     assert done == {"listening", "asking the CRNN model"}

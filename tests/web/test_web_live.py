@@ -139,8 +139,8 @@ def test_what_plays_appears_and_the_recording_is_analysed_in_full(
         )
         assert page.locator(".fb-live-river").is_visible() and inked
         page.get_by_role("button", name="See it in the Timeline").wait_for(timeout=ANSWER_MS)
-        said = page.locator(".fb-live-kept p").inner_text()
-        length = re.fullmatch(r"0:(\d\d) were recorded\. It is your track now, and is analysed in full\.", said)
+        answer = page.locator(".fb-live-kept p").inner_text()
+        length = re.fullmatch(r"0:(\d\d) were recorded\. It is your track now, and is analysed in full\.", answer)
         assert length
         page.get_by_role("button", name="See it in the Timeline").focus()
         page.keyboard.press("Enter")
@@ -178,7 +178,7 @@ def test_recording_can_be_saved_as_a_sound_file(
     assert np.abs(soundfile.read(kept)[0]).max() > 0.05
 
 
-def test_sound_and_silence_reach_the_picture_within_two_seconds(
+def test_sound_and_silence_reach_the_screen_within_two_seconds(
     server: Server, chromium_hearing: Callable[..., Any], metal_in_pieces: Path
 ) -> None:
     """From the first sound the page hears to colour at the river's edge, and from the last to none."""
@@ -204,17 +204,17 @@ def delay_after(moment_ms: float, events_ms: list[float]) -> float:
 
 
 @pytest.mark.parametrize(
-    ("without", "said"),
+    ("without", "answer"),
     [("fake-ui", "The microphone was refused. Allow it"), ("fake-device", "No microphone was found. Connect one")],
 )
-def test_no_microphone_is_said_in_place_and_the_page_goes_on(
-    server: Server, chromium_hearing: Callable[..., Any], cello: Path, without: str, said: str
+def test_no_microphone_is_reported_in_place_and_the_page_goes_on(
+    server: Server, chromium_hearing: Callable[..., Any], cello: Path, without: str, answer: str
 ) -> None:
     with chromium_hearing(server, cello, without=without) as page:
         page.locator(".fb-live-start").click()
         trouble = page.locator(".fb-live-trouble[role=alert]")
         trouble.wait_for()
-        assert said in trouble.inner_text()
+        assert answer in trouble.inner_text()
         assert page.locator(".fb-live-start").inner_text() == "Start listening"
         assert not page.locator(".fb-live-kept").is_visible()
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from local_hub import LocalHub, Trouble
-from test_web_browser import Visit
+from visiting import Visit
 from web_driving import ANSWER_MS, TECHNO, Server, serving
 
 from fluxbeat.charts.colours import genre_paints, more_paints
@@ -51,9 +51,7 @@ def visit(browser: Any, server: Server) -> Iterator[Visit]:
     visit = Visit(browser, server.url)
     open_tab(visit)
     yield visit
-    assert visit.outside == []
-    assert visit.errors == []
-    visit.close()
+    visit.leave()
 
 
 def open_tab(visit: Visit) -> None:
@@ -108,7 +106,7 @@ def test_speed_is_measured_on_demand(visit: Visit) -> None:
 
 
 @pytest.mark.browser
-def test_what_cannot_be_fetched_is_said_in_place_and_changes_nothing(visit: Visit, hub: LocalHub) -> None:
+def test_what_cannot_be_fetched_is_reported_in_place_and_changes_nothing(visit: Visit, hub: LocalHub) -> None:
     commit = hub.publish("ann/zoo", checkpoints_folder() / "cnn")
     failed = visit.page.locator(".fb-hub-message.fb-failed")
     for address, trouble, message in (
@@ -127,10 +125,10 @@ def test_what_cannot_be_fetched_is_said_in_place_and_changes_nothing(visit: Visi
 
 @pytest.mark.browser
 def test_the_same_mistake_made_twice_is_answered_twice(visit: Visit) -> None:
-    said = visit.page.locator(".fb-hub-message")
+    answer = visit.page.locator(".fb-hub-message")
     for _ in range(3):
         wanted(visit, "nonsense")
-        said.filter(has_text="is no Hub address").wait_for(timeout=ANSWER_MS)
+        answer.filter(has_text="is no Hub address").wait_for(timeout=ANSWER_MS)
         visit.page.evaluate("document.querySelector('.fb-hub-message').textContent = ''")
 
 
@@ -156,7 +154,7 @@ def test_a_question_put_while_the_stream_of_answers_closes_is_answered(visit: Vi
 @pytest.mark.browser
 def test_an_earlier_answer_that_comes_late_does_not_cover_a_later_one(visit: Visit) -> None:
     """As Gradio sends the last answer of an event once more when the event ends."""
-    said = visit.page.evaluate("""() => {
+    answer = visit.page.evaluate("""() => {
       const element = document.createElement('div');
       element.innerHTML = '<div class="fb-panel fb-hub"></div>';
       let value = '';
@@ -168,7 +166,7 @@ def test_an_earlier_answer_that_comes_late_does_not_cover_a_later_one(visit: Vis
         return element.querySelector('.fb-hub-message').textContent;
       });
     }""")
-    assert said == ["second", "second", "third"]
+    assert answer == ["second", "second", "third"]
 
 
 @pytest.mark.browser
@@ -208,7 +206,7 @@ def test_fetched_weights_hear_the_track_in_the_other_tabs(visit: Visit, hub: Loc
 
 
 @pytest.mark.browser
-def test_what_was_fetched_for_the_page_alone_does_not_listen_live_and_that_is_said(visit: Visit) -> None:
+def test_what_was_fetched_for_the_page_alone_does_not_listen_live_and_that_is_reported(visit: Visit) -> None:
     """After the test before: the fetched model is chosen."""
     chosen = visit.page.locator("#model input:checked").get_attribute("value")
     assert chosen not in OWN
@@ -216,11 +214,11 @@ def test_what_was_fetched_for_the_page_alone_does_not_listen_live_and_that_is_sa
     start = visit.page.locator(".fb-live-start")
     start.click()
     visit.page.locator(".fb-live-words").filter(has_text="Listening.").wait_for(timeout=ANSWER_MS)
-    said = visit.page.locator(".fb-live-instead")
-    assert said.inner_text().startswith(f"Heard by Consensus: {chosen} is of this page alone")
+    answer = visit.page.locator(".fb-live-instead")
+    assert answer.inner_text().startswith(f"Heard by Consensus: {chosen} is of this page alone")
     assert visit.page.locator(".fb-live-trouble").is_hidden()
     start.click()
-    assert said.inner_text() == ""
+    assert answer.inner_text() == ""
     open_tab(visit)
 
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 from PIL import Image
-from test_web_browser import Visit, contrast
+from test_web_browser import contrast
+from visiting import Visit
 from web_driving import ANSWER_MS, CHANGE, TECHNO, Server
 
 from fluxbeat.analysis.summary import whole_bpm
@@ -41,21 +42,7 @@ def opened(browser: Any, server: Server) -> Iterator[Visit]:
     visit = Visit(browser, server.url, width=1440)
     visit.await_track(OPENING.title)
     yield visit
-    assert visit.outside == []
-    assert visit.errors == []
-    visit.close()
-
-
-@pytest.fixture(scope="module")
-def listener(browser: Any, server: Server) -> Iterator[Visit]:
-    """A page on which a track was given."""
-    visit = Visit(browser, server.url)
-    visit.give(TECHNO)
-    visit.await_track(TECHNO.name)
-    yield visit
-    assert visit.outside == []
-    assert visit.errors == []
-    visit.close()
+    visit.leave()
 
 
 @pytest.fixture(scope="module")
@@ -299,9 +286,9 @@ def test_show_mode_leaves_the_river_alone_on_the_screen(listener: Visit) -> None
     page.wait_for_function("document.querySelectorAll('#timeline .fb-layer-name:not([hidden])').length === 1")
     page.wait_for_timeout(500)
     assert stage.bounding_box()["height"] > 0.95 * page.viewport_size["height"]
-    picture = Image.open(io.BytesIO(stage.screenshot())).convert("RGB")
-    ground = max(picture.getcolors(picture.width * picture.height))[1]
-    shown = np.abs(np.asarray(picture, np.int16) - np.array(ground, np.int16)).max(axis=2) > 30
+    image = Image.open(io.BytesIO(stage.screenshot())).convert("RGB")
+    ground = max(image.getcolors(image.width * image.height))[1]
+    shown = np.abs(np.asarray(image, np.int16) - np.array(ground, np.int16)).max(axis=2) > 30
     assert shown.mean() > 0.15, "the streams are seen, not only their names"
     page.keyboard.press("Escape")
     page.wait_for_function("!document.body.classList.contains('fb-show')")

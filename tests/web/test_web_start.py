@@ -47,8 +47,8 @@ def test_port_in_use_is_one_sentence() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        said = one_sentence(run("--port", port))
-    assert f"port {port} on 127.0.0.1 cannot be listened on" in said
+        answer = one_sentence(run("--port", port))
+    assert f"port {port} on 127.0.0.1 cannot be listened on" in answer
 
 
 def test_host_of_another_machine_is_refused_with_a_cure() -> None:
@@ -169,8 +169,8 @@ def test_models_answer_in_turn_and_decoding_is_shared() -> None:
     shares = [share for share, _ in doing]
     assert shares == sorted(shares)
     assert 0 <= shares[0] < shares[-1] <= 1
-    last_heard = max(index for index, (_, words) in enumerate(doing) if words == "listening")
-    assert all(words != "listening" for _, words in doing[last_heard + 1 :])
+    last_played = max(index for index, (_, words) in enumerate(doing) if words == "listening")
+    assert all(words != "listening" for _, words in doing[last_played + 1 :])
 
 
 def test_analysis_that_is_not_wanted_any_more_ends() -> None:

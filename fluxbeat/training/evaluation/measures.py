@@ -1,7 +1,7 @@
 """Measures as plain mathematics on arrays: shares, rankings, calibration, borders, tempo, and how sure each is.
 
-What is measured over tracks takes `weights`, (draws, tracks): how often each track counts, one result per row. Row 0
-of `resamples` counts each track once, so the first result is the value and the others are its bootstrap.
+What is measured over tracks takes `weights`, (draws, tracks), as `fluxbeat.explanation.intervals.resamples` makes them:
+how often each track counts, one result per row.
 """
 
 from __future__ import annotations
@@ -12,73 +12,11 @@ from typing import Any
 import numpy as np
 
 from fluxbeat.analysis.tempo import TOLERANCE
+from fluxbeat.explanation.intervals import estimate, resamples
 
-DRAWS = 1000
 BINS = 15
 BORDER_TOLERANCE_S = 3.0
 TEMPO_FACTORS = (1.0, 2.0, 3.0, 1 / 2, 1 / 3)
-
-
-def interval(hits: int, count: int) -> tuple[float, float]:
-    """95 % Wilson interval of a share (Wilson, JASA 1927); (0, 1) where nothing was counted."""
-    if count == 0:
-        return 0.0, 1.0
-    z2 = 1.96**2
-    centre = (hits + z2 / 2) / (count + z2)
-    half = 1.96 / (count + z2) * np.sqrt(hits * (count - hits) / count + z2 / 4)
-    return round(max(0.0, centre - half), 4), round(min(1.0, centre + half), 4)
-
-
-def share(hits: Iterable[bool]) -> dict[str, Any]:
-    """Value, count and 95 % Wilson interval of a share."""
-    values = list(hits)
-    low, high = interval(sum(values), len(values))
-    return {
-        "value": round(float(np.mean(values)), 4) if values else 0.0,
-        "n": len(values),
-        "interval_95": [round(low, 4), round(high, 4)],
-    }
-
-
-def resamples(groups: Sequence[str], draws: int = DRAWS, seed: int = 0) -> np.ndarray:
-    """How often each track counts, float64 (1 + draws, tracks): once each, then in `draws` bootstrap samples.
-
-    Parameters
-    ----------
-    groups : sequence of str
-        One per track: tracks of one artist are drawn together, for they say less than as many strangers
-        (Field & Welsh, "Bootstrapping clustered data", JRSS B 2007). A track whose group is empty stands alone.
-    draws, seed : int
-    """
-    named = [group or f"\0{number}" for number, group in enumerate(groups)]
-    _, member = np.unique(np.array(named, dtype=object).astype(str), return_inverse=True)
-    count = int(member.max()) + 1 if len(named) else 0
-    once = np.ones((1, len(named)))
-    if not count:
-        return np.concatenate([once, np.ones((draws, 0))])
-    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=draws)
-    return np.concatenate([once, drawn[:, member].astype(np.float64)])
-
-
-def estimate(values: np.ndarray, n: int) -> dict[str, Any]:
-    """Value, count and 95 % bootstrap interval (percentiles; Efron & Tibshirani 1993).
-
-    Parameters
-    ----------
-    values : float array, shape (1 + draws,)
-        Results on the rows of `resamples`; NaN where a draw has none.
-    n : int
-        Number of tracks behind the value.
-    """
-    drawn = values[1:][np.isfinite(values[1:])]
-    if not np.isfinite(values[0]) or not len(drawn):
-        return {"value": None, "n": n, "interval_95": None}
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return {
-        "value": round(float(values[0]), 4),
-        "n": n,
-        "interval_95": [round(float(low), 4), round(float(high), 4)],
-    }
 
 
 def average_precision(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -150,17 +88,11 @@ def _binned(
 def border_hits(found_s: Sequence[float], true_s: Sequence[float], tolerance_s: float = BORDER_TOLERANCE_S) -> int:
     """How many borders are found: the most pairs of a found and a true one within `tolerance_s`, each in one pair.
 
-    Boundary retrieval as in Turnbull et al. (ISMIR 2007). On a line the pairs can be taken from left to right.
+    Boundary retrieval as in Turnbull et al. (ISMIR 2007).
     """
-    predicted, true = sorted(found_s), sorted(true_s)
-    hits = first = 0
-    for moment in predicted:
-        while first < len(true) and true[first] < moment - tolerance_s:
-            first += 1
-        if first < len(true) and true[first] <= moment + tolerance_s:
-            hits += 1
-            first += 1
-    return hits
+    from mir_eval.util import match_events  # here: what else is measured needs no extra
+
+    return len(match_events(true_s, found_s, tolerance_s))
 
 
 def border_measures(hits: np.ndarray, predicted: np.ndarray, true: np.ndarray, groups: Sequence[str]) -> dict[str, Any]:
@@ -193,11 +125,3 @@ def tempo_hit(estimate_bpm: float | None, truth_bpm: float, factors: Iterable[fl
     if estimate_bpm is None:
         return False
     return any(abs(estimate_bpm / (truth_bpm * factor) - 1) <= TOLERANCE for factor in factors)
-
-
-def tempo_accuracy(pairs: Sequence[tuple[float | None, float]]) -> dict[str, Any]:
-    """Accuracy1 and Accuracy2 of pairs (estimate or None, truth), in BPM."""
-    return {
-        "accuracy1": share(tempo_hit(predicted, truth) for predicted, truth in pairs),
-        "accuracy2": share(tempo_hit(predicted, truth, TEMPO_FACTORS) for predicted, truth in pairs),
-    }

@@ -8,13 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fluxbeat.training.evaluation.measures import (
-    average_precision,
-    calibration_error,
-    estimate,
-    interval,
-    resamples,
-)
+from fluxbeat.explanation.intervals import estimate, resamples, wilson
+from fluxbeat.training.evaluation.measures import average_precision, calibration_error
 
 
 @dataclass(frozen=True)
@@ -66,7 +61,7 @@ def share_of(name: str, subject: str, split: str, hits: np.ndarray, artists: Seq
     """
     if len(hits) and hits.all() == hits.any():
         value, people = float(hits[0]), len(set(artists))
-        return Measure(name, subject, split, value, len(hits), int(hits.sum()), interval(round(value * people), people))
+        return Measure(name, subject, split, value, len(hits), int(hits.sum()), wilson(round(value * people), people))
     weights = resamples(artists)
     with np.errstate(invalid="ignore", divide="ignore"):
         values = weights @ hits.astype(float) / weights.sum(axis=1)

@@ -16,7 +16,7 @@ import torch
 from fluxbeat.analysis import analyze_track, read_track
 from fluxbeat.features import FeatureConfig
 from fluxbeat.features.fingerprint import fingerprint
-from fluxbeat.models import Consensus, GenreTempoModel, HubClassifier
+from fluxbeat.models import GenreTempoModel
 from fluxbeat.models.fingerprint_file import learned_from
 from fluxbeat.models.registry import LoadedModel, checkpoint_folder
 from fluxbeat.training.data.store import Excerpt, FeatureStore
@@ -181,7 +181,7 @@ def evaluate(models: Sequence[LoadedModel], protocol: Protocol) -> list[Measure]
 def warn_of_learned(models: Sequence[LoadedModel], material: Material) -> None:
     """Name the recordings that a model learned from, as far as its checkpoint says: they measure nothing."""
     for model in models:
-        if isinstance(model.network, Consensus | HubClassifier):
+        if not isinstance(model.network, GenreTempoModel):
             continue
         store = material.stores[model.network.config.features]
         prints = [fingerprint(store.sound(row), store.features) for row in range(len(store))]

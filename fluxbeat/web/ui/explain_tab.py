@@ -29,7 +29,6 @@ from fluxbeat.explanation.drawing import strength
 from fluxbeat.explanation.files import window_parts
 from fluxbeat.explanation.regions import REGISTERS, Region
 from fluxbeat.explanation.windows import cut_window, last_start_s
-from fluxbeat.models import HubClassifier
 from fluxbeat.models.registry import LoadedModel
 from fluxbeat.web.analysis_queue import AnalysisQueue
 from fluxbeat.web.ui.gradio_internals import folder_to_serve, served_url
@@ -205,7 +204,7 @@ class ExplainTab:
         """
         probabilities: dict[str, list[float]] = {}
         for name in names:
-            if isinstance(self._offered.models[name].network, HubClassifier):
+            if self._offered.models[name].network.takes_sound:
                 continue
             for label, probability in _probabilities(*self._ready(results, name), start_s).items():
                 probabilities.setdefault(label, []).append(probability)

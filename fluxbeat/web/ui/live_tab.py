@@ -7,7 +7,6 @@ from typing import Any
 
 from fluxbeat.charts.colours import genre_paints
 from fluxbeat.charts.wording import model_title
-from fluxbeat.models import HubClassifier
 from fluxbeat.models.registry import LoadedModel
 
 LIVE_ROUTE = "live"
@@ -19,7 +18,7 @@ def live_view(models: Sequence[LoadedModel], first: str) -> dict[str, Any]:
 
     Models that take whole recordings only are left out.
     """
-    models = [model for model in models if not isinstance(model.network, HubClassifier)]
+    models = [model for model in models if not model.network.takes_sound]
     paints = genre_paints(label for model in models for label in model.network.config.labels)
     return {
         "socket": LIVE_ROUTE,

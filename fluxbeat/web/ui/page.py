@@ -1,57 +1,36 @@
-"""The page: a header, the tabs, one player at the foot, and what happens when a track is given."""
+"""The page, and what happens on it when a track is given; what it is made of is `page_parts`."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from fluxbeat.analysis import TrackAnalysis
-from fluxbeat.charts.wording import model_title, waiting
+from fluxbeat.charts.wording import waiting
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
-from fluxbeat.models.registry import default_model
 from fluxbeat.web.analysis_queue import Waiting
 from fluxbeat.web.service import Service
 from fluxbeat.web.ui.analysis_progress import AnalysisProgress, now_and_then
 from fluxbeat.web.ui.client_functions import ClientFunctions
-from fluxbeat.web.ui.compare_tab import compare_view
 from fluxbeat.web.ui.example_tracks import ExampleAnswers, read_examples
-from fluxbeat.web.ui.explain_tab import ExplainTab
 from fluxbeat.web.ui.gradio_internals import allow_events_at_once
-from fluxbeat.web.ui.jobs import Job, Jobs, session_of
+from fluxbeat.web.ui.jobs import Job, session_of
 from fluxbeat.web.ui.kept_tracks import KeptTracks
-from fluxbeat.web.ui.library_tab import LibraryState, LibraryTab
-from fluxbeat.web.ui.live_tab import live_view
-from fluxbeat.web.ui.models_tab import ModelsState, ModelsTab
-from fluxbeat.web.ui.offered_models import OfferedModels
-from fluxbeat.web.ui.panel import HIDDEN, panel, panel_answer, panel_value
-from fluxbeat.web.ui.player import (
-    CHOSEN_BPM,
-    NAMED_FILE,
-    any_file_button,
-    beat_view,
-    browser_file,
-    player_view,
-)
-from fluxbeat.web.ui.save_menu import SaveMenu
-from fluxbeat.web.ui.stage_layers import StageLayers
-from fluxbeat.web.ui.teach_tab import TeachTab
-from fluxbeat.web.ui.tempo_tab import tempo_view
-from fluxbeat.web.ui.timeline_tab import timeline_view
+from fluxbeat.web.ui.library_tab import LibraryState
+from fluxbeat.web.ui.models_tab import ModelsState
+from fluxbeat.web.ui.page_parts import RESULTS_KEPT_S, UPLOADS_KEPT_S, PageParts, Updates
+from fluxbeat.web.ui.panel import HIDDEN, panel_answer, panel_value
+from fluxbeat.web.ui.player import CHOSEN_BPM, NAMED_FILE
 from fluxbeat.web.ui.track_results import TrackResults
-
-Updates = dict[Any, Any]
 
 TITLE = "FluxBeat"
 KEPT_TOKEN = "_ => { try { return [sessionStorage.getItem('fluxbeat-track') ?? '']; } catch { return ['']; } }"
 """By which a page that was here before asks for the track that it had."""
-UPLOADS_KEPT_S = 6 * 3600
-RESULTS_KEPT_S = 2 * 3600
 
 
 def build_page(service: Service, answers: ExampleAnswers | None = None) -> gr.Blocks:
@@ -72,54 +51,13 @@ def build_page(service: Service, answers: ExampleAnswers | None = None) -> gr.Bl
     return blocks
 
 
-class _Page:
-    """The components and what they do; holds no result of anybody's, these live in each session's state."""
+class _Page(PageParts):
+    """The components and what they do."""
 
     def __init__(self, service: Service, answers: ExampleAnswers) -> None:
-        models = list(service.models.values())
-        self._queue, self._longest_s = service.queue, service.settings.max_duration_s
-        self._offered, self._jobs = OfferedModels(models), Jobs()
+        super().__init__(service, answers.examples)
         self._answered, self._examples = answers, answers.examples
-        own = [self._offered.models[name] for name in self._offered.own]
         self._kept = KeptTracks(RESULTS_KEPT_S)
-        choices = [(model_title(name), name) for name in self._offered.own]
-        first = default_model(list(self._offered.own))
-        labels = sorted({label for model in own for label in model.network.config.labels})
-        panel("masthead", {"labels": labels})
-        # the header's script shows this choice, and hands the button its files
-        self.model = gr.Radio(choices, value=first, label="Heard by", elem_id="model")
-        self.any_file = any_file_button()
-        self.file_name, self.chosen_bpm = gr.Textbox(visible=False), gr.Number(visible=False)
-        self.token = gr.Textbox(visible=False)
-        self.notice, self.status = panel("notice"), panel("status", events=["cancelled"])
-        self.examples = panel("examples", [asdict(example) for example in self._examples], events=["chosen"])
-        with gr.Tabs(elem_id="tabs") as self.tabs:
-            with gr.Tab("Timeline", id="timeline"):
-                self.timeline = panel("timeline")
-                self.layers = StageLayers(self._offered, self._queue)
-            with gr.Tab("Tempo", id="tempo"):
-                self.tempo = panel("tempo")
-            with gr.Tab("Compare", id="compare"):
-                self.compared = gr.CheckboxGroup(
-                    choices, value=list(self._offered.own), label="Models to compare", elem_id="compare-models"
-                )
-                self.compare = panel("compare")
-            with gr.Tab("Explain", id="explain"):
-                self.explain = ExplainTab(self._offered, self._queue)
-            with gr.Tab("Library", id="library"):
-                self.library = LibraryTab(self._offered, self._queue, self._longest_s, UPLOADS_KEPT_S)
-            with gr.Tab("Teach", id="teach"):
-                teach_place = gr.Column()
-            with gr.Tab("Live", id="live"):
-                panel("live", live_view(models, first))
-            with gr.Tab("Models", id="models-tab"):
-                self.models = ModelsTab(self._offered, service.settings.allow_hub, RESULTS_KEPT_S)
-        self.player, self.beat = panel("player"), panel("beat", events=["corrected"])
-        self.save = SaveMenu(self._offered, self._jobs, self._queue)
-        with teach_place:
-            self.teach = TeachTab(self._offered, self.models, self._queue, self._longest_s, UPLOADS_KEPT_S)
-        self.results = gr.State(None, time_to_live=RESULTS_KEPT_S)
-        self.job = gr.State(None, time_to_live=RESULTS_KEPT_S)
 
     def connect(self, page: gr.Blocks) -> None:
         """Say what the events do."""
@@ -259,21 +197,13 @@ class _Page:
     ) -> Iterator[Updates]:
         """A new track in the player, and all of the page with its first answer; the one before where it has none."""
         try:
-            yield {self.player: self._playing(job.track, job.opening)}
+            yield {self.player: self.playing(job.track, job.opening)}
             self._kept.keep(job.track)
             for updates in answers:
                 first, progress.locked = progress.locked, False
-                yield updates | self._first_look(updates[self.results], model) if first else updates
+                yield updates | self.first_look(updates[self.results], model) if first else updates
         except FluxBeatError as error:
-            yield {self.notice: panel_answer({"text": str(error)}), self.player: self._playing_again(before)}
-
-    def _playing(self, track: TrackResults, opening: bool = False) -> str:
-        playable = browser_file(track.path, track.name, self._longest_s)
-        return panel_value(player_view(track.key, track.token, playable, track.name, opening))
-
-    def _playing_again(self, before: TrackResults | None) -> str:
-        """The track that the page still shows, if its file is still there."""
-        return self._playing(before) if before and Path(before.path).is_file() else panel_value(None)
+            yield {self.notice: panel_answer({"text": str(error)}), self.player: self.playing_again(before)}
 
     def _answers(
         self, job: Job, track: TrackResults, models: list[str], compared: list[str], progress: AnalysisProgress
@@ -289,7 +219,7 @@ class _Page:
             if job.tempo_bpm is not None:
                 found = found.with_tempo(job.tempo_bpm)
             self._kept.keep(found)
-            yield {self.results: found, self.compare: self._compared(found, compared)}
+            yield {self.results: found, self.compare: self.compared_models(found, compared)}
         self._answered.remember(found)
 
     async def _in_own_queue(
@@ -322,27 +252,6 @@ class _Page:
         if wanted():
             yield {self.status: progress.over()}
 
-    def _first_look(self, results: TrackResults, model: str) -> Updates:
-        seen = model if model in results.analyses else next(iter(results.analyses))
-        timeline, tempo, beat = self.show_model(results, seen)
-        return {
-            self.timeline: timeline,
-            self.tempo: tempo,
-            self.beat: beat,
-            self.explain.panel: panel_value(self.explain.waiting(results)),
-            self.explain.whole: panel_value(None),
-        }
-
-    def show_model(self, results: TrackResults | None, model: str) -> tuple[Any, Any, Any]:
-        """Timeline, Tempo and the player's tempo of the chosen model."""
-        analysis = results.analyses.get(model) if results else None
-        if results is None or analysis is None:
-            return gr.skip(), gr.skip(), gr.skip()
-        metrics = self._offered.models[model].network.config.metrics
-        timeline = panel_value(timeline_view(results.key, analysis, self._offered.paints, metrics))
-        tempo, beat = tempo_view(results.key, analysis), beat_view(results.key, analysis)
-        return timeline, panel_value(tempo), panel_value(beat)
-
     def choose_model(
         self, job: Job | None, results: TrackResults | None, model: str, request: gr.Request
     ) -> tuple[Any, Any, Any, Any]:
@@ -358,10 +267,10 @@ class _Page:
         """The listener waits no more: what is shown stays, with its player, and nothing more comes to it."""
         self._jobs.cancel(session_of(request))
         try:
-            player = self._playing_again(results)
+            player = self.playing_again(results)
         except FluxBeatError:
             player = panel_value(None)
-        compare = self._compared(results, compared, to_come=False) if results else panel_value(None)
+        compare = self.compared_models(results, compared, to_come=False) if results else panel_value(None)
         return panel_answer({}), player, compare
 
     def correct_tempo(
@@ -385,17 +294,11 @@ class _Page:
         if job and job.track.key == results.key:
             job.tempo_bpm = bpm
         self._kept.keep(changed)
-        return changed, *self.show_model(changed, model), self._compared(changed, compared), *table, gr.skip()
+        return changed, *self.show_model(changed, model), self.compared_models(changed, compared), *table, gr.skip()
 
     def show_compared(self, results: TrackResults | None, compared: list[str]) -> Any:
         """The Compare tab with the models that are switched on."""
-        return self._compared(results, compared) if results else gr.skip()
-
-    def _compared(self, results: TrackResults, compared: list[str], to_come: bool = True) -> str:
-        names = [name for name in self._offered.models if name in compared]
-        ready = [results.analyses[name] for name in names if name in results.analyses]
-        missing = [name for name in names if name not in results.analyses and to_come]
-        return panel_value(compare_view(results.key, ready, missing, self._offered.paints, self._offered.models))
+        return self.compared_models(results, compared) if results else gr.skip()
 
     def leave(self, request: gr.Request) -> None:
         """The page was closed."""

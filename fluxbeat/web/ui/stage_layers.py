@@ -20,7 +20,7 @@ from fluxbeat.charts.heat import heat_rows
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
 from fluxbeat.explanation import label_evidence
 from fluxbeat.explanation.windows import band_centres_hz
-from fluxbeat.models import HubClassifier
+from fluxbeat.models.base import TAKES_SOUND
 from fluxbeat.models.registry import LoadedModel
 from fluxbeat.web.analysis_queue import AnalysisQueue, Waiting
 from fluxbeat.web.ui.jobs import session_of
@@ -122,8 +122,8 @@ class StageLayers:
         wanted: Any,
     ) -> Iterator[dict[str, Any]]:
         """The picture so far after every block; the last one says that it is whole."""
-        if isinstance(model.network, HubClassifier):
-            raise FluxBeatError("what speaks for a genre can only be shown for FluxBeat's own models")
+        if model.network.takes_sound:
+            raise FluxBeatError(TAKES_SOUND)
         track = results.track(model.network.config.features)
         kept = self._kept_of((results.key, model.info.revision, label), track)
         missing = [block for block in present_blocks(analysis, label) if block not in kept.done]

@@ -12,8 +12,9 @@ from fluxbeat.charts.chapters import chapters, unlike_what_was_learned
 from fluxbeat.charts.colours import Paint
 from fluxbeat.charts.plots import stage_figure
 from fluxbeat.charts.wording import as_sentence, clock, model_title, percent, right_in_ten, segment_name, tempo_choice
+from fluxbeat.errors import WarningCode
 
-TOLD_IN_THE_ANSWER = {"no_beat", "tempo_changes", "unfamiliar"}
+TOLD_IN_THE_ANSWER: frozenset[WarningCode] = frozenset({"no_steady_beat", "tempo_changes", "unfamiliar"})
 """Warnings that the sentence, or the line below it, says already."""
 
 

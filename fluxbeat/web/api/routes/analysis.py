@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from fluxbeat.analysis import BPM_RANGE, DEFAULT_HOP_S, Progress, analyze, compare
+from fluxbeat.analysis.windows import hop_frames
+from fluxbeat.models.registry import LoadedModel
 from fluxbeat.web.api.answers import LINES_MEDIA_TYPE, answer
 from fluxbeat.web.api.contract import AnalysisDocument
 from fluxbeat.web.api.running_service import ChosenModel, RunningService, model_named
@@ -58,7 +61,7 @@ async def analyze_recording(
             name=upload.name,
             hop_s=hop_s,
             progress=progress,
-            max_duration_s=_longest_s(service, hop_s),
+            max_duration_s=_longest_s(service, [chosen], hop_s),
             tempo_bpm=tempo_bpm,
         ).to_dict()
 
@@ -84,7 +87,7 @@ async def compare_models(
             name=upload.name,
             hop_s=hop_s,
             progress=progress,
-            max_duration_s=_longest_s(service, hop_s),
+            max_duration_s=_longest_s(service, chosen, hop_s),
             tempo_bpm=tempo_bpm,
         )
         return [analysis.to_dict() for analysis in analyses]
@@ -92,5 +95,8 @@ async def compare_models(
     return await answer(request, service.queue, work)
 
 
-def _longest_s(service: Service, hop_s: float) -> float:
-    return min(service.settings.max_duration_s, MOST_WINDOWS * hop_s)
+def _longest_s(service: Service, models: Sequence[LoadedModel], hop_s: float) -> float:
+    """Longest recording that none of the models cuts into too many windows, by the hops that they can do."""
+    networks = [model.network for model in models]
+    done_s = min(hop_frames(hop_s, one) / one.config.features.frame_rate_hz for one in networks)
+    return min(service.settings.max_duration_s, MOST_WINDOWS * done_s)

@@ -11,7 +11,8 @@ import numpy as np
 
 from fluxbeat.analysis.octave import FALLS_OCTAVES, FREELY_BPM, tapped_weight
 from fluxbeat.analysis.tempo import RELATIVES, TOLERANCE
-from fluxbeat.training.evaluation.measures import share, tempo_hit
+from fluxbeat.training.evaluation.measures import tempo_hit
+from tools.known_tempo import share
 
 
 def agreed_bpm(estimates_bpm: Sequence[float]) -> float | None:

@@ -1,0 +1,127 @@
+"""What the page is made of: a header, the tabs, one player at the foot; and what each of them shows of a track."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from fluxbeat.charts.wording import model_title
+from fluxbeat.models.registry import default_model
+from fluxbeat.web.service import Service
+from fluxbeat.web.ui.compare_tab import compare_view
+from fluxbeat.web.ui.example_tracks import Example
+from fluxbeat.web.ui.explain_tab import ExplainTab
+from fluxbeat.web.ui.jobs import Jobs
+from fluxbeat.web.ui.library_tab import LibraryTab
+from fluxbeat.web.ui.live_tab import live_view
+from fluxbeat.web.ui.models_tab import ModelsTab
+from fluxbeat.web.ui.offered_models import OfferedModels
+from fluxbeat.web.ui.panel import panel, panel_value
+from fluxbeat.web.ui.player import any_file_button, beat_view, browser_file, player_view
+from fluxbeat.web.ui.save_menu import SaveMenu
+from fluxbeat.web.ui.stage_layers import StageLayers
+from fluxbeat.web.ui.teach_tab import TeachTab
+from fluxbeat.web.ui.tempo_tab import tempo_view
+from fluxbeat.web.ui.timeline_tab import timeline_view
+from fluxbeat.web.ui.track_results import TrackResults
+
+Updates = dict[Any, Any]
+"""Values by the components that show them."""
+
+UPLOADS_KEPT_S = 6 * 3600
+RESULTS_KEPT_S = 2 * 3600
+
+
+class PageParts:
+    """The components of one page; they hold no result of anybody's, these live in each session's state."""
+
+    def __init__(self, service: Service, examples: Sequence[Example]) -> None:
+        models = list(service.models.values())
+        self._queue, self._longest_s = service.queue, service.settings.max_duration_s
+        self._offered, self._jobs = OfferedModels(models), Jobs()
+        choices = [(model_title(name), name) for name in self._offered.own]
+        first = default_model(list(self._offered.own))
+        labels = sorted({label for model in models for label in model.network.config.labels})
+        panel("masthead", {"labels": labels})
+        # the header's script shows this choice, and hands the button its files
+        self.model = gr.Radio(choices, value=first, label="Heard by", elem_id="model")
+        self.any_file = any_file_button()
+        self.file_name, self.chosen_bpm = gr.Textbox(visible=False), gr.Number(visible=False)
+        self.token = gr.Textbox(visible=False)
+        self.notice, self.status = panel("notice"), panel("status", events=["cancelled"])
+        self.examples = panel("examples", [asdict(example) for example in examples], events=["chosen"])
+        with gr.Tabs(elem_id="tabs") as self.tabs:
+            with gr.Tab("Timeline", id="timeline"):
+                self.timeline = panel("timeline")
+                self.layers = StageLayers(self._offered, self._queue)
+            with gr.Tab("Tempo", id="tempo"):
+                self.tempo = panel("tempo")
+            with gr.Tab("Compare", id="compare"):
+                self.compared = gr.CheckboxGroup(
+                    choices, value=list(self._offered.own), label="Models to compare", elem_id="compare-models"
+                )
+                self.compare = panel("compare")
+            with gr.Tab("Explain", id="explain"):
+                self.explain = ExplainTab(self._offered, self._queue)
+            with gr.Tab("Library", id="library"):
+                self.library = LibraryTab(self._offered, self._queue, self._longest_s, UPLOADS_KEPT_S)
+            with gr.Tab("Teach", id="teach"):
+                teach_place = gr.Column()
+            with gr.Tab("Live", id="live"):
+                panel("live", live_view(models, first))
+            with gr.Tab("Models", id="models-tab"):
+                self.models = ModelsTab(self._offered, service.settings.allow_hub, RESULTS_KEPT_S)
+        self.player, self.beat = panel("player"), panel("beat", events=["corrected"])
+        self.save = SaveMenu(self._offered, self._jobs, self._queue)
+        with teach_place:
+            self.teach = TeachTab(self._offered, self.models, self._queue, self._longest_s, UPLOADS_KEPT_S)
+        self.results = gr.State(None, time_to_live=RESULTS_KEPT_S)
+        self.job = gr.State(None, time_to_live=RESULTS_KEPT_S)
+
+    def first_look(self, results: TrackResults, model: str) -> Updates:
+        """All of the page with a track's first answer."""
+        seen = model if model in results.analyses else next(iter(results.analyses))
+        timeline, tempo, beat = self.show_model(results, seen)
+        return {
+            self.timeline: timeline,
+            self.tempo: tempo,
+            self.beat: beat,
+            self.explain.panel: panel_value(self.explain.waiting(results)),
+            self.explain.whole: panel_value(None),
+        }
+
+    def show_model(self, results: TrackResults | None, model: str) -> tuple[Any, Any, Any]:
+        """Timeline, Tempo and the player's tempo of the chosen model."""
+        analysis = results.analyses.get(model) if results else None
+        if results is None or analysis is None:
+            return gr.skip(), gr.skip(), gr.skip()
+        metrics = self._offered.models[model].network.config.metrics
+        timeline = panel_value(timeline_view(results.key, analysis, self._offered.paints, metrics))
+        tempo, beat = tempo_view(results.key, analysis), beat_view(results.key, analysis)
+        return timeline, panel_value(tempo), panel_value(beat)
+
+    def compared_models(self, results: TrackResults, compared: list[str], to_come: bool = True) -> str:
+        """The Compare tab with the models that are switched on; those without an answer yet are `to_come`, or not."""
+        names = [name for name in self._offered.models if name in compared]
+        ready = [results.analyses[name] for name in names if name in results.analyses]
+        missing = [name for name in names if name not in results.analyses and to_come]
+        return panel_value(compare_view(results.key, ready, missing, self._offered.paints, self._offered.models))
+
+    def playing(self, track: TrackResults, opening: bool = False) -> str:
+        """The track in the player.
+
+        Raises
+        ------
+        AudioDecodeError
+            As `browser_file`.
+        """
+        playable = browser_file(track.path, track.name, self._longest_s)
+        return panel_value(player_view(track.key, track.token, playable, track.name, opening))
+
+    def playing_again(self, before: TrackResults | None) -> str:
+        """The track that the page still shows, if its file is still there."""
+        return self.playing(before) if before and Path(before.path).is_file() else panel_value(None)
