@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from fluxbeat.analysis import analyze
-from fluxbeat.analysis.octave import tapped_weight
+from fluxbeat.analysis.octave import freely_bpm_of, tapped_weight
 from fluxbeat.audio import load_audio
 from fluxbeat.models.registry import LoadedModel, load
 from fluxbeat.training.evaluation.catalogue import read_catalogue
@@ -42,8 +42,10 @@ class Estimates:
 
 def estimate(samples: np.ndarray, model: LoadedModel, peers: Mapping[str, Reader]) -> Estimates:
     """Ask FluxBeat and the others about mono samples at 22,050 Hz."""
-    tempo = analyze((samples, RATE_HZ), model).tempo
-    unweighted = tempo.distribution / tapped_weight(tempo.grid_bpm)
+    analysis = analyze((samples, RATE_HZ), model)
+    tempo, genres = analysis.tempo, analysis.genres
+    freely_bpm = freely_bpm_of([one.label for one in genres], np.array([one.probability for one in genres]))
+    unweighted = tempo.distribution / tapped_weight(tempo.grid_bpm, freely_bpm)
     theirs = {name: read(samples).bpm for name, read in peers.items()}
     found = tuple(bpm for bpm in theirs.values() if bpm)
     return Estimates({OURS: tempo.bpm, **theirs}, OctaveCase(tempo.grid_bpm, unweighted / unweighted.sum(), found))

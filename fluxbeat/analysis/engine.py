@@ -12,6 +12,7 @@ import numpy as np
 from fluxbeat.analysis.correction import NO_BEAT, check_bpm, corrected
 from fluxbeat.analysis.downbeats import find_downbeats
 from fluxbeat.analysis.hearing import Hearing
+from fluxbeat.analysis.octave import freely_bpm_of
 from fluxbeat.analysis.presence import own_scale
 from fluxbeat.analysis.result import Genre, Tempo, Timeline, TrackAnalysis, TrackKind
 from fluxbeat.analysis.segments import find_segments, sharpen, with_silence, with_tempo
@@ -102,7 +103,9 @@ def analyze_track(
     labels, thresholds = tuple(config.labels[index] for index in shown), network.thresholds[shown]
     probability = probability[:, shown]
     timeline = _timeline(track, windows, config, labels, own_scale(probability, thresholds), sounding)
-    tempo, timeline, borders_s = _with_tempo(track, windows, config, timeline, sounding)
+    whole_genres = own_scale(_over_sound(probability, sounding), thresholds)
+    freely_bpm = freely_bpm_of(labels, whole_genres)
+    tempo, timeline, borders_s = _with_tempo(track, windows, config, timeline, sounding, freely_bpm)
     coarse = find_segments(
         timeline.centre_s,
         probability,
@@ -121,7 +124,7 @@ def analyze_track(
         file=track.file,
         duration_s=track.duration_s,
         model=model.info,
-        genres=_genres(labels, own_scale(_over_sound(probability, sounding), thresholds)),
+        genres=_genres(labels, whole_genres),
         tempo=tempo,
         timeline=timeline,
         segments=with_silence(segments, track.active, config.features.frame_rate_hz),
@@ -162,7 +165,12 @@ def _timeline(
 
 
 def _with_tempo(
-    track: Track, windows: WindowPredictions, config: ModelConfig, timeline: Timeline, sounding: np.ndarray
+    track: Track,
+    windows: WindowPredictions,
+    config: ModelConfig,
+    timeline: Timeline,
+    sounding: np.ndarray,
+    freely_bpm: tuple[float, float],
 ) -> tuple[Tempo, Timeline, Sequence[float]]:
     """The tempo of the track, along it, and where one steady tempo gives way to another."""
     # less than two slow beats: what would be heard is the repetition that fills the window
@@ -171,7 +179,7 @@ def _with_tempo(
     overlap = max(1.0, config.window_s / windows.hop_s)
     music = float(_over_sound(timeline.kind, sounding)[0])
     for needed in pulses_needed(config.tempo_threshold, music):
-        tempo, bpm = find_tempo(windows.tempo_logits, beats_fit, config.tempo_grid, needed, overlap)
+        tempo, bpm = find_tempo(windows.tempo_logits, beats_fit, config.tempo_grid, needed, overlap, freely_bpm)
         if tempo.bpm is not None:
             break
     tempo, bpm, parts = settle_tempo(tempo, bpm, timeline.centre_s, track.duration_s, track.onsets)

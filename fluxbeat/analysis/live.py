@@ -13,6 +13,7 @@ import soxr
 from threadpoolctl import ThreadpoolController
 
 from fluxbeat.analysis.engine import MOSTLY
+from fluxbeat.analysis.octave import freely_bpm_of
 from fluxbeat.analysis.onsets import OnsetStream
 from fluxbeat.analysis.presence import own_scale
 from fluxbeat.analysis.result import Tempo, TrackKind
@@ -263,7 +264,9 @@ class LiveAnalysis:
             self._tempo += softmax(found.tempo_logits[0].astype(np.float64))
             distribution = self._tempo / self._tempo.sum()
             needed = pulses_needed(config.tempo_threshold, kind.music)
-            tempo = next(filter(None, (tempo_of(distribution, config.tempo_grid, pulse) for pulse in needed)), None)
+            freely_bpm = freely_bpm_of(config.labels, probability)
+            readings = (tempo_of(distribution, config.tempo_grid, pulse, freely_bpm) for pulse in needed)
+            tempo = next(filter(None, readings), None)
             if tempo and onsets.duration_s >= LEAST_PART_S:
                 tempo = with_number(tempo, exact_bpm(onsets, tempo.candidates[0].bpm, [(0.0, onsets.duration_s)]))
         return self._prediction(probability, tempo, kind)

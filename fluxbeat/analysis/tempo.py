@@ -6,7 +6,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
-from fluxbeat.analysis.octave import as_tapped, tapped_weight
+from fluxbeat.analysis.octave import FREELY_BPM, as_tapped, tapped_weight
 from fluxbeat.analysis.result import Tempo, TempoCandidate
 from fluxbeat.models import TempoGrid
 
@@ -21,8 +21,9 @@ DRIFT = 0.02
 """By so much a tempo may change from window to window as players slow down or hurry."""
 INSISTENCE = 4.0
 """How many times as probable as going on another tempo must be, for the length of a window, to be believed."""
-OPEN_SHARE = 0.15
-"""Where the other octave has this share of what speaks for one, neither is sure."""
+SLIPS = {2.0: 0.15, 1 / 2: 0.15, 3 / 2: 0.5, 2 / 3: 0.5}
+"""What a tempo is taken for, by its factor, and from which share on of what speaks for one the other is as likely: the
+other octave, and in triplets and swing every second note of three to a beat."""
 WEAK_PULSE = 0.25
 """So much of a pulse counts in what is surely music, where no stronger one is found: noise and speech reach more than
 that by chance, but music has a beat more often than not. Of the 112 recordings for training whose tempo people
@@ -55,7 +56,12 @@ def pulses_needed(threshold: float, music: float) -> tuple[float, ...]:
 
 
 def find_tempo(
-    tempo_logits: np.ndarray, audible: np.ndarray, grid: TempoGrid, threshold: float, overlap: float
+    tempo_logits: np.ndarray,
+    audible: np.ndarray,
+    grid: TempoGrid,
+    threshold: float,
+    overlap: float,
+    freely_bpm: tuple[float, float] = FREELY_BPM,
 ) -> tuple[Tempo, np.ndarray]:
     """The tempo of a track and along it.
 
@@ -69,6 +75,8 @@ def find_tempo(
         `pulse` that a distribution needs, of the track or around a window, for its tempo to count.
     overlap : float
         How many windows lie over a moment: as often is the same evidence counted.
+    freely_bpm : (float, float)
+        Between which tempi people tap freely in such music.
 
     Returns
     -------
@@ -84,20 +92,24 @@ def find_tempo(
         return Tempo(None, 0.0, (), grid.bpm, flat), curve
     windows = softmax(tempo_logits.astype(np.float64))
     whole = windows.mean(axis=0, where=audible[:, None])
-    tapped = as_tapped(whole, grid)
+    tapped = as_tapped(whole, grid, freely_bpm)
     candidates = _candidates(tapped, grid)
     confidence = candidates[0].probability if candidates else 0.0
     # neighbours share most of their music: read each window with its context
     windows[~audible] = 0.0
     context = gaussian_filter1d(windows, SMOOTHING_WINDOWS, axis=0, mode="nearest")
-    along, pulse_along = _curve(context[audible], grid, threshold, overlap * np.log(INSISTENCE))
+    along, pulse_along = _curve(
+        context[audible], grid, threshold, overlap * np.log(INSISTENCE), tapped_weight(grid.bpm, freely_bpm)
+    )
     beat = bool(candidates) and max(pulse(whole, grid), pulse_along) >= threshold
     if beat:
         curve[audible] = _without_slips(along, context[audible], grid, candidates[0].bpm)
     return Tempo(candidates[0].bpm if beat else None, confidence, candidates, grid.bpm, tapped), curve
 
 
-def _curve(context: np.ndarray, grid: TempoGrid, threshold: float, change_cost: float) -> tuple[np.ndarray, float]:
+def _curve(
+    context: np.ndarray, grid: TempoGrid, threshold: float, change_cost: float, weight: np.ndarray
+) -> tuple[np.ndarray, float]:
     """Along consecutive distributions, (n, bins): the tempo in BPM, (n,), NaN where their `pulse` is below the
     threshold; and the mean of what speaks for that tempo and its relatives, the `pulse` of music whose tempo changes.
     """
@@ -105,7 +117,7 @@ def _curve(context: np.ndarray, grid: TempoGrid, threshold: float, change_cost: 
     for first in range(0, len(context), WINDOWS_AT_ONCE):
         part = slice(first, first + WINDOWS_AT_ONCE)
         mass[part] = _mass(_normalised(context[part]), grid)
-    evidence = np.log(np.maximum(mass, LEAST_EVIDENCE)) + np.log(tapped_weight(grid.bpm)).astype(np.float32)
+    evidence = np.log(np.maximum(mass, LEAST_EVIDENCE)) + np.log(weight).astype(np.float32)
     path = _steadiest_path(evidence, grid, change_cost)
     curve, smooth = np.full(len(context), np.nan), _smooth(context)
     for index in np.flatnonzero(_pulses(mass, grid) >= threshold):
@@ -116,13 +128,13 @@ def _curve(context: np.ndarray, grid: TempoGrid, threshold: float, change_cost: 
 
 
 def _without_slips(along: np.ndarray, context: np.ndarray, grid: TempoGrid, headline_bpm: float) -> np.ndarray:
-    """The curve, (n,), in the octave of the headline wherever the distributions, (n, bins), leave that open.
+    """The curve, (n,), at the headline wherever it slips off it and the distributions, (n, bins), leave that open.
 
     A band that plays half time for a verse still has the same beat, and so has a song whose hi-hat pauses.
     """
     mass = _mass(_normalised(context), grid)
     settled = along.copy()
-    for factor in (2.0, 0.5):
+    for factor, open_share in SLIPS.items():
         away = np.abs(along * factor / headline_bpm - 1) <= TOLERANCE
         edges = np.flatnonzero(np.diff(np.concatenate([[False], away, [False]]).astype(np.int8)))
         for first, end in zip(edges[::2], edges[1::2], strict=True):
@@ -131,7 +143,7 @@ def _without_slips(along: np.ndarray, context: np.ndarray, grid: TempoGrid, head
                 mass[rows, np.round(grid.position(along[rows] * k)).astype(int).clip(0, grid.bins - 1)].mean()
                 for k in (1.0, factor)
             )
-            if there >= OPEN_SHARE * here:
+            if there >= open_share * here:
                 settled[rows] *= factor
     return settled
 
@@ -157,12 +169,14 @@ def _steadiest_path(evidence: np.ndarray, grid: TempoGrid, change_cost: float) -
     return path
 
 
-def tempo_of(distribution: np.ndarray, grid: TempoGrid, threshold: float) -> Tempo | None:
+def tempo_of(
+    distribution: np.ndarray, grid: TempoGrid, threshold: float, freely_bpm: tuple[float, float] = FREELY_BPM
+) -> Tempo | None:
     """The tempo of one distribution, shape (bins,); None where its `pulse` is below the threshold."""
     distribution = _normalised(distribution[None])[0]
     if pulse(distribution, grid) < threshold:
         return None
-    tapped = as_tapped(distribution, grid)
+    tapped = as_tapped(distribution, grid, freely_bpm)
     candidates = _candidates(tapped, grid)
     if not candidates:
         return None

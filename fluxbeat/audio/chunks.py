@@ -14,7 +14,9 @@ from typing import BinaryIO
 _UNTOLD = ((0x7FFF_0000, 0x8000_0100), (0xFFFF_0000, 0xFFFF_FFFF))  # sizes that recorders write that stream
 _JUNK = 1024  # fewer bytes than this behind the last chunk are no sound
 _MOST_CHUNKS = 100_000
-_OTHER_FILE = re.compile(rb"TAG|APETAGEX|ID3[\x02-\x04]|PK\x03\x04|Rar!|%PDF|<\?xml|LYRICSBEGIN|\x89PNG|\xff\xd8\xff")
+_OTHER_FILE = re.compile(
+    rb"TAG|APETAGEX|fLaC\0|OggS\0|ID3[\x02-\x04]|PK\x03\x04|Rar!|%PDF|<\?xml|LYRICSBEGIN|\x89PNG|\xff\xd8\xff"
+)
 _LAST_CHUNKS = re.compile(
     rb"LIST|id3 |ID3 |bext|cue |smpl|inst|fact|iXML|_PMX|NAME|AUTH|\(c\) |ANNO|COMT|MARK|INST|info"
 )
@@ -33,11 +35,18 @@ class SamplePieces:
         Bytes that the header tells of; equal to those that are there where it does not tell.
     believed : bool
         Whether it is one piece and the header tells of all of it, so that any reader finds it.
+    head : tuple of (int, int)
+        Pieces that, read before those of the samples, make a plain file of them with one chunk of samples. Empty where
+        the format has no chunks.
+    true_size : (int, bytes)
+        Where in it the size of that chunk stands, and what it then is.
     """
 
     pieces: tuple[tuple[int, int], ...]
     promised: int
     believed: bool
+    head: tuple[tuple[int, int], ...] = ()
+    true_size: tuple[int, bytes] = (0, b"")
 
     @property
     def present(self) -> int:
@@ -89,22 +98,22 @@ def find_samples(file: BinaryIO, begin: int, end: int) -> SamplePieces | None:
     file.seek(begin)
     head = file.read(40)
     if head[:4] in (b".snd", b"dns."):
-        return _au_samples(head, begin, end)
+        return _au_samples(file, head, begin, end)
     scheme = next((scheme for scheme in _SCHEMES if scheme.head.match(head)), None)
     return _Chunks(file, scheme, begin, end).samples() if scheme else None
 
 
-def _au_samples(head: bytes, begin: int, end: int) -> SamplePieces:
+def _au_samples(file: BinaryIO, head: bytes, begin: int, end: int) -> SamplePieces:
     order = ">" if head[:4] == b".snd" else "<"
     offset, told = struct.unpack_from(f"{order}II", head.ljust(12, b"\0"), 4)
     first = min(begin + offset, end)
     if told == 0xFFFF_FFFF or told == 0:
         return SamplePieces(((first, end),), end - first, told != 0)
     here = end - first
-    believed = here - told <= _JUNK  # nothing but samples comes behind the header
-    return SamplePieces(
-        ((first, min(first + told, end) if believed else end),), told if told > here else here, believed
-    )
+    # nothing but samples comes behind the header
+    believed = here - told <= _JUNK or _is_no_sound(file, first + told, end)
+    last = min(first + told, end) if believed else end
+    return SamplePieces(((first, last),), max(told, last - first), believed)
 
 
 class _Chunks:
@@ -116,11 +125,14 @@ class _Chunks:
 
     def samples(self) -> SamplePieces | None:
         at, pieces, promised, believed = self._begin + self._scheme.first, list[tuple[int, int]](), 0, True
+        before: int | None = None
         for _ in range(_MOST_CHUNKS):
             chunk = self._chunk(at)
             if chunk is None:
                 break
             mark, content, size = chunk
+            if mark == self._scheme.samples and before is None:
+                before = at
             at = self._behind(content + size)
             if mark == b"ds64" and size >= 16:
                 self._file.seek(content + 8)
@@ -142,13 +154,28 @@ class _Chunks:
             if told:
                 pieces.append((first, first + told))
                 promised += told
-        return SamplePieces(tuple(pieces), promised, believed and len(pieces) == 1) if pieces else None
+        if not pieces or before is None:
+            return None
+        head, true_size = self._plain_head(before, pieces)
+        return SamplePieces(tuple(pieces), promised, believed and len(pieces) == 1, head, true_size)
+
+    def _plain_head(
+        self, before: int, pieces: list[tuple[int, int]]
+    ) -> tuple[tuple[tuple[int, int], ...], tuple[int, bytes]]:
+        """What comes before the first chunk of samples, and the header of that chunk; and its size if it were all."""
+        scheme, first = self._scheme, pieces[0][0]
+        head = ((self._begin, before), (first - scheme.skipped - scheme.header, first))
+        size = sum(end - begin for begin, end in pieces) + scheme.skipped + scheme.whole
+        most = 256**scheme.size.size - 1
+        return head, (before - self._begin + len(scheme.samples), scheme.size.pack(min(size, most)))
 
     def _chunk(self, at: int) -> tuple[bytes, int, int] | None:
         """Mark, place of the content and size of the chunk at a place; None where there is none."""
         scheme = self._scheme
+        if at + scheme.header > self._end:  # a size that is none leads further than any file
+            return None
         self._file.seek(at)
-        header = self._file.read(min(scheme.header, max(self._end - at, 0)))
+        header = self._file.read(scheme.header)
         if len(header) < scheme.header:
             return None
         mark = header[: len(scheme.samples)]
@@ -167,8 +194,7 @@ class _Chunks:
         """Whether at this place the file ends, chunks go on up to its end, or nothing follows that could be sound."""
         if self._ends_with_chunks(self._behind(at)) or self._ends_with_chunks(at):
             return True
-        self._file.seek(at)
-        return bool(_OTHER_FILE.match(self._file.read(16))) or self._only_zeros(at)
+        return _is_no_sound(self._file, at, self._end)
 
     def _ends_with_chunks(self, at: int) -> bool:
         for _ in range(_MOST_CHUNKS):
@@ -177,19 +203,12 @@ class _Chunks:
             chunk = self._chunk(at)
             if chunk is None or not all(0x20 <= byte < 0x7F for byte in chunk[0][:4]):
                 return False
+            if chunk[0] == self._scheme.samples:  # further samples, whatever their size is said to be
+                return True
             at = self._behind(chunk[1] + chunk[2])
             if at > self._end + 1:
                 return False
         return False
-
-    def _only_zeros(self, at: int) -> bool:
-        self._file.seek(at)
-        left = self._end - at
-        while left > 0 and (block := self._file.read(min(left, _TAIL))):
-            if block.strip(b"\0"):
-                return False
-            left -= len(block)
-        return True
 
     def _last_sample(self, first: int) -> int:
         """Where samples end that nobody has counted: before the chunks that end the file, if there are any."""
@@ -202,3 +221,16 @@ class _Chunks:
             if self._end <= at <= self._end + 1:
                 return begin + match.start()
         return self._end
+
+
+def _is_no_sound(file: BinaryIO, at: int, end: int) -> bool:
+    """Whether what follows up to the end is a file of another kind, or zeros."""
+    file.seek(at)
+    if _OTHER_FILE.match(file.read(16)):
+        return True
+    file.seek(at)
+    while at < end and (block := file.read(min(end - at, _TAIL))):
+        if block.strip(b"\0"):
+            return False
+        at += len(block)
+    return True

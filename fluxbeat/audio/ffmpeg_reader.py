@@ -37,7 +37,8 @@ _COMPLAINT = re.compile(
     r"(?:\[[^]]* @ \w+\] )*\[(?:error|fatal|warning(?=\] .*corrupt input packet))\] (?!.*monotonically increasing)(.*)"
 )
 _LOST_PACKET = re.compile(r"Error while decoding stream|Error submitting packet|Decoding error")
-_LEAST_LOSS_S = 0.1  # less is what stands between or behind frames of MP3 and AAC: a tag, half a frame
+_RESYNCHRONISES = {"mp3", "mp2", "aac", "ac3", "eac3"}
+_LEAST_LOSS_S, _LEAST_EXACT_LOSS_S = 0.1, 0.02  # of those, less is what stands between frames: a tag, half a frame
 _SLACK_BYTES = 2048  # encoders count tags and the first frame, or not
 _PACKET_SAMPLES = {"mp3": 1152, "mp2": 1152, "aac": 1024, "flac": 4096, "alac": 4096, "ac3": 1536, "eac3": 1536}
 # Their times begin at zero, whenever the sound does: silence until then, and in gaps, is part of what a player plays.
@@ -94,7 +95,6 @@ class FfmpegReader:
                 head = file.read(256)
                 is_mp3 = head[:3] == b"ID3" or is_mp3_frame(head)
                 self._promised_s, self._missing_bytes = _promise(file, begin, end) if is_mp3 else (None, 0)
-                self._resynchronises = is_mp3 or head[:1] == b"\xff"
                 samples = find_samples(file, begin, end)
                 self._length_untold = samples is not None and not samples.believed
         except OSError as error:
@@ -113,6 +113,8 @@ class FfmpegReader:
             self._start(place, [*options, "-copyts"], filters, like)
 
     def _start(self, place: str, reading: list[str], filters: list[str], like: tuple[int, int] | None) -> None:
+        self._fills_gaps = bool(filters)
+        self._least_loss_s = _LEAST_EXACT_LOSS_S
         self._complaints = self._lost_packets = 0
         self._ends_within_packet = False
         self._messages: list[str] = []
@@ -176,9 +178,11 @@ class FfmpegReader:
             return [TrackWarning("cut_off", f"the file is cut off after {decoded_s:.1f} s: its end is missing")]
         lost_s = max(self._complaints, self._lost_packets) * self._packet_samples / self.rate_hz
         whole_s = self._promised_s or (told_s if of_sound else None)
+        if whole_s and not self._fills_gaps and abs(whole_s - decoded_s) < self._least_loss_s:
+            return []  # what could not be decoded lies behind all that was promised
         if lost_s and whole_s and whole_s < 2 * decoded_s:  # more is too much to be true
             lost_s = max(lost_s, whole_s - decoded_s)
-        if not lost_s or (self._resynchronises and lost_s < _LEAST_LOSS_S):
+        if lost_s < self._least_loss_s:
             return []
         text = f"parts of the file are damaged: about {lost_s:.1f} of {decoded_s + lost_s:.1f} s could not be decoded"
         return [TrackWarning("damaged", text)]
@@ -268,6 +272,8 @@ class FfmpegReader:
             self._has_video = True
         elif audio := re.match(r"\[info\]   Stream #0:\d+.*: Audio: (\w+)", line):
             self._packet_samples = _PACKET_SAMPLES.get(audio[1], self._packet_samples)
+            if audio[1] in _RESYNCHRONISES and not self._fills_gaps:
+                self._least_loss_s = _LEAST_LOSS_S
         elif line.startswith("[info] Output #0"):
             self._described.set()
 

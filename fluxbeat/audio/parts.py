@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from fluxbeat.audio.mpeg_frames import LENGTH_MARK, begins_recording, first_frame, is_mp3_frame
-from fluxbeat.audio.source import after_id3, places, syncsafe
+from fluxbeat.audio.source import after_id3, before_tags, places, syncsafe
 
 _MOST_PARTS = 1000
 _MOST_BOXES = 100_000
@@ -37,6 +37,7 @@ def _kind(head: bytes, marks: tuple[bytes, ...], again: bytes) -> _Kind:
     return _Kind(re.compile(head, re.DOTALL), marks, re.compile(again, re.DOTALL))
 
 
+_BIT_3 = b"[" + b"".join(re.escape(bytes([byte])) for byte in range(256) if byte & 8) + b"]"
 _KINDS = (
     _kind(rb"OggS", (b"OggS",), rb"OggS\0[\x02\x03\x06\x07].{22}"),  # flag 2: a page that begins a stream
     _kind(rb"fLaC", (b"fLaC",), rb"fLaC[\x00\x80]\x00\x00\x22"),
@@ -45,6 +46,12 @@ _KINDS = (
     _kind(rb"riff\x2e\x91", (b"riff\x2e\x91",), rb"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"),
     _kind(rb"caff\0\x01", (b"caff\0",), rb"caff\0\x01\0\0desc\0\0\0\0\0\0\0 "),
     _kind(rb"\x1a\x45\xdf\xa3", (b"\x1a\x45\xdf\xa3",), rb".{5,64}?\x42\x82[\x84-\x88](?:webm|matroska)"),
+    _kind(rb"\.snd", (b".snd",), rb"\.snd\0\0..(?:....)\0\0\0[\x01-\x1b]\0[\x00-\x0b]"),
+    # all blocks of WavPack begin so: the first of a recording is at sample 0, holds samples, and begins a frame
+    _kind(rb"wvpk", (b"wvpk",), rb"wvpk....[\x02-\x10]\x04\0.{5}\0{4}(?!\0{4})....." + _BIT_3 + rb".."),
+    _kind(rb"TTA1", (b"TTA1",), rb"TTA1[\x01\x02]\0[\x01-\x10]\0[\x08\x10\x18\x20]\0"),
+    _kind(rb"DSD ", (b"DSD ",), rb"DSD \x1c\0{7}.{16}fmt "),
+    _kind(rb"#!AMR", (b"#!AMR",), rb"#!AMR(?:-WB)?\n"),
     _kind(rb"\x30\x26\xb2\x75", (b"\x30\x26\xb2\x75",), rb"....\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c"),
 )
 _MP3_MARKS = (b"ID3", b"Xing\0", b"Info\0", b"VBRI\0")
@@ -52,7 +59,7 @@ _MP3 = re.compile(rb"ID3[\x02-\x04].[\x00-\xff][\0-\x7f]{4}|" + LENGTH_MARK.patt
 
 
 def parts_of(file: BinaryIO) -> list[Part]:
-    """The recordings in an open file, in their order: one that is the whole file, but where several are joined."""
+    """The recordings in an open file, in their order: one but where several are joined. Tags at an end are none."""
     file.seek(0, 2)
     size = file.tell()
     sound_at = after_id3(file)
@@ -62,7 +69,8 @@ def parts_of(file: BinaryIO) -> list[Part]:
     for begin in _further(file, head, sound_at):
         if begin > begins[-1] and len(begins) < _MOST_PARTS:
             begins.append(begin)
-    return [Part(begin, end) for begin, end in zip(begins, [*begins[1:], size], strict=True)]
+    ends = zip(begins, [*begins[1:], size], strict=True)
+    return [Part(begin, before_tags(file, begin, end)) for begin, end in ends]
 
 
 def _further(file: BinaryIO, head: bytes, sound_at: int) -> Iterator[int]:

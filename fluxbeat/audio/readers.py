@@ -123,7 +123,7 @@ class SoundfileReader:
                     raise soundfile.SoundFileError("begins like none of the formats that libsndfile is to read")
                 self._samples = find_samples(file, self._begin, end)
             self._promised_s: float | None = None
-            self._open([(self._begin, end)], _without_length(head))
+            self._open_whole(head)
         except OSError as error:
             raise soundfile.SoundFileError(f"cannot be opened: {error}") from error
         try:
@@ -131,6 +131,17 @@ class SoundfileReader:
         except BaseException:
             self.close()
             raise
+
+    def _open_whole(self, head: bytes) -> None:
+        try:
+            self._open([(self._begin, self._end)], _without_length(head))
+        except soundfile.SoundFileError:  # a second chunk of samples, or an empty first one, is too much for it
+            if self._samples is None or not self._samples.head:
+                raise
+            self._open_as_one_chunk(self._samples)
+
+    def _open_as_one_chunk(self, samples: SamplePieces) -> None:
+        self._open([*samples.head, *samples.pieces], [samples.true_size])
 
     def _open(self, pieces: list[tuple[int, int]], changed: list[tuple[int, bytes]], **raw: Any) -> None:
         self._input = BytePieces(self._path, pieces, changed)
@@ -162,8 +173,12 @@ class SoundfileReader:
     def _read_as_they_lie(self, samples: SamplePieces) -> None:
         """Open the samples alone, whose size is then that of the pieces they lie in."""
         frame_bytes = self.channels * _BYTES_PER_SAMPLE.get(self._file.subtype, 0)
-        if not frame_bytes:
-            raise soundfile.SoundFileError(f"{self._file.subtype} of unknown length is for ffmpeg")
+        if not frame_bytes:  # packed, as ADPCM is
+            if not samples.head:
+                raise soundfile.SoundFileError(f"{self._file.subtype} of unknown length is for ffmpeg")
+            self.close()
+            self._open_as_one_chunk(samples)
+            return
         endian = self._file.endian
         if endian not in ("LITTLE", "BIG"):
             endian = "BIG" if self._file.format in ("AIFF", "AU", "CAF") else "LITTLE"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import os
 import re
+import struct
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 _SCANNED_AT_ONCE = 2**22
 _LONGEST_MATCH = 128
+_ID3V1_BYTES = 128
 
 
 class BytePieces(io.RawIOBase):
@@ -129,6 +131,28 @@ def after_id3(file: BinaryIO, begin: int = 0) -> int:
     if len(head) < 10 or head[:3] != b"ID3":
         return begin
     return begin + 10 + syncsafe(head[6:10])
+
+
+def before_tags(file: BinaryIO, begin: int, end: int) -> int:
+    """Where the sound of a recording that ends at a place ends: before ID3v1, APEv2 and Lyrics3 tags, if there are any.
+
+    Decoders of FLAC, WavPack and AC-3 take them for damage.
+    """
+    while end - begin >= 2 * _ID3V1_BYTES:
+        file.seek(end - _ID3V1_BYTES)
+        tail = file.read(_ID3V1_BYTES)
+        size = 0
+        if tail[:3] == b"TAG":
+            size = _ID3V1_BYTES
+        elif tail[-32:-24] == b"APETAGEX":
+            counted, _, flags = struct.unpack_from("<III", tail, len(tail) - 20)
+            size = counted + (32 if flags & 0x8000_0000 else 0)  # it does not count its header
+        elif tail[-9:] == b"LYRICS200" and tail[-15:-9].isdigit():
+            size = int(tail[-15:-9]) + 15
+        if not 0 < size < end - begin:
+            break
+        end -= size
+    return end
 
 
 def syncsafe(digits: bytes) -> int:

@@ -6,6 +6,7 @@ import argparse
 import logging
 import signal
 import threading
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -106,18 +107,20 @@ def _correct(options: argparse.Namespace, files: Sequence[SoundFile], model: Loa
     from fluxbeat.analysis.correction import WORDS
     from fluxbeat.library import question
 
-    by_name = {file.shown: file for file in files}
+    # a name that is typed and one that a Mac wrote are spelled differently in Unicode
+    by_name = {unicodedata.normalize("NFC", file.shown): file for file in files} | {file.shown: file for file in files}
     for name, given in options.tempo:
-        if name not in by_name:
+        file = by_name.get(name) or by_name.get(unicodedata.normalize("NFC", name))
+        if file is None:
             raise FluxBeatError(f"--tempo: there is no {name!r} in {options.folder}: give it as the table shows it")
-        sha256 = cache.digest(by_name[name])
+        sha256 = cache.digest(file)
         if given == "back":
             cache.correct(sha256, None)
             continue
         analysis = None
         if given in WORDS:
             analysis = cache.find(sha256, question(model, DEFAULT_HOP_S), name)
-            analysis = analysis or analyze(by_name[name].path, model, name=name)
+            analysis = analysis or analyze(file.path, model, name=name)
         cache.correct(sha256, wanted_bpm(analysis, given))
 
 

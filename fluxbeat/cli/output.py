@@ -10,7 +10,13 @@ from typing import Any
 
 
 def hold_any_character() -> None:
-    """From now on a character that an output cannot hold is written as `?`, and ends nothing."""
+    """From now on a character that an output cannot hold is written as `?`, and ends nothing.
+
+    Nor does an output that was closed before the program began: what is written there goes nowhere.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # as long as the program runs
     for output in (sys.stdout, sys.stderr):
         if hasattr(output, "reconfigure"):
             output.reconfigure(errors="replace")

@@ -25,6 +25,7 @@ from fluxbeat.audio.chunks import find_samples
 from fluxbeat.audio.mpeg_frames import is_aac_frame, is_mp3_frame
 from fluxbeat.audio.source import after_id3
 from fluxbeat.errors import ExportError
+from fluxbeat.export.beside import GENRE_NAMES, TEMPO_NAMES, forget_in_id3, set_loop_tempo, without_doubles
 from fluxbeat.export.riff_info import replace_words
 
 EXACT_BPM = "FLUXBEAT_BPM"
@@ -47,8 +48,8 @@ def write_tags(file: BinaryIO, analysis: TrackAnalysis) -> None:
     """Write what was found into a copy of the music file, open for reading and writing.
 
     Genre and tempo take the place of those in the file where something was found, wherever the format keeps them:
-    RIFF INFO and ID3 in WAV; ID3v1, ID3v2 with its free texts, and APEv2 in MP3. Every other tag and the cover stay.
-    ID3 keeps its version.
+    RIFF INFO, ID3 and a loop's tempo in WAV; ID3v1, ID3v2 with its free texts, and APEv2 in MP3, and in other files
+    that have these beside their own. Every other tag and the cover stay. ID3 keeps its version.
 
     Raises
     ------
@@ -66,11 +67,13 @@ def write_tags(file: BinaryIO, analysis: TrackAnalysis) -> None:
     kind = _kind(file, name)
     _refuse_untrue_sizes(file, name)
     try:
+        forget_in_id3(file, bool(found.genres), found.bpm is not None)
         if kind is _WAV:
             replace_words(file, _words(found))
-        old_id3 = _id3v1(file) if kind is _MP3 else b""
-        if kind is _MP3:
-            _fill_ape(file, found)
+            if found.bpm is not None:
+                set_loop_tempo(file, found.bpm)
+        old_id3 = _id3v1(file)
+        _fill_ape(file, found)
         file.seek(0)
         audio = kind.open(file)
         if audio.tags is None:
@@ -133,20 +136,12 @@ def _write_id3v1(file: BinaryIO, tag: bytes, found: _Found) -> None:
     file.write(tag[:127] + bytes([number if found.genres else tag[127]]))
 
 
-def _without_free_texts(tags: Any, names: set[str]) -> None:
-    """ID3 without the free texts (TXXX) of these names, in which other programs keep what has a frame of its own."""
-    for frame in tags.getall("TXXX"):
-        if frame.desc.casefold() in names:
-            del tags[frame.HashKey]
-
-
 def _fill_id3(tags: Any, found: _Found) -> dict[str, Any]:
     is_new, utf8 = not tags.keys(), 3
+    without_doubles(tags, bool(found.genres), found.bpm is not None)
     if found.genres:
-        _without_free_texts(tags, {"genre", "genres"})
         tags.setall("TCON", [TCON(encoding=utf8, text=list(found.genres))])
     if found.bpm is not None:
-        _without_free_texts(tags, {"bpm", "tbpm", "tempo"})
         tags.setall("TBPM", [TBPM(encoding=utf8, text=[str(round(found.bpm))])])
         tags.add(TXXX(encoding=utf8, desc=EXACT_BPM, text=[str(round(found.bpm, 2))]))
     tags.add(TXXX(encoding=utf8, desc=MODEL, text=[found.model]))
@@ -157,13 +152,19 @@ def _fill_id3(tags: Any, found: _Found) -> dict[str, Any]:
     return {"v2_version": 3}
 
 
+def _doubles(found: _Found) -> frozenset[str]:
+    """Names, in small letters, that go with what was found: standard ones and those that other programs use."""
+    genre, tempo = bool(found.genres), found.bpm is not None
+    return (GENRE_NAMES if genre else frozenset()) | (TEMPO_NAMES if tempo else frozenset())
+
+
 def _fill_vorbis(tags: Any, found: _Found) -> dict[str, Any]:
+    for name in _doubles(found):
+        if name in tags:
+            del tags[name]
     if found.genres:
         tags["GENRE"] = list(found.genres)
     if found.bpm is not None:
-        for name in ("TBPM", "TEMPO"):
-            if name in tags:
-                del tags[name]
         tags["BPM"] = [str(round(found.bpm))]
         tags[EXACT_BPM] = [str(round(found.bpm, 2))]
     tags[MODEL] = [found.model]
@@ -174,8 +175,7 @@ def _fill_mp4(tags: Any, found: _Found) -> dict[str, Any]:
     def own(name: str, value: str) -> None:
         tags[f"----:com.apple.iTunes:{name}"] = [MP4FreeForm(value.encode())]
 
-    doubles = {"genre"} if found.genres else set()
-    doubles |= {"bpm", "tempo"} if found.bpm is not None else set()
+    doubles = _doubles(found)
     for key in [key for key in tags if key.startswith("----:") and key.rpartition(":")[2].casefold() in doubles]:
         del tags[key]
     if found.genres:

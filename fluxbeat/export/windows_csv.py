@@ -9,7 +9,8 @@ import numpy as np
 
 from fluxbeat.analysis import TrackAnalysis
 
-_BEGINS_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_BEGINS_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""Some spreadsheets take the wide characters of East Asian keyboards for the narrow ones."""
 
 
 def to_windows_csv(analysis: TrackAnalysis) -> bytes:
@@ -39,4 +40,4 @@ def harmless_cell(text: str) -> str:
 
     See OWASP, "CSV Injection": names of files and titles come from strangers.
     """
-    return f"'{text}" if text.startswith(_BEGINS_FORMULA) else text
+    return f"'{text}" if text.lstrip(" \u00a0\ufeff").startswith(_BEGINS_FORMULA) else text

@@ -165,6 +165,13 @@ def test_a_full_device_is_one_sentence() -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-"])
+def test_outputs_that_are_closed_are_no_fault(closed: str) -> None:
+    done = in_shell(f"$FLUXBEAT models --json {closed}")
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
 def test_an_output_that_lacks_characters_gets_plain_ones(tmp_path: Path, encoding: str) -> None:
     song = tmp_path / "夜の歌.mp3"

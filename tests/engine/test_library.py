@@ -507,7 +507,7 @@ def test_titles_keep_the_joiners_of_their_spelling() -> None:
     assert one_line("exe\u202e3pm\x1b[31m\u200b") == "exe3pm[31m"
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+49", "-song", "@SUM(A1)", "\t=1"])
+@pytest.mark.parametrize("text", ["=1+1", "+49", "-song", "@SUM(A1)", "\t=1", "\n=1", " =1", "＝1+1", "＠SUM(A1)"])
 def test_no_cell_of_the_table_is_a_formula(text: str) -> None:
     file = io.StringIO(newline="")
     write_csv([LibraryRow(text, text, text, error=text)], file)

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import itertools
 import json
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +18,10 @@ from drawn_beats import RATE_HZ, drums, steady
 import fluxbeat
 import fluxbeat.audio
 from fluxbeat.analysis import LiveAnalysis, TempoCandidate, corrected, wanted_bpm
+from fluxbeat.analysis.octave import FREELY_BPM, freely_bpm_of
 from fluxbeat.analysis.onsets import OnsetStream, OnsetStrength
 from fluxbeat.analysis.steady import exact_bpm
-from fluxbeat.analysis.tempo import find_tempo
+from fluxbeat.analysis.tempo import find_tempo, softmax, tempo_of
 from fluxbeat.charts.wording import tempo_choice
 from fluxbeat.cli.main import main
 from fluxbeat.cli.terminal import tempo_text
@@ -212,6 +214,12 @@ def test_library_keeps_a_correction_until_it_is_taken_back(folder, capsys):
     assert "other.wav" in answer.err
 
 
+def test_a_correction_finds_its_file_however_its_name_is_spelled_in_unicode(folder, capsys):
+    (folder / "drums.wav").rename(folder / unicodedata.normalize("NFD", "Café.wav"))
+    typed = unicodedata.normalize("NFC", "Café.wav")
+    assert library_bpm(capsys, folder, "--tempo", f"{typed}=90") == 90
+
+
 def test_analyze_takes_a_tempo_and_writes_clicks_on_the_beats(folder, capsys, tmp_path):
     clicks = tmp_path / "clicks.wav"
     code, answer = told(
@@ -248,8 +256,8 @@ def logits_of(shares_bpm: dict[float, float], windows: int = 40) -> np.ndarray:
     return np.tile(np.log(spread), (windows, 1))
 
 
-def reading_of(logits: np.ndarray) -> tuple[fluxbeat.analysis.Tempo, np.ndarray]:
-    return find_tempo(logits, np.ones(len(logits), bool), TempoGrid(), 0.4, overlap=8.0)
+def reading_of(logits: np.ndarray, *freely_bpm: tuple[float, float]) -> tuple[fluxbeat.analysis.Tempo, np.ndarray]:
+    return find_tempo(logits, np.ones(len(logits), bool), TempoGrid(), 0.4, 8.0, *freely_bpm)
 
 
 def test_where_the_sound_leaves_the_octave_open_the_one_that_people_tap_is_named():
@@ -266,6 +274,27 @@ def test_an_octave_slip_is_no_cliff_where_the_other_octave_is_as_likely():
     tempo, curve = reading_of(np.concatenate([sure, open_, sure]))
     assert tempo.bpm == pytest.approx(140, rel=0.02)
     assert curve == pytest.approx(np.full(150, 140), rel=0.04)
+
+
+def test_a_slip_to_three_in_two_is_no_cliff_where_the_beat_is_as_likely_and_a_change_is_one():
+    swing = [logits_of({63.0: 0.5, 126.0: 0.1, 94.5: 0.3}, 50), logits_of({63.0: 0.35, 94.5: 0.4}, 40)]
+    tempo, curve = reading_of(np.concatenate(swing))
+    assert tempo.bpm == pytest.approx(63, rel=0.02)
+    assert curve == pytest.approx(np.full(90, 63), rel=0.04)
+    changed = np.concatenate([logits_of({100.0: 0.9}, 60), logits_of({150.0: 0.9}, 40)])
+    tempo, curve = reading_of(changed)
+    assert curve[[0, -1]] == pytest.approx([100, 150], rel=0.02)
+
+
+def test_in_reggae_the_octave_is_that_of_the_drums_where_the_sound_leaves_it_open():
+    labels = ["rock", "reggae"]
+    reggae, rock = freely_bpm_of(labels, np.array([0.2, 0.9])), freely_bpm_of(labels, np.array([0.9, 0.6]))
+    assert freely_bpm_of(labels, np.array([0.1, 0.4])) == rock == FREELY_BPM, "what is not sure decides nothing"
+    skank, straight = logits_of({151.0: 0.7, 75.5: 0.2}), logits_of({124.0: 0.93})
+    for reading in (reading_of(skank, reggae)[0], tempo_of(softmax(skank[0]), TempoGrid(), 0.4, reggae)):
+        assert reading.bpm == pytest.approx(75.5, rel=0.02)
+    assert reading_of(skank, rock)[0].bpm == pytest.approx(151, rel=0.02)
+    assert reading_of(straight, reggae)[0].bpm == pytest.approx(124, rel=0.02)
 
 
 def test_live_library_and_track_name_the_same_tempo():

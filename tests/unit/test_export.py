@@ -20,7 +20,7 @@ import pytest
 import soundfile
 from mutagen.apev2 import APEv2
 from mutagen.flac import FLAC, Picture
-from mutagen.id3 import APIC, ID3, TCON, TDRC, TIT2, TXXX
+from mutagen.id3 import APIC, ID3, TBPM, TCON, TDRC, TIT2, TXXX
 from mutagen.mp4 import MP4, MP4Cover
 from PIL import Image
 from test_charts import half_ambient_half_metal
@@ -434,6 +434,70 @@ def test_mp3_says_one_genre_and_one_tempo_wherever_it_keeps_them(tmp_path: Path)
     assert last[:12] == b"TAGOnly here"
     assert TCON.GENRES[last[127]].casefold() == names[0]
     assert b"Polka" not in copy.read_bytes()
+
+
+def id3(version: int = 4) -> bytes:
+    """A tag with a genre and a tempo that are wrong, and a title."""
+    tags = ID3()
+    for frame in (TCON, TBPM, TIT2):
+        tags.add(frame(encoding=3, text=[{TCON: "Polka", TBPM: "90", TIT2: "Evening"}[frame]]))
+    tags.add(TXXX(encoding=3, desc="fBPM", text=["90.04"]))
+    content = io.BytesIO()
+    tags.save(content, v2_version=version)
+    return content.getvalue()
+
+
+def with_chunks(wav: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
+    data = wav + b"".join(mark + struct.pack("<I", len(one)) + one + bytes(len(one) % 2) for mark, one in chunks)
+    return data[:4] + struct.pack("<I", len(data) - 8) + data[8:]
+
+
+def sound_alone(mp3: bytes) -> bytes:
+    return mp3[after_id3(io.BytesIO(mp3)) :]
+
+
+BESIDE = {
+    "ID3 before FLAC": ("flac", lambda data: id3() + data),
+    "ID3v1 behind FLAC": ("flac", lambda data: data + b"TAG" + b"Evening".ljust(124, b"\0") + bytes([80])),
+    "two tags before MP3": ("mp3", lambda data: id3() + id3(3) + sound_alone(data)),
+    "a tag at the end of MP3": ("mp3", lambda data: id3(3) + sound_alone(data) + id3() + b"3DI" + id3()[3:10]),
+    "two chunks in WAV": ("wav", lambda data: with_chunks(data, (b"id3 ", id3()), (b"ID3 ", id3(3)))),
+    "an odd chunk in WAV": ("wav", lambda data: with_chunks(data, (b"Id3 ", id3()))),
+}
+
+
+@pytest.mark.parametrize("case", BESIDE)
+def test_no_tag_beside_the_one_that_is_written_says_something_else(tmp_path: Path, case: str) -> None:
+    ending, change = BESIDE[case]
+    song = chord(tmp_path, ending)
+    song.write_bytes(change(song.read_bytes()))
+    copy = export(half_ambient_half_metal(), "tags", tmp_path / f"copy.{ending}", song)
+    data = copy.read_bytes()
+    assert b"Polka" not in data
+    assert b"90.04" not in data
+    assert data.count(b"Evening") == song.read_bytes().count(b"Evening"), "the title stays in each"
+    if data[-128:-125] == b"TAG":
+        assert TCON.GENRES[data[-1]].casefold() in {genre.label for genre in half_ambient_half_metal().genres}
+    np.testing.assert_array_equal(load_audio(copy).samples, load_audio(song).samples)
+
+
+def test_ape_behind_flac_says_the_same(tmp_path: Path) -> None:
+    song, tags = chord(tmp_path, "flac"), APEv2()
+    tags["Genre"], tags["Title"] = "Polka", "Evening"
+    tags.save(song)
+    copy = export(half_ambient_half_metal(), "tags", tmp_path / "copy.flac", song)
+    names = [genre.label for genre in half_ambient_half_metal().genres if genre.active]
+    assert list(APEv2(copy)["Genre"]) == FLAC(copy)["GENRE"] == names
+    assert str(APEv2(copy)["Title"]) == "Evening"
+
+
+@pytest.mark.parametrize(("one_shot", "bpm"), [(0, 120.0), (1, 90.0)])
+def test_a_loop_has_its_tempo_where_makers_of_loops_keep_it(tmp_path: Path, one_shot: int, bpm: float) -> None:
+    song = chord(tmp_path, "wav")
+    loop = struct.pack("<IHHfIHHf", one_shot, 60, 0, 0.0, 8, 4, 4, 90.0)
+    song.write_bytes(with_chunks(song.read_bytes(), (b"acid", loop)))
+    data = export(half_ambient_half_metal(), "tags", tmp_path / "copy.wav", song).read_bytes()
+    assert struct.unpack_from("<f", data, data.index(b"acid") + 28) == (bpm,)
 
 
 def test_frames_that_only_id3v2_3_knows_stay(tmp_path: Path) -> None:
