@@ -3,6 +3,7 @@
 import {button, make, setText} from './dom.js';
 import {give, teachInput} from './gradio_page.js';
 import {filesOf} from './library.js';
+import {sending} from './teach_sending.js';
 import {shownTrack} from './track_now.js';
 
 const LEAST_SONGS = 2;
@@ -38,6 +39,7 @@ export function teach(host, trigger) {
   problem.setAttribute('role', 'alert');
   const result = make('section', 'fb-teach-result', host);
   result.setAttribute('aria-live', 'polite');
+  const drawSending = sending(host, trigger);
   const picker = make('input', '', host);
   Object.assign(picker, {type: 'file', multiple: true, hidden: true, accept: 'audio/*,video/*,.flac,.opus,.m4a,.ogg,.aiff,.wma'});
   let asked = '';
@@ -89,9 +91,9 @@ export function teach(host, trigger) {
     const save = make('a', 'fb-button', make('p', '', result), 'Download the checkpoint');
     Object.assign(save, {href: told.url, download: 'your-genres.zip'});
     make('p', 'fb-hint', result, 'Unpacked, it works wherever a model does: fluxbeat analyze FILE --model your-genres; its '
-      + 'folder in FLUXBEAT_CHECKPOINTS offers it to everybody on a server, live and over REST; fluxbeat push your-genres '
-      + 'OWNER/REPO sends it to the Hub. To mend an answer, tick the song in the Library and name its genre: the model '
-      + 'learns from that. With many more songs fluxbeat train --data FOLDER --full teaches the whole network.');
+      + 'folder in FLUXBEAT_CHECKPOINTS offers it to everybody on a server, live and over REST. To mend an answer, tick the '
+      + 'song in the Library and name its genre: the model learns from that. With many more songs fluxbeat train --data '
+      + 'FOLDER --full teaches the whole network.');
   }
 
   return view => {
@@ -117,6 +119,7 @@ export function teach(host, trigger) {
     problem.hidden = !view?.error;
     setText(problem, view?.error ?? '');
     drawResult(view?.result);
+    drawSending(view?.result ? view.hub : null);
   };
 }
 
