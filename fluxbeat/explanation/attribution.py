@@ -142,8 +142,8 @@ def chosen_cam(model: WindowModel) -> Cam:
     """
     if isinstance(model, HubClassifier):
         raise ExplanationError(
-            "what this model listens to cannot be shown: it hears through features of its own, and only FluxBeat's own "
-            "models can be explained"
+            "this model hears through features of its own, and only FluxBeat's own models can be looked into: of this "
+            "one a single window can be explained, by what it says without parts of the sound"
         )
     if model.config.family not in CHOSEN:
         raise ExplanationError(f"no layer was chosen to explain models of the family {model.config.family!r}")
