@@ -135,7 +135,10 @@ class OwnPlan:
 
 
 def train_own_data(
-    plan: OwnPlan, report: Report | None = None, prints: Mapping[str, Fingerprint] | None = None
+    plan: OwnPlan,
+    report: Report | None = None,
+    prints: Mapping[str, Fingerprint] | None = None,
+    groups: Mapping[str, int] | None = None,
 ) -> OwnTraining:
     """Train the whole network on a user's data set.
 
@@ -150,6 +153,8 @@ def train_own_data(
         Called as recordings are read, with how many are done and how many there are.
     prints : mapping of str to Fingerprint, optional
         Of the beginnings of recordings by their names: those learned from go into the checkpoint.
+    groups : mapping of str to int, optional
+        Recordings of one number, by their names, are pieces of one recording or by one artist, and are never parted.
 
     Raises
     ------
@@ -160,7 +165,7 @@ def train_own_data(
     begin = _start_model(plan)
     features = begin.network.config.features if begin else FeatureConfig()
     split_file = plan.output / SPLIT_FILE
-    store, recordings = labelled_store(plan.data, features, plan.cache, plan.seed, split_file, report)
+    store, recordings = labelled_store(plan.data, features, plan.cache, plan.seed, split_file, report, groups)
     recipe = _recipe(plan, begin, tuple(sorted(label_counts(recordings))), len(store.rows("train")))
     model = _trained(recipe, store, begin, plan)
     outcome = _judged(model, store, recordings, begin, recipe, plan.output)
@@ -177,10 +182,12 @@ def labelled_store(
     seed: int = 0,
     split_file: Path | None = None,
     report: Report | None = None,
+    groups: Mapping[str, int] | None = None,
 ) -> tuple[FeatureStore, list[Recording]]:
     """Features of a data set's labelled recordings, each once, with its split, and these recordings.
 
-    Parameters as in `OwnPlan`, but for the file that the split is taken from and, where it is missing, written to.
+    Parameters as in `OwnPlan` and `train_own_data`, but for the file that the split is taken from and, where it is
+    missing, written to.
 
     Raises
     ------
@@ -190,6 +197,7 @@ def labelled_store(
     recordings = [recording for recording in read_dataset(data) if recording.labels]
     check_counts(data, label_counts(recordings))
     store = extract(recordings, cache or cache_folder(), features, report)
+    recordings = _kept_together(recordings, groups or {})
     recordings = _divided(recordings, fingerprints(store), seed, split_file)
     known = {recording.name: recording for recording in recordings}
     # excerpts of recordings that were left out take no part
@@ -249,6 +257,20 @@ def _start_model(plan: OwnPlan) -> Start | None:
             f"--model {plan.family} cannot start from {plan.start}, which is a {found}: name the same family"
         )
     return begin
+
+
+def _kept_together(recordings: list[Recording], groups: Mapping[str, int]) -> list[Recording]:
+    """The recordings, those of one group under one artist; where nobody names one, under the name of the first."""
+    counts, whose = Counter(groups.values()), dict[int, str]()
+    for recording in sorted(recordings, key=lambda one: not one.artist):
+        if recording.name in groups:
+            whose.setdefault(groups[recording.name], recording.artist or recording.name)
+    return [
+        replace(recording, artist=whose[groups[recording.name]])
+        if counts[groups.get(recording.name, -1)] > 1
+        else recording
+        for recording in recordings
+    ]
 
 
 def _divided(recordings: list[Recording], prints: Prints, seed: int, path: Path | None) -> list[Recording]:

@@ -233,7 +233,7 @@ def test_the_strongest_window_is_explained_where_none_is_named(made):
 
 def test_command_line_service_and_report_explain_a_classifier(hub: LocalHub, made, choose, capsys, tmp_path):
     commit = hub.publish("ann/sounds", made["wav2vec2"])
-    asked = ["explain", str(TECHNO), "--label", GENRES[0], "--start", "3", "--json"]
+    asked = ["explain", str(TECHNO), "--label", GENRES[0], "--window", "3", "--json"]
     assert main([*asked, "--model", f"hf://ann/sounds@{commit}"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["method"] == "occlusion"
