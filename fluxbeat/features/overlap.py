@@ -27,7 +27,7 @@ RANGE_DB = 60.0
 """Below the loudest second of the loudest band nothing moves."""
 SAME = 0.8
 """Likeness from which a passage is the same. Measured on recordings of the maintainers' `dev`: 0.94 and more between
-two excerpts of each of ten that share 21 to 22 s, one as MP3 at half the level; 0.58 and less between 278 other pairs."""
+two excerpts of each of ten that share 21 to 22 s, one as MP3 at half the level; 0.58 and less of 278 other pairs."""
 BLOCK = 2048
 """Passages that are looked for at once."""
 
