@@ -154,7 +154,8 @@ def train_own_data(
     prints : mapping of str to Fingerprint, optional
         Of the beginnings of recordings by their names: those learned from go into the checkpoint.
     groups : mapping of str to int, optional
-        Recordings of one number, by their names, are pieces of one recording or by one artist, and are never parted.
+        Recordings of one number, by their names, are pieces of one recording or by one artist: where the data set has
+        no split of its own they are never parted.
 
     Raises
     ------
@@ -197,7 +198,8 @@ def labelled_store(
     recordings = [recording for recording in read_dataset(data) if recording.labels]
     check_counts(data, label_counts(recordings))
     store = extract(recordings, cache or cache_folder(), features, report)
-    recordings = _kept_together(recordings, groups or {})
+    if groups and not any(recording.split for recording in recordings):
+        recordings = _kept_together(recordings, groups)
     recordings = _divided(recordings, fingerprints(store), seed, split_file)
     known = {recording.name: recording for recording in recordings}
     # excerpts of recordings that were left out take no part

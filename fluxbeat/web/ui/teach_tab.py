@@ -182,9 +182,10 @@ class TeachTab:
         if state and state.stop:
             state.stop.set()
 
-    def send(self, state: TeachState | None, event: gr.EventData, request: gr.Request) -> Iterator[str]:
+    def send(self, state: TeachState | None, event: gr.EventData, request: gr.Request) -> Iterator[Any]:
         """Publish the model on the Hub as `fluxbeat push` does, under the login of this machine."""
         if state is None or state.archive is None or "words" in state.sent:
+            yield gr.skip()
             return
         state.may_push = self._models.may_push(request)
         if not state.may_push:
