@@ -138,7 +138,7 @@ def _train_whole(options: argparse.Namespace, data: Path, output: Path, own: Own
         machine=machine_of(options),
     )
     prints = {example.song.name: example.song.fingerprint for example in own.examples}
-    groups = dict(zip(prints, groups_of(own.examples), strict=True))
+    groups = dict(zip([example.song.name for example in own.examples], groups_of(own.examples), strict=True))
     with _reading("Full training") as report:
         made = train_own_data(plan, report, prints, groups)
     counts = ", ".join(f"{label} {made.trained.get(label, 0)}" for label in made.labels)
