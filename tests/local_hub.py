@@ -90,6 +90,8 @@ class Trouble:
         Waits as long before it answers a question about a repository.
     refuse_upload : bool
         The store of large files is out of order.
+    xet_status : int
+        Weights are said to lie in Xet, whose key is answered with this status.
     """
 
     status: int = 0
@@ -104,6 +106,7 @@ class Trouble:
     slow_s: float = 0.0
     silent_s: float = 0.0
     refuse_upload: bool = False
+    xet_status: int = 0
 
 
 class LocalHub:
@@ -231,6 +234,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         headers = {"X-Repo-Commit": commit, "ETag": f'"{etag}"'}
         if large and trouble.says_size:
             headers["X-Linked-Size"] = str(trouble.says_size)
+        if large and trouble.xet_status:
+            headers |= {"X-Xet-Hash": etag, "X-Xet-Refresh-Route": f"{self.of.url}/xet-key"}
         if large and trouble.send_on:
             facts = {"X-Linked-Size": str(len(content)), "X-Linked-ETag": f'"{etag}"', "Location": trouble.send_on}
             return self.answer(b"", 302, {**headers, **facts})
@@ -249,6 +254,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(content[at : min(at + 65536, end)])
         self.close_connection = end < len(content)
         return None
+
+    def xet_key(self) -> None:
+        return self.answer({"error": "no key"}, self.of.trouble.xet_status or 404)
 
     def create(self) -> None:
         if not self.allowed:
@@ -335,5 +343,6 @@ _ROUTES = (
     (rf"/(?:spaces/)?{_NAME}.git/info/lfs/objects/batch", _Handler.batch),
     (r"/store/(\w+)", _Handler.store),
     (r"/check", _Handler.check),
+    (r"/xet-key", _Handler.xet_key),
     (rf"/(?:spaces/)?{_NAME}/resolve/([\w.-]+)/(.+)", _Handler.download),
 )

@@ -14,7 +14,7 @@ from fluxbeat.analysis.downbeats import find_downbeats
 from fluxbeat.analysis.hearing import Hearing
 from fluxbeat.analysis.octave import freely_bpm_of
 from fluxbeat.analysis.presence import own_scale
-from fluxbeat.analysis.result import Genre, Tempo, Timeline, TrackAnalysis, TrackKind
+from fluxbeat.analysis.result import Genre, OtherLabel, Tempo, Timeline, TrackAnalysis, TrackKind
 from fluxbeat.analysis.segments import find_segments, sharpen, with_silence, with_tempo
 from fluxbeat.analysis.tempo import find_tempo, pulses_needed
 from fluxbeat.analysis.tempo_parts import settle_tempo, tempo_borders
@@ -24,7 +24,7 @@ from fluxbeat.audio import MAX_DURATION_S, AudioSource
 from fluxbeat.audio.decoding import TELEPHONE_HZ
 from fluxbeat.errors import TrackWarning
 from fluxbeat.features import FeatureConfig
-from fluxbeat.models import HubClassifier, ModelConfig
+from fluxbeat.models import HubClassifier, ModelConfig, WindowModel
 from fluxbeat.models.registry import LoadedModel, load, model_title
 
 DEFAULT_HOP_S = 1.0
@@ -47,7 +47,8 @@ UNFAMILIAR = TrackWarning(
 NOT_TAUGHT_TEMPO = TrackWarning("tempo_not_taught", "this model was not taught tempo: none given")
 ONLY_STRONGEST = TrackWarning(
     "only_strongest",
-    f"this model knows very many labels: the {STRONGEST} that are strongest in some passage are given",
+    f"this model knows very many labels: the {STRONGEST} that are strongest in some passage are drawn, the others can "
+    "be searched",
 )
 TEMPO_CHANGES = TrackWarning("tempo_changes", "the tempo changes on the way: the one number is what is heard most")
 
@@ -100,6 +101,7 @@ def analyze_track(
         # models learned from music with its treble: what they say without it is at most a trace
         probability = np.minimum(probability, MOST_WITHOUT_TREBLE * network.thresholds)
     shown = _strongest(probability)
+    others = _others(network, probability, shown, windows.start_s, sounding)
     labels, thresholds = tuple(config.labels[index] for index in shown), network.thresholds[shown]
     probability = probability[:, shown]
     timeline = _timeline(track, windows, config, labels, own_scale(probability, thresholds), sounding)
@@ -135,6 +137,7 @@ def analyze_track(
         title=track.tags.title,
         artist=track.tags.artist,
         kind=kind,
+        others=others,
     )
     return found if tempo_bpm is None else corrected(found, tempo_bpm)
 
@@ -145,6 +148,23 @@ def _strongest(probability: np.ndarray) -> np.ndarray:
     if len(labels) <= MANY_LABELS:
         return labels
     return np.sort(np.argsort(-probability.max(axis=0), kind="stable")[:STRONGEST])
+
+
+def _others(
+    network: WindowModel, probability: np.ndarray, shown: np.ndarray, start_s: np.ndarray, sounding: np.ndarray
+) -> tuple[OtherLabel, ...]:
+    """The labels that are not shown, the strongest first; `probability` is that of all, (windows, labels)."""
+    config = network.config
+    hidden = np.setdiff1d(np.arange(len(config.labels)), shown)
+    if not len(hidden):
+        return ()
+    scaled = own_scale(probability, network.thresholds)
+    whole, most, at = _over_sound(scaled, sounding), scaled.max(axis=0), scaled.argmax(axis=0)
+    middle_s = start_s + config.window_s / 2
+    return tuple(
+        OtherLabel(config.labels[index], float(whole[index]), float(most[index]), float(middle_s[at[index]]))
+        for index in hidden[np.argsort(-most[hidden], kind="stable")]
+    )
 
 
 def _timeline(

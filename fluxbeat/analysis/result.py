@@ -51,6 +51,32 @@ class Genre:
 
 
 @dataclass(frozen=True)
+class OtherLabel:
+    """A label of a model with very many that is strong nowhere in the track, and is not followed along it.
+
+    Attributes
+    ----------
+    label : str
+    probability : float
+        Over the whole track, on the label's own scale.
+    most : float
+        Where it is strongest.
+    at_s : float
+        The middle of that window.
+    """
+
+    label: str
+    probability: float
+    most: float
+    at_s: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in the program's JSON."""
+        probability, most = round(self.probability, 4), round(self.most, 4)
+        return {"label": self.label, "probability": probability, "most": most, "at_s": round(self.at_s, 2)}
+
+
+@dataclass(frozen=True)
 class TrackKind:
     """What a sound is, each 0..1: all three are 0 where it is silent.
 
@@ -252,7 +278,7 @@ class TrackAnalysis:
     duration_s : float
     model : ModelInfo
     genres : tuple of Genre
-        Every label, most probable first.
+        Every label, most probable first; of a model with very many those that are strongest in some window.
     tempo : Tempo
     timeline : Timeline
     segments : tuple of Segment
@@ -270,6 +296,8 @@ class TrackAnalysis:
         As the file's tags name them; empty where they do not.
     kind : TrackKind
         What the whole track is, over what sounds in it.
+    others : tuple of OtherLabel
+        The labels that are not among `genres`, most probable anywhere first; none for most models.
     """
 
     file: str
@@ -287,6 +315,7 @@ class TrackAnalysis:
     title: str = ""
     artist: str = ""
     kind: TrackKind = TrackKind()
+    others: tuple[OtherLabel, ...] = ()
 
     @property
     def summary(self) -> str:
@@ -308,6 +337,7 @@ class TrackAnalysis:
             "model": {"name": self.model.name, "source": self.model.source, "revision": self.model.revision},
             "summary": self.summary,
             "genres": [genre.to_dict() for genre in self.genres],
+            **({"others": [other.to_dict() for other in self.others]} if self.others else {}),
             "kind": self.kind.to_dict(),
             "tempo": self.tempo.to_dict(),
             "timeline": self.timeline.to_dict(),

@@ -23,6 +23,9 @@ def add(commands: Commands) -> None:
         help=f"{MODEL_HELP} (default: all three together where they are there, else crnn or the first there is)",
     )
     analyze.add_argument("--hop", type=_seconds, default=1.0, metavar="SECONDS", help="distance of windows (default 1)")
+    analyze.add_argument(
+        "--find", metavar="WORD", help="of a model with hundreds of labels: those that have this in their name"
+    )
     add_tempo(analyze)
     analyze.add_argument("--click", metavar="OUT.wav", help="write the music there with a click on every beat")
     analyze.add_argument("--json", action="store_true", help="one JSON object for one file, a list for several")
@@ -44,7 +47,7 @@ def _analyze(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from fluxbeat.analysis import analyze
-    from fluxbeat.cli.terminal import draw_analysis
+    from fluxbeat.cli.terminal import draw_analysis, draw_found_labels
     from fluxbeat.export.click_track import write_clicks
     from fluxbeat.models.registry import load
 
@@ -61,6 +64,8 @@ def _analyze(options: argparse.Namespace) -> int:
             results.append(analysis.to_dict())
         else:
             console.print(draw_analysis(analysis, console.width))
+            if options.find:
+                console.print(draw_found_labels(analysis, options.find))
 
     status = file_by_file(options.files, one)
     if options.json and len(options.files) > 1:

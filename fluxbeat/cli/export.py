@@ -56,7 +56,7 @@ def _export(options: argparse.Namespace) -> int:
         refuse_output(target, options.format, source, options.force)  # before a minute is spent on the analysis
         track, analysis = next(analyze_each(source, [model], progress=progress))
         analysis = with_tempo(analysis, options.tempo)
-        images = explanation_images(track, model, analysis) if options.explain else []
+        images = explanation_images(track, model, analysis, source) if options.explain else []
         export(analysis, options.format, target, source, images=images, overwrite=options.force)
         written.add(target)
         print(target)

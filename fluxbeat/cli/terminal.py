@@ -74,6 +74,22 @@ def draw_analysis(analysis: TrackAnalysis, width: int) -> RenderableType:
     return Group(*parts, Text(""))
 
 
+def draw_found_labels(analysis: TrackAnalysis, word: str) -> RenderableType:
+    """What a model says of the labels with a word in their name, also of those that are not drawn."""
+    drawn = zip(analysis.timeline.labels, analysis.timeline.probability.T, strict=True)
+    most = {label: (float(curve.max()), float(analysis.timeline.centre_s[curve.argmax()])) for label, curve in drawn}
+    most |= {one.label: (one.most, one.at_s) for one in analysis.others}
+    found = sorted(
+        (-share, label, at_s) for label, (share, at_s) in most.items() if word.casefold() in label.casefold()
+    )
+    if not found:
+        return Text(f"  no label of {analysis.model.name} has {word!r} in its name", "yellow")
+    table = Table.grid(padding=(0, 2))
+    for share, label, at_s in found:
+        table.add_row(Text(f"  {label}"), f"at most {-share:.1%}", f"at {clock(at_s)}")
+    return table
+
+
 def tempo_text(analysis: TrackAnalysis) -> Text:
     """The tempo, what it could be as well and how sure that is; or that there is none."""
     tempo = analysis.tempo

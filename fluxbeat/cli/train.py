@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from fluxbeat.cli.registering import Commands, add_machine, command, machine_of
 from fluxbeat.errors import FluxBeatError
 
 if TYPE_CHECKING:
-    from fluxbeat.features.fingerprint import Fingerprint
+    from fluxbeat.library.own_genres import OwnGenres
 
 FULL_TRAINING = """\
 The full training teaches the whole network instead of its last layer alone: about 300 steps, some minutes to half an
@@ -114,8 +114,7 @@ def _train_own(options: argparse.Namespace) -> int:
     for sentence in own.judgement.sentences:
         print(sentence)
     if options.full:
-        prints = {example.song.name: example.song.fingerprint for example in own.examples}
-        return _train_whole(options, data, output, prints)
+        return _train_whole(options, data, output, own)
     print(f"The checkpoint is {output}. Use it:\n  fluxbeat analyze FILE --model {output}")
     few = ", ".join(f"{label} {count}" for label, count in own.counts.items() if count < ENOUGH_FOR_FULL)
     yours = f"You have fewer of {few}: nothing would tell whether it helped." if few else "You have as many."
@@ -123,7 +122,8 @@ def _train_own(options: argparse.Namespace) -> int:
     return 0
 
 
-def _train_whole(options: argparse.Namespace, data: Path, output: Path, prints: Mapping[str, Fingerprint]) -> int:
+def _train_whole(options: argparse.Namespace, data: Path, output: Path, own: OwnGenres) -> int:
+    from fluxbeat.library.own_genres import groups_of
     from fluxbeat.training.own_data import OwnPlan, train_own_data
 
     print(f"Now the full training; until it is done {output} holds the quick head.", flush=True)
@@ -137,8 +137,10 @@ def _train_whole(options: argparse.Namespace, data: Path, output: Path, prints: 
         options.cache,
         machine=machine_of(options),
     )
+    prints = {example.song.name: example.song.fingerprint for example in own.examples}
+    groups = dict(zip([example.song.name for example in own.examples], groups_of(own.examples), strict=True))
     with _reading("Full training") as report:
-        made = train_own_data(plan, report, prints)
+        made = train_own_data(plan, report, prints, groups)
     counts = ", ".join(f"{label} {made.trained.get(label, 0)}" for label in made.labels)
     print(f"The whole network learned {len(made.labels)} genres from recordings: {counts}.")
     accuracy = next((one for one in made.measures if one.measure == "accuracy"), None)

@@ -31,7 +31,7 @@ from fluxbeat.errors import ExplanationError
 from fluxbeat.explanation.layers import PlacedLayer, placed_layers
 from fluxbeat.explanation.mean_spectrum import mean_spectrum
 from fluxbeat.models import GenreTempoModel
-from fluxbeat.models.base import TAKES_SOUND, WindowModel
+from fluxbeat.models.base import WindowModel
 from fluxbeat.models.consensus import FAMILY as CONSENSUS
 from fluxbeat.models.consensus import Consensus
 
@@ -141,7 +141,10 @@ def chosen_cam(model: WindowModel) -> Cam:
         If nothing was chosen for its family, or it takes sound.
     """
     if model.takes_sound:
-        raise ExplanationError(TAKES_SOUND)
+        raise ExplanationError(
+            "this model hears through features of its own, and only FluxBeat's own models can be looked into: of this "
+            "one a single window can be explained, by what it says without parts of the sound"
+        )
     if model.config.family not in CHOSEN:
         raise ExplanationError(f"no layer was chosen to explain models of the family {model.config.family!r}")
     return CHOSEN[model.config.family]

@@ -9,18 +9,28 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fluxbeat.analysis import Track, read_track
+from fluxbeat.analysis import DEFAULT_HOP_S, Track, read_track
+from fluxbeat.analysis.hearing import Hearing
 from fluxbeat.analysis.presence import own_scale
 from fluxbeat.analysis.track import audible_windows
-from fluxbeat.analysis.windows import slide
+from fluxbeat.analysis.windows import KnownWindows, slide
 from fluxbeat.audio import AudioSource
 from fluxbeat.errors import ExplanationError
 from fluxbeat.explanation.attribution import Cam, attribute, chosen_cam, shown_probability
 from fluxbeat.explanation.faithfulness import STEPS, curves, energy_map, random_map
+from fluxbeat.explanation.occlusion import OCCLUSION, asker, on_bands, sound_evidence
 from fluxbeat.explanation.regions import strongest_regions
 from fluxbeat.explanation.result import Explanation, Faithfulness
 from fluxbeat.explanation.tempo_evidence import TEMPO_CAM, tempo_evidence
-from fluxbeat.explanation.windows import CutWindow, band_centres_hz, band_edges_hz, cut_window, strongest_start_s
+from fluxbeat.explanation.windows import (
+    CutWindow,
+    band_centres_hz,
+    band_edges_hz,
+    cut_window,
+    strongest_start_s,
+    window_sound,
+)
+from fluxbeat.models import HubClassifier
 from fluxbeat.models.base import WindowModel
 from fluxbeat.models.registry import LoadedModel, load
 
@@ -64,7 +74,7 @@ def explain(
     """
     chosen = model if isinstance(model, LoadedModel) else load(model)
     track = read_track(source, chosen.network.config.features, name)
-    return explain_track(track, chosen, label, start_s, cam=cam, measure=measure)
+    return explain_track(track, chosen, label, start_s, cam=cam, measure=measure, sound=source)
 
 
 def explain_track(
@@ -76,9 +86,18 @@ def explain_track(
     cam: Cam | None = None,
     measure: bool = True,
     steps: int = STEPS,
+    sound: AudioSource | None = None,
 ) -> Explanation:
-    """As `explain`, of a track that was read with the model's features; `steps` of measuring how faithful it is."""
+    """As `explain`, of a track that was read with the model's features; `steps` of measuring how faithful it is.
+
+    `sound` is the recording that was read: a classifier of transformers is explained by it alone.
+    """
     network = model.network
+    if isinstance(network, HubClassifier):
+        if cam is not None or sound is None:
+            chosen_cam(network)  # which says why not
+        else:
+            return _by_sound(track, model, network, label, start_s, sound)
     cam = cam or chosen_cam(network)
     if label is not None:
         label_index(network, label)
@@ -96,6 +115,39 @@ def explain_track(
     faithfulness = measured(network, cut.log_mel, index, evidence, steps) if measure else None
     logit, probability = float(found.logit[0]), float(found.probability[0])
     return _explanation(track, model, cut, evidence, cam, label, "genre", logit, probability, faithfulness)
+
+
+def _by_sound(
+    track: Track,
+    model: LoadedModel,
+    network: HubClassifier,
+    label: str | None,
+    start_s: float | None,
+    sound: AudioSource,
+) -> Explanation:
+    """As `explain_track`, of a classifier that takes sound: by what it says without each part of that."""
+    if label is not None:
+        label_index(network, label)
+    if start_s is None:
+        hop_s = network.config.window_s / 2
+        hearing = Hearing(network, hop_s)
+        track = read_track(sound, network.config.features, track.file, hearing=hearing)
+        known = hearing.finish(track.log_mel.shape[1])
+        start_s, strongest = _strongest(track, network, label, hop_s, known)
+        label = label or strongest
+    cut = _audible_window(track, network, start_s)
+    samples = window_sound(sound, cut.start_s, network.window_samples / network.rate_hz, network.rate_hz)
+    if track.log_mel.shape[1] < network.config.window_frames:
+        samples = np.resize(samples, network.window_samples)  # as `Hearing` fills a window
+    samples = np.pad(samples, (0, network.window_samples - len(samples)))
+    with torch.inference_mode():
+        probability = network.probabilities(network(torch.from_numpy(samples[None])).genre_logits)[0]
+    label = label or network.config.labels[int(probability.argmax())]
+    index = label_index(network, label)
+    parts, logit = sound_evidence(asker(network, index), samples, network.rate_hz)
+    evidence = torch.from_numpy(on_bands(parts, band_centres_hz(track.features), cut.log_mel.shape[1]))
+    shown = float(own_scale(probability.double().numpy(), network.thresholds)[index])
+    return _explanation(track, model, cut, evidence, OCCLUSION, label, "genre", logit, shown)
 
 
 def explain_tempo(
@@ -160,9 +212,15 @@ def measured(network: WindowModel, log_mel: Tensor, label: int, evidence: Tensor
     return Faithfulness(*curves(network, log_mel, label, torch.stack([evidence, *beside]), steps))
 
 
-def _strongest(track: Track, network: WindowModel, label: str | None) -> tuple[float, str]:
+def _strongest(
+    track: Track,
+    network: WindowModel,
+    label: str | None,
+    hop_s: float = DEFAULT_HOP_S,
+    known: KnownWindows | None = None,
+) -> tuple[float, str]:
     """Where a label, or the track's most probable one, is most probable: start of the window, label."""
-    windows = slide(network, track.log_mel)
+    windows = slide(network, track.log_mel, hop_s, known=known)
     probability = (
         own_scale(windows.probability, network.thresholds)
         * audible_windows(track, windows.start_s, network.config.window_s)[:, None]

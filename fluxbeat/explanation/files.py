@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from fluxbeat.audio import AudioSource, Samples, open_audio
+from fluxbeat.audio import AudioSource
 from fluxbeat.explanation.result import Explanation
 from fluxbeat.explanation.sound_parts import SoundParts, split_sound
+from fluxbeat.explanation.windows import window_sound
 
 SOUND_RATE_HZ = 44_100
 
@@ -32,21 +33,8 @@ def npz_bytes(explanation: Explanation) -> bytes:
 
 def window_parts(explanation: Explanation, source: AudioSource) -> SoundParts:
     """The sound of the explained window, taken apart, at 44.1 kHz."""
-    return split_sound(explanation, _window(source, explanation.start_s, explanation.window_s), SOUND_RATE_HZ)
-
-
-def _window(source: AudioSource, start_s: float, window_s: float) -> Samples:
-    """Samples of one window at 44.1 kHz; reading ends with it, and no more than a block is held beside it."""
-    first = round(start_s * SOUND_RATE_HZ)
-    end = first + round(window_s * SOUND_RATE_HZ)
-    kept, at = [np.empty(0, np.float32)], 0
-    with open_audio(source, sample_rate_hz=SOUND_RATE_HZ) as stream:
-        for block in stream:
-            kept.append(block[max(0, first - at) : max(0, end - at)].copy())  # a view would hold the whole block
-            at += len(block)
-            if at >= end:
-                break
-    return np.concatenate(kept)
+    samples = window_sound(source, explanation.start_s, explanation.window_s, SOUND_RATE_HZ)
+    return split_sound(explanation, samples, SOUND_RATE_HZ)
 
 
 def write_sound(explanation: Explanation, source: AudioSource, folder: Path, prefix: str = "") -> None:

@@ -80,13 +80,14 @@ class Explanation:
     kind : str
         'genre' or 'tempo'.
     layer : str
-        Where the model was explained; one of `fluxbeat.explanation.layers.placed_layers`, or 'onsets' for tempo.
+        Where the model was explained; one of `fluxbeat.explanation.layers.placed_layers`, 'onsets' for tempo, or
+        'sound' of a classifier of transformers.
     method : str
-        How; one of `fluxbeat.explanation.METHODS`, or 'gradient' for tempo.
+        How; one of `fluxbeat.explanation.METHODS`, 'gradient' for tempo, or 'occlusion'.
     start_s, window_s : float
         The window in the track.
     logit, probability : float
-        Of the answer in this window; for tempo the logarithm of its probability, and that.
+        Of the answer in this window; for tempo the logarithm of its probability, and that; by occlusion the log odds.
     evidence : float32 array, shape (mels, frames)
         Positive where the sound speaks for the answer, negative where against; in units of the logit.
     log_mel : float32 array, shape (mels, frames)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fluxbeat.analysis import Track
+from fluxbeat.audio import AudioSource, Samples, open_audio
 from fluxbeat.errors import ExplanationError
 from fluxbeat.features import FeatureConfig, fill_window
 from fluxbeat.models.base import WindowModel
@@ -50,6 +51,20 @@ def cut_window(track: Track, model: WindowModel, start_s: float) -> CutWindow:
         log_mel = fill_window(log_mel, frames, track.features)
     first = min(round(start_s * rate_hz), log_mel.shape[1] - frames)
     return CutWindow(torch.from_numpy(log_mel[:, first : first + frames].copy()), first / rate_hz)
+
+
+def window_sound(source: AudioSource, start_s: float, window_s: float, rate_hz: int) -> Samples:
+    """Samples of one window; reading ends with it, and no more than a block is held beside it."""
+    first = round(start_s * rate_hz)
+    end = first + round(window_s * rate_hz)
+    kept, at = [np.empty(0, np.float32)], 0
+    with open_audio(source, sample_rate_hz=rate_hz) as stream:
+        for block in stream:
+            kept.append(block[max(0, first - at) : max(0, end - at)].copy())  # a view would hold the whole block
+            at += len(block)
+            if at >= end:
+                break
+    return np.concatenate(kept)
 
 
 def last_start_s(track: Track, model: WindowModel) -> float:

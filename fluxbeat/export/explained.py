@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fluxbeat.analysis import Track, TrackAnalysis
+from fluxbeat.audio import AudioSource
 from fluxbeat.explanation import explain_track
 from fluxbeat.explanation.drawing import draw_png
 from fluxbeat.explanation.windows import strongest_start_s
@@ -12,7 +13,9 @@ from fluxbeat.models.registry import LoadedModel
 MOST_GENRES = 4
 
 
-def explanation_images(track: Track, model: LoadedModel, analysis: TrackAnalysis) -> list[CaptionedImage]:
+def explanation_images(
+    track: Track, model: LoadedModel, analysis: TrackAnalysis, sound: AudioSource
+) -> list[CaptionedImage]:
     """An image for each of `explained_genres`.
 
     Parameters
@@ -22,8 +25,10 @@ def explanation_images(track: Track, model: LoadedModel, analysis: TrackAnalysis
     model : LoadedModel
     analysis : TrackAnalysis
         By the same model, of the same track.
+    sound : path, bytes, or (array, sample rate)
+        The recording that was read.
     """
-    return [explanation_image(track, model, analysis, label) for label in explained_genres(analysis)]
+    return [explanation_image(track, model, analysis, label, sound) for label in explained_genres(analysis)]
 
 
 def explained_genres(analysis: TrackAnalysis) -> list[str]:
@@ -32,11 +37,14 @@ def explained_genres(analysis: TrackAnalysis) -> list[str]:
     return [genre.label for genre in there if genre.active][:MOST_GENRES] or [genre.label for genre in there[:1]]
 
 
-def explanation_image(track: Track, model: LoadedModel, analysis: TrackAnalysis, label: str) -> CaptionedImage:
+def explanation_image(
+    track: Track, model: LoadedModel, analysis: TrackAnalysis, label: str, sound: AudioSource
+) -> CaptionedImage:
     """Caption and PNG of what speaks for a genre where it is strongest; the rest as in `explanation_images`."""
     timeline = analysis.timeline
     probability = timeline.probability[:, timeline.labels.index(label)]
-    found = explain_track(track, model, label, strongest_start_s(track, model.network, timeline.start_s, probability))
+    start_s = strongest_start_s(track, model.network, timeline.start_s, probability)
+    found = explain_track(track, model, label, start_s, sound=sound)
     trust = f"; {found.faithfulness.in_words()}" if found.faithfulness else ""
     where = "; ".join(region.words() for region in found.regions[:3]) or "no single place"
     return f"What speaks for {label}: {where}{trust}.", draw_png(found)

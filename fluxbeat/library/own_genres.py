@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.features.fingerprint import same_recordings
+from fluxbeat.features.overlap import sharing
 from fluxbeat.library.songs import Song
 from fluxbeat.models import GenreTempoModel, save_checkpoint
 from fluxbeat.models.config_file import LONGEST_LABEL, MOST_LABELS
@@ -228,7 +229,10 @@ def teach(examples: Sequence[Example], base: LoadedModel) -> OwnGenres:
 
 
 def groups_of(examples: Sequence[Example]) -> list[int]:
-    """Which songs must not be parted, a number for each: one artist, one recording in two files, parts of one piece."""
+    """Which songs must not be parted, a number for each.
+
+    Those of one artist, one recording in two files, recordings that share a passage, and parts of one piece.
+    """
     above = list(range(len(examples)))
 
     def top(place: int) -> int:
@@ -241,7 +245,8 @@ def groups_of(examples: Sequence[Example]) -> list[int]:
         for key in filter(None, (example.whose and f"by {example.whose}", _piece(example.song.name))):
             above[top(place)] = top(first.setdefault(key, place))
     prints = [example.song.fingerprint for example in examples]
-    for one, other in same_recordings(prints, prints) if prints else ():
+    alike = same_recordings(prints, prints) if prints else []
+    for one, other in (*alike, *sharing([example.song.course for example in examples])):
         above[top(one)] = top(other)
     return [top(place) for place in range(len(examples))]
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from fluxbeat.errors import AnalysisCancelled, AudioDecodeError, FluxBeatError
 from fluxbeat.features import LogMel
 from fluxbeat.features.fingerprint import Fingerprint
 from fluxbeat.features.fingerprint import fingerprint as fingerprint_of
+from fluxbeat.features.overlap import course
 from fluxbeat.features.torch_threads import threads_that_compute_alone
 from fluxbeat.library.workers import TurnOf, cores
 from fluxbeat.models import GenreTempoModel
@@ -47,12 +48,15 @@ class Song:
         What the network's heads would see of every window that sounds; of long recordings, of up to four excerpts.
     fingerprint : Fingerprint
         Of its beginning.
+    course : float32 array, shape (bands, steps)
+        Of all of it, by which a passage that it shares with another is found.
     """
 
     name: str
     artist: str
     embedding: np.ndarray
     fingerprint: Fingerprint
+    course: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
 
 
 def excerpt_starts(frames: int, excerpt_frames: int, frame_rate_hz: float) -> list[int]:
@@ -66,8 +70,8 @@ def excerpt_starts(frames: int, excerpt_frames: int, frame_rate_hz: float) -> li
     return [int(start) for start in ends]
 
 
-def excerpts_of(path: Path, name: str, front_end: LogMel, max_duration_s: float = MAX_DURATION_S) -> list[np.ndarray]:
-    """Mel power in dB of a recording's beginning, then of its excerpts, float32 (mels, frames) each.
+def mel_power_of(path: Path, name: str, front_end: LogMel, max_duration_s: float = MAX_DURATION_S) -> np.ndarray:
+    """Mel power in dB of a whole recording, float32 (mels, frames).
 
     Raises
     ------
@@ -79,11 +83,17 @@ def excerpts_of(path: Path, name: str, front_end: LogMel, max_duration_s: float 
         path, name=name, sample_rate_hz=front_end.config.sample_rate_hz, max_duration_s=max_duration_s
     ) as stream:
         log_mel_db = front_end.from_blocks(stream, stream.expected_duration_s)
-    frames, length = log_mel_db.shape[1], round(EXCERPT_S * rate_hz)
+    frames = log_mel_db.shape[1]
     if frames < LEAST_S * rate_hz:
         raise AudioDecodeError(f'"{name}" lasts {frames / rate_hz:.1f} s, at least {LEAST_S:g} s are needed')
-    starts = excerpt_starts(frames, length, rate_hz)
-    return [np.ascontiguousarray(log_mel_db[:, start : start + length]) for start in (0, *starts)]
+    return log_mel_db
+
+
+def excerpts_of(log_mel_db: np.ndarray, frame_rate_hz: float) -> list[np.ndarray]:
+    """The excerpts of a recording's (mels, frames)."""
+    length = round(EXCERPT_S * frame_rate_hz)
+    starts = excerpt_starts(log_mel_db.shape[1], length, frame_rate_hz)
+    return [np.ascontiguousarray(log_mel_db[:, start : start + length]) for start in starts]
 
 
 def read_song(
@@ -104,18 +114,20 @@ def read_song(
     name, features = file.shown, network.config.features
     if file.problem:
         raise AudioDecodeError(f'"{name}": {file.problem}')
-    beginning, *excerpts = excerpts_of(file.path, name, LogMel(features), max_duration_s)
-    found = []
-    for log_mel_db in excerpts:
+    log_mel_db = mel_power_of(file.path, name, LogMel(features), max_duration_s)
+    excerpts, printed = excerpts_of(log_mel_db, features.frame_rate_hz), fingerprint_of(log_mel_db, features)
+    moves, found = course(log_mel_db, features), []
+    del log_mel_db  # of an hour it is large
+    for excerpt in excerpts:
         if stop is not None and stop.is_set():
             raise AnalysisCancelled("no longer wanted")
-        track = track_of(log_mel_db, features, name)
+        track = track_of(excerpt, features, name)
         windows = slide(network, track.log_mel, HOP_S)
         found.append(windows.embedding[audible_windows(track, windows.start_s, network.config.window_s)])
     embedding = np.concatenate(found)
     if not len(embedding):
         raise AudioDecodeError(f'"{name}" is silent')
-    return Song(name, artist_of_file(file.path, name), embedding, fingerprint_of(beginning, features))
+    return Song(name, artist_of_file(file.path, name), embedding, printed, moves)
 
 
 class SongReader:
@@ -201,6 +213,7 @@ def _keep(path: Path, song: Song) -> None:
             curve=song.fingerprint.curve,
             digest=song.fingerprint.digest,
             artist=song.artist,
+            course=song.course,
         )
 
 
@@ -209,6 +222,6 @@ def _kept(path: Path, name: str) -> Song | None:
     try:
         with np.load(path, allow_pickle=False) as found:
             print_ = Fingerprint(str(found["digest"]), found["curve"])
-            return Song(name, str(found["artist"]), found["embedding"], print_)
+            return Song(name, str(found["artist"]), found["embedding"], print_, found["course"])
     except (OSError, ValueError, KeyError, EOFError):
         return None

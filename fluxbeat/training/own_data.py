@@ -128,7 +128,10 @@ class OwnPlan:
 
 
 def train_own_data(
-    plan: OwnPlan, report: Report | None = None, prints: Mapping[str, Fingerprint] | None = None
+    plan: OwnPlan,
+    report: Report | None = None,
+    prints: Mapping[str, Fingerprint] | None = None,
+    groups: Mapping[str, int] | None = None,
 ) -> OwnTraining:
     """Train the whole network on a user's data set.
 
@@ -142,6 +145,9 @@ def train_own_data(
         Called as recordings are read, with how many are done and how many there are.
     prints : mapping of str to Fingerprint, optional
         Of the beginnings of recordings by their names: those learned from go into the checkpoint.
+    groups : mapping of str to int, optional
+        Recordings of one number, by their names, are pieces of one recording or by one artist: where the data set has
+        no split of its own they are never parted.
 
     Raises
     ------
@@ -152,7 +158,7 @@ def train_own_data(
     begin = _start_model(plan)
     features = begin.network.config.features if begin else FeatureConfig()
     split_file = plan.output / SPLIT_FILE
-    store, recordings = labelled_store(plan.data, features, plan.cache, plan.seed, split_file, report)
+    store, recordings = labelled_store(plan.data, features, plan.cache, plan.seed, split_file, report, groups)
     recipe = _recipe(plan, begin, tuple(sorted(label_counts(recordings))), len(store.rows("train")))
     model = _trained(recipe, store, begin, plan)
     outcome = _judged(model, store, recordings, begin, recipe, plan.output)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +30,7 @@ def labelled_store(
     seed: int = 0,
     split_file: Path | None = None,
     report: Report | None = None,
+    groups: Mapping[str, int] | None = None,
 ) -> tuple[FeatureStore, list[Recording]]:
     """Features of a data set's labelled recordings, each once, with its split, and these recordings.
 
@@ -48,6 +50,9 @@ def labelled_store(
         What the split is taken from and, where it is missing, written to.
     report : callable, optional
         Called as recordings are read, with how many are done and how many there are.
+    groups : mapping of str to int, optional
+        Recordings of one number, by their names, are pieces of one recording or by one artist: where the data set has
+        no split of its own they are never parted.
 
     Raises
     ------
@@ -58,6 +63,8 @@ def labelled_store(
     recordings = [recording for recording in read_dataset(data) if recording.labels]
     check_counts(data, label_counts(recordings))
     store = extract(recordings, cache or cache_folder(), features, report)
+    if groups and not any(recording.split for recording in recordings):
+        recordings = _kept_together(recordings, groups)
     recordings = _divided(recordings, fingerprints(store), seed, split_file)
     known = {recording.name: recording for recording in recordings}
     # excerpts of recordings that were left out take no part
@@ -83,6 +90,20 @@ def unlabelled_store(
         raise FluxBeatError(f"{folder}: no audio files (MP3, FLAC, WAV, OGG, M4A ...)")
     recordings = [Recording(path, None, None, "", "train", name) for name, path in paths.items()]
     return extract(recordings, cache or cache_folder(), features, report)
+
+
+def _kept_together(recordings: list[Recording], groups: Mapping[str, int]) -> list[Recording]:
+    """The recordings, those of one group under one artist; where nobody names one, under the name of the first."""
+    counts, whose = Counter(groups.values()), dict[int, str]()
+    for recording in sorted(recordings, key=lambda one: not one.artist):
+        if recording.name in groups:
+            whose.setdefault(groups[recording.name], recording.artist or recording.name)
+    return [
+        replace(recording, artist=whose[groups[recording.name]])
+        if counts[groups.get(recording.name, -1)] > 1
+        else recording
+        for recording in recordings
+    ]
 
 
 def _divided(recordings: list[Recording], prints: Prints, seed: int, path: Path | None) -> list[Recording]:

@@ -84,6 +84,15 @@ def may_fetch_weights(allowed: bool | None, headers: Mapping[str, str], client: 
     return is_loopback(client) and all(map(is_this_machine, names))
 
 
+def may_use_login(allowed: bool | None, headers: Mapping[str, str], client: str) -> bool:
+    """Whether a visitor may publish on the Hub under the login of whoever runs this server.
+
+    Those who sit at this very machine may, unless `WebSettings.allow_hub` says nobody; nobody else ever may, also where
+    everyone may fetch. Parameters as in `may_fetch_weights`.
+    """
+    return allowed is not False and may_fetch_weights(None, headers, client)
+
+
 def names_to_know(settings: WebSettings, told: str, bound: str) -> tuple[str, ...]:
     """The names that a server must be called by; empty where any will do.
 

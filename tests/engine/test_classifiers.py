@@ -12,19 +12,25 @@ import torch
 import transformers
 from api_asking import ask, send
 from local_hub import NOBODY, LocalHub, Repository, speak_to
+from rich.console import Console
 from safetensors.torch import load_file, save_file
 from tiny_classifiers import GENRES, MAKERS, save_clap, save_classifier
 from web_driving import TECHNO
 
 import fluxbeat
-from fluxbeat.analysis import LiveAnalysis, TrackAnalysis, disagreement
+from fluxbeat.analysis import LiveAnalysis, TrackAnalysis, disagreement, read_track
 from fluxbeat.cli.main import main
+from fluxbeat.cli.terminal import draw_found_labels
 from fluxbeat.errors import AnalysisCancelled, ConfigMismatchError, ExplanationError, FluxBeatError, ModelLoadError
+from fluxbeat.explanation import explain_track
+from fluxbeat.explanation.occlusion import asker, sound_evidence
+from fluxbeat.library.stored_analysis import pack, unpack
 from fluxbeat.models import registry
 from fluxbeat.models.hub import fetching
 from fluxbeat.models.hub.model_card import facts_of
 from fluxbeat.models.speed import milliseconds_per_window
 from fluxbeat.web.api import build_api_alone
+from fluxbeat.web.api.contract import AnalysisDocument
 from fluxbeat.web.settings import WebSettings
 from fluxbeat.web.ui.live_tab import live_view
 from fluxbeat.web.ui.model_facts import model_facts
@@ -146,6 +152,17 @@ def test_of_hundreds_of_labels_the_strongest_of_a_passage_are_given(tmp_path):
         window = torch.from_numpy(sound[: round(WINDOW_S * RATE_HZ)])[None]
         first = network.probabilities(network(window).genre_logits)[0]
     assert labels[int(first.argmax())] in analysis.timeline.labels
+    others = {one.label: one for one in analysis.others}
+    assert {*others, *analysis.timeline.labels} == {*labels}, "nothing is kept from a person who looks for it"
+    weakest = min(analysis.timeline.probability.max(axis=0))
+    assert all(one.most <= weakest + 1e-9 for one in analysis.others)
+    assert AnalysisDocument.model_validate(analysis.to_dict()).others[0].label == analysis.others[0].label
+    assert unpack(pack(analysis), analysis.file).to_dict() == analysis.to_dict()
+    name = analysis.others[-1].label
+    shown = Console(width=100)
+    with shown.capture() as printed:
+        shown.print(draw_found_labels(analysis, name.upper()))
+    assert f"{name}  at most" in printed.get()
 
 
 @pytest.mark.parametrize("duration_s", [0.3, 4.0, 9.999, 10.0])
@@ -186,15 +203,60 @@ def test_classifiers_stand_in_compare_and_genres_of_other_names_are_laid_side_by
     np.testing.assert_allclose(apart, sum(abs(a - b) for a, b in pairs).clip(max=2) / 2, atol=1e-9)
 
 
-def test_what_it_listens_to_cannot_be_shown_and_that_is_reported(made, capsys):
-    with pytest.raises(ExplanationError, match="what it listens to cannot be shown"):
-        fluxbeat.explain(TECHNO, str(made["ast"]), start_s=0.0)
-    for arguments in (["explain", str(TECHNO)], ["explain", str(TECHNO), "--track"]):
-        assert main([*arguments, "--model", str(made["ast"])]) == 2
+@pytest.mark.parametrize("kind", MAKERS)
+def test_a_window_is_explained_by_what_is_said_without_parts_of_its_sound(made, kind):
+    sound, model = two_halves(), registry.load(made[kind])
+    found = fluxbeat.explain((sound, RATE_HZ), model, GENRES[2], start_s=8.0)
+    assert (found.layer, found.method, found.faithfulness) == ("sound", "occlusion", None)
+    analysis = fluxbeat.analyze((sound, RATE_HZ), model)
+    row = analysis.timeline.start_s.tolist().index(8.0)
+    said = analysis.timeline.probability[row, GENRES.index(GENRES[2])]
+    assert found.probability == pytest.approx(said, abs=1e-6)
+    assert found.logit == pytest.approx(np.log(said / (1 - said)), abs=1e-4)
+    parts, whole = sound_evidence(asker(model.network, 2), sound[8 * RATE_HZ :][: 10 * RATE_HZ], RATE_HZ)
+    assert whole == pytest.approx(found.logit, abs=1e-4)
+    assert np.ptp(parts) > 0
+    assert found.evidence.sum() == pytest.approx(parts.sum(), abs=1e-4)
+
+
+def test_the_strongest_window_is_explained_where_none_is_named(made):
+    source = (two_halves(), RATE_HZ)
+    found = fluxbeat.explain(source, made["hubert"])
+    assert found.about == fluxbeat.analyze(source, made["hubert"]).genres[0].label
+    with pytest.raises(ExplanationError, match="knows no genre 'polka'"):
+        fluxbeat.explain(source, made["hubert"], "polka")
+    short = fluxbeat.explain((two_halves()[: 4 * RATE_HZ], RATE_HZ), made["ast"])
+    assert short.start_s == 0.0 and short.logit == pytest.approx(
+        np.log(short.probability / (1 - short.probability)), abs=1e-4
+    )
+
+
+def test_command_line_service_and_report_explain_a_classifier(hub: LocalHub, made, choose, capsys, tmp_path):
+    commit = hub.publish("ann/sounds", made["wav2vec2"])
+    asked = ["explain", str(TECHNO), "--label", GENRES[0], "--window", "3", "--json"]
+    assert main([*asked, "--model", f"hf://ann/sounds@{commit}"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["method"] == "occlusion"
+    choose(f"ann/sounds@{commit}")
+    app = build_api_alone(WebSettings())
+    answered = send(f"/explain?model=sounds&about={GENRES[0]}&start_s=3", TECHNO.read_bytes(), TECHNO.name, app).json()
+    assert answered == printed | {"model": printed["model"] | {"name": "sounds"}}
+    page = tmp_path / "a.html"
+    assert (
+        main(["export", str(TECHNO), "--model", "sounds", "--format", "html", "--explain", "--output", str(page)]) == 0
+    )
+    assert "What speaks for" in page.read_text(encoding="utf-8")
+
+
+def test_what_cannot_be_shown_of_it_is_said(made, capsys):
+    model = registry.load(made["ast"])
+    for arguments in (["--track"], ["--layer", "conv1"]):
+        assert main(["explain", str(TECHNO), "--model", str(made["ast"]), *arguments]) == 2
         assert "FluxBeat's" in capsys.readouterr().err
+    with pytest.raises(ExplanationError, match="a single window can be explained"):
+        explain_track(read_track(TECHNO, model.network.config.features), model, start_s=0.0)
     assert main(["explain", str(TECHNO), "--tempo", "--model", str(made["ast"])]) == 2
     assert "was not taught tempo" in capsys.readouterr().err
-    model = registry.load(made["ast"])
     with pytest.raises(FluxBeatError, match="nor can it listen live"):
         LiveAnalysis(model, sample_rate_hz=RATE_HZ).push(two_halves())
     assert list(live_view([registry.load("cnn"), model], "cnn")["models"]) == ["cnn"]

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import yaml
 from huggingface_hub import ModelCard, constants, set_client_factory
+from huggingface_hub.errors import XetDownloadError
 from huggingface_hub.utils._http import default_client_factory
 from local_hub import NOBODY, TOKEN, Repository, Trouble, sha256, speak_to
 from safetensors.torch import load_file, save_file
@@ -26,6 +27,7 @@ from fluxbeat.features.fingerprint import Fingerprint
 from fluxbeat.models import registry
 from fluxbeat.models.fingerprint_file import learned_from, write_fingerprints
 from fluxbeat.models.hub import HubAddress, fetch, fetching, models_in
+from fluxbeat.models.hub.failures import plain_failures
 from fluxbeat.models.hub.model_card import card_blocks, facts_of
 from fluxbeat.models.hub.publishing import push
 from fluxbeat.web.ui.model_facts import model_facts
@@ -445,6 +447,32 @@ def test_a_push_that_xet_does_not_get_through_speaks_of_an_upload(hub, logged_in
         push(CNN, "ann/rivers")
     assert "the upload did not get through" in str(failure.value)
     assert "HF_HUB_DISABLE_XET=1" in str(failure.value)
+
+
+def test_the_clients_default_route_fetches_from_a_hub_without_xet_and_says_what_xet_refuses(hub, monkeypatch):
+    """What Xet's own servers would send cannot be tried here: it begins with a key, which this Hub refuses."""
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
+    commit = hub.publish("ann/rivers", CNN)
+    hub.trouble = Trouble(xet_status=403)
+    refused(f"hf://ann/rivers@{commit}", "the Hub does not allow it .403.")
+    assert any(asked.endswith("/xet-key") for asked in hub.asked), "Xet was the way"
+    hub.trouble = Trouble()
+    assert registry.load(f"hf://ann/rivers@{commit}").info.revision == registry.load("cnn").info.revision
+
+
+@pytest.mark.parametrize("error", [XetDownloadError("CAS"), RuntimeError("reconstruction"), PermissionError("key")])
+def test_what_breaks_off_in_xet_names_the_plain_route(monkeypatch, error):
+    words = []
+    for disabled in (False, True):
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", disabled)
+        with pytest.raises(ModelLoadError) as failure, plain_failures("hf://ann/rivers"):
+            raise error
+        words.append(str(failure.value))
+    assert "HF_HUB_DISABLE_XET=1" in words[0] and "by plain HTTP" in words[0]
+    assert "HF_HUB_DISABLE_XET" not in words[1]
+    full = OSError(28, "No space left on device")
+    with pytest.raises(ModelLoadError, match="No space left on device.; try again$"), plain_failures("hf://ann/rivers"):
+        raise full
 
 
 def test_nobody_logged_in_and_damaged_checkpoints_stop_before_anything_is_sent(hub, tmp_path, monkeypatch):

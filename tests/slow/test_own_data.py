@@ -21,6 +21,7 @@ from fluxbeat.models.registry import CHECKPOINTS_VARIABLE
 from fluxbeat.training import own_data
 from fluxbeat.training.data.artist_split import read_split
 from fluxbeat.training.data.datasets import read_dataset
+from fluxbeat.training.data.recordings import Recording
 from fluxbeat.training.own_data import OwnPlan, train_own_data
 from fluxbeat.training.own_stores import unlabelled_store
 from fluxbeat.training.run import new_model
@@ -183,6 +184,15 @@ def test_what_cannot_be_trained_on_is_named_before_anything_is_trained(tmp_path,
     for arguments in (["train"], ["train", "recipe.yaml", "--data", str(tmp_path)]):
         assert main(arguments) == 2
         assert "either a RECIPE.yaml or --data" in capsys.readouterr().err
+
+
+def test_pieces_of_one_recording_get_one_artist_and_so_one_side():
+    def recording(name, artist=""):
+        return Recording(Path(name), ("x",), None, artist, "", name)
+
+    given = [recording("a"), recording("b", "Ada"), recording("c"), recording("d", "Bo"), recording("e")]
+    kept = own_data._kept_together(given, {"a": 0, "b": 0, "c": 2, "e": 2, "d": 3})
+    assert [one.artist for one in kept] == ["Ada", "Ada", "c", "Bo", "c"]
 
 
 def test_two_files_of_one_recording_do_not_count_twice(tmp_path, caplog):

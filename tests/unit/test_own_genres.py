@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -92,11 +93,17 @@ def test_what_must_not_be_parted_is_one_group():
         Example(song("e.mp3", "Cy"), ("y",)),
         Example(song("department 3.mp3"), ("y",)),
     ]
+    passage = np.random.default_rng(0).normal(0, 10, (12, 120)).astype(np.float32)
+    examples += [
+        Example(replace(song("f.mp3"), course=passage[:, :75]), ("x",)),
+        Example(replace(song("g.mp3"), course=passage[:, 35:]), ("y",)),
+    ]
     groups = groups_of(examples)
     assert groups[0] == groups[1], "two spellings of one artist"
     assert groups[2] == groups[3], "two parts of one piece"
     assert groups[5] == groups[6] == groups[7], "one recording twice, and another song by one of its artists"
-    assert len(set(groups)) == 5
+    assert groups[9] == groups[10], "two excerpts with a passage in common"
+    assert len(set(groups)) == 6
 
 
 def test_a_recording_that_is_there_twice_counts_once_with_the_genres_of_both():
@@ -214,6 +221,7 @@ def test_songs_are_read_once_and_what_cannot_be_read_is_told(tmp_path):
     again = dict(reader.read(files[:2], threading.Event()))
     np.testing.assert_array_equal(again[1].embedding, found[1].embedding)
     assert again[1].fingerprint.digest == found[1].fingerprint.digest
+    np.testing.assert_array_equal(again[1].course, found[1].course)
     stopped = threading.Event()
     stopped.set()
     assert list(reader.read(files, stopped)) == []

@@ -12,15 +12,17 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 import soundfile
+from tiny_classifiers import GENRES, save_classifier
 from web_driving import CHANGE
 
 from fluxbeat.analysis import analyze
 from fluxbeat.audio import load_audio
+from fluxbeat.charts.wording import percent
 from fluxbeat.explanation.regions import REGISTERS
 from fluxbeat.models.registry import LoadedModel, checkpoints_folder, load
 from fluxbeat.web.analysis_queue import AnalysisQueue
 from fluxbeat.web.ui import explain_tab
-from fluxbeat.web.ui.explain_tab import TEMPO, ExplainTab
+from fluxbeat.web.ui.explain_tab import BY_SOUND, TEMPO, ExplainTab
 from fluxbeat.web.ui.offered_models import OfferedModels
 from fluxbeat.web.ui.track_results import TrackResults
 
@@ -136,3 +138,21 @@ def test_both_parts_of_the_sound_make_the_window(explainer, results):
     window = load_audio(CHANGE, sample_rate_hz=44_100).samples[2 * 44_100 :][: len(parts["rest"])]
     assert parts["attended"] + parts["rest"] == pytest.approx(window, abs=2e-4)
     assert all(np.abs(part).max() > 0.05 for part in parts.values())
+
+
+def test_a_classifier_of_the_hub_is_explained_by_parts_of_the_sound(tmp_path):
+    model = load(save_classifier(tmp_path / "sounds", "hubert"))
+    offered = OfferedModels([load("cnn")])
+    offered.add([model])
+    analysis = analyze(CHANGE, model)
+    results = TrackResults(str(CHANGE), CHANGE.name, {"sounds": analysis})
+    view = asked(ExplainTab(offered, AnalysisQueue(1, 0)), results, "jazz", "sounds", "cnn")
+    rows = {row["model"]: row for row in view["rows"]}
+    said = analysis.timeline.probability[2, GENRES.index("jazz")]
+    assert rows["sounds"]["percent"] == percent(said), "of the window that begins at 2 s"
+    assert rows["sounds"]["badge"] == ""
+    assert rows["sounds"]["why"] == (
+        BY_SOUND if rows["sounds"]["speaks"] else "Nothing in this window speaks for jazz."
+    )
+    assert {one["label"] for one in view["choices"]} == {*GENRES, *load("cnn").network.config.labels}
+    assert "badge" in rows["cnn"]

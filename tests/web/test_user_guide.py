@@ -107,6 +107,9 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
         patch.setenv("HF_TOKEN", TOKEN)
         # what the guide names stands in as random models of the same kinds
         server.publish("dima806/music_genres_classification", save_classifier(folder / "wav2vec2", "wav2vec2"))
+        many = ("Acoustic guitar", *(f"sound {number}" for number in range(60)))
+        tagger = save_classifier(folder / "ast", "ast", many, "multi_label_classification")
+        server.publish("MIT/ast-finetuned-audioset-10-10-0.4593", tagger)
         made = server.publish("laion/larger_clap_general", save_clap(folder / "clap"))
         clap = server.repositories["laion/larger_clap_general"]
         clap.commits[CLAP_COMMIT] = clap.commits[made]

@@ -57,7 +57,7 @@ class Page:
             self.tab = TeachTab(
                 self.offered, ModelsTab(self.offered, False, 60), AnalysisQueue(2, 4), longest_s, kept_s=60
             )
-        self.request: Any = SimpleNamespace(session_hash=name)
+        self.request: Any = SimpleNamespace(session_hash=name, headers={}, client=None)
         self.state: Any = None
         self.models = ModelsState()
 

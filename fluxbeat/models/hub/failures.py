@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from fluxbeat.errors import FluxBeatError, ModelLoadError
 
 LOG_IN = "log in with `hf auth login`, or set HF_TOKEN"
+PLAIN_ROUTE = ", or set HF_HUB_DISABLE_XET=1 to fetch the weights by plain HTTP"
 _STATUS = {
     401: f"the Hub does not allow it (401): {LOG_IN}, with a token that may",
     403: f"the Hub does not allow it (403): {LOG_IN}, with a token that may",
@@ -42,7 +43,7 @@ def plain_failures(what: str, *, upload: bool = False) -> Iterator[None]:
 
 def _sentence(error: BaseException, upload: bool) -> str:
     import httpx2
-    from huggingface_hub import errors
+    from huggingface_hub import constants, errors
 
     if isinstance(error, errors.LocalEntryNotFoundError | errors.RevisionResolutionError):
         # why the Hub was not asked, or did not answer, is the cause; that the cache has nothing either follows
@@ -75,5 +76,7 @@ def _sentence(error: BaseException, upload: bool) -> str:
     if isinstance(error, httpx2.HTTPError | ConnectionError):
         return "the Hub cannot be reached; check the connection"
     if isinstance(error, OSError | RuntimeError | errors.XetDownloadError):
-        return f"it could not be fetched and kept ({getattr(error, 'strerror', '') or 'it is cut short'}); try again"
+        why = getattr(error, "strerror", "")  # where the disk is at fault, it says so; Xet gives no number
+        plain = "" if why or constants.HF_HUB_DISABLE_XET else PLAIN_ROUTE
+        return f"it could not be fetched and kept ({why or 'it is cut short'}); try again{plain}"
     return "what answered is no Hub; check HF_ENDPOINT and the connection"

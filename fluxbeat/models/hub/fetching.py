@@ -79,7 +79,9 @@ def models_in(address: HubAddress) -> list[HubAddress]:
     return [pinned.inside(folder) for folder in folders]
 
 
-def fetch(address: HubAddress, progress: Progress | None = None) -> Fetched:
+def fetch(
+    address: HubAddress, progress: Progress | None = None, tell_size: Callable[[str], None] | None = None
+) -> Fetched:
     """A model of the Hub, from the cache where it is there; where it is not, its size is told before it is fetched.
 
     A commit that is in the cache asks nobody. A branch or a tag is asked for anew, and where the Hub does not answer
@@ -90,6 +92,9 @@ def fetch(address: HubAddress, progress: Progress | None = None) -> Fetched:
     address : HubAddress
         Of one model.
     progress : Progress, optional
+    tell_size : callable, optional
+        Told of a classifier, before anything is fetched or loaded, how much will come and how much memory it takes.
+        Where it is not given, a warning says so of what has to be fetched.
 
     Raises
     ------
@@ -112,9 +117,13 @@ def fetch(address: HubAddress, progress: Progress | None = None) -> Fetched:
             raise ModelLoadError(f"{pinned}: no checkpoint there, it has no {name}{cure}")
     most_bytes = MOST_CLASSIFIER_BYTES if classifier else MOST_BYTES
     _refuse_too_large(pinned, sum(sizes[path] for path in wanted), most_bytes)
-    if classifier and not try_to_load_from_cache(pinned.repo, pinned.prefix + WEIGHTS_FILE, revision=pinned.revision):
-        size = f"{sizes[pinned.prefix + WEIGHTS_FILE] / 1e6:,.1f} MB"
-        _log.warning("%s: %s to fetch, once; it takes as much memory and more while it runs", pinned, size)
+    if classifier:
+        here = try_to_load_from_cache(pinned.repo, pinned.prefix + WEIGHTS_FILE, revision=pinned.revision)
+        size = _size_in_words(sizes[pinned.prefix + WEIGHTS_FILE], bool(here))
+        if tell_size:
+            tell_size(size)
+        elif not here:
+            _log.warning("%s: %s", pinned, size)
     with plain_failures(str(pinned)):
         snapshot = snapshot_download(
             pinned.repo,
@@ -127,6 +136,15 @@ def fetch(address: HubAddress, progress: Progress | None = None) -> Fetched:
     kept = Fetched(pinned, Path(snapshot, pinned.folder))
     _verify(kept, [name for name in names if pinned.prefix + name in wanted and name != CARD_FILE])
     return kept
+
+
+def _size_in_words(size_bytes: int, here: bool) -> str:
+    """What a classifier's weights cost; in memory they are single precision, whatever the file has."""
+    size = f"{size_bytes / 1e6:,.1f} MB"
+    come = f"{size} in the local cache" if here else f"{size} to fetch, once"
+    return (
+        f"{come}; it takes as much memory, twice as much if its weights are of half precision, and more while it runs"
+    )
 
 
 def _checksum(path: Path, digits: int) -> str:

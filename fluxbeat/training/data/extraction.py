@@ -11,7 +11,7 @@ from pathlib import Path
 from fluxbeat.errors import AudioDecodeError
 from fluxbeat.features import FeatureConfig, LogMel
 from fluxbeat.features.fingerprint import Fingerprint, fingerprint
-from fluxbeat.library.songs import EXCERPT_S, MOST_EXCERPTS, excerpts_of
+from fluxbeat.library.songs import EXCERPT_S, MOST_EXCERPTS, excerpts_of, mel_power_of
 from fluxbeat.training.data.artist_split import artist_of
 from fluxbeat.training.data.recordings import Recording
 from fluxbeat.training.data.store import INDEX_FILE, Excerpt, FeatureStore, StoreWriter
@@ -103,8 +103,8 @@ def _write(recordings: Sequence[Recording], folder: Path, features: FeatureConfi
 
 def _add(writer: StoreWriter, recording: Recording, front_end: LogMel) -> None:
     rate_hz = front_end.config.frame_rate_hz
-    _, *parts = excerpts_of(recording.path, str(recording.path), front_end)
-    parts = [part for part in parts if part.max() > SILENT_DB]
+    log_mel_db = mel_power_of(recording.path, str(recording.path), front_end)
+    parts = [part for part in excerpts_of(log_mel_db, rate_hz) if part.max() > SILENT_DB]
     if not parts:
         raise AudioDecodeError(f"{recording.path} is silent")
     for part in parts:

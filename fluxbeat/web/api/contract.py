@@ -28,6 +28,15 @@ class GenreDocument(_Document):
     active: bool = Field(description="whether it is clear or likely")
 
 
+class OtherLabelDocument(_Document):
+    """A label of a model with very many that is strong nowhere in the track."""
+
+    label: str
+    probability: Share = Field(description="over the whole track, on the label's own scale")
+    most: Share = Field(description="where it is strongest")
+    at_s: Seconds = Field(description="when that is")
+
+
 class TempoDocument(_Document):
     """The track's tempo."""
 
@@ -73,7 +82,12 @@ class AnalysisDocument(_Document):
     duration_s: Seconds
     model: ModelInfo
     summary: str = Field(description="the answer in one sentence")
-    genres: list[GenreDocument] = Field(description="every label, most probable first")
+    genres: list[GenreDocument] = Field(
+        description="every label, most probable first; of a model with very many those that are strongest somewhere"
+    )
+    others: list[OtherLabelDocument] = Field(
+        default_factory=list, description="of a model with very many labels the rest, strongest first; else left out"
+    )
     kind: TrackKind
     tempo: TempoDocument
     timeline: TimelineDocument

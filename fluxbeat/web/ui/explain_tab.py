@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 import torch
 
-from fluxbeat.analysis import Progress, Track, presence
+from fluxbeat.analysis import Progress, Timeline, Track, presence
 from fluxbeat.charts.colours import Paint
 from fluxbeat.charts.heat import track_heat_figure
 from fluxbeat.charts.plots import river_figure, river_rise
@@ -27,6 +27,7 @@ from fluxbeat.explanation import (
 from fluxbeat.explanation.attribution import chosen_cam, shown_probability
 from fluxbeat.explanation.drawing import strength
 from fluxbeat.explanation.files import window_parts
+from fluxbeat.explanation.occlusion import OCCLUSION
 from fluxbeat.explanation.regions import REGISTERS, Region
 from fluxbeat.explanation.windows import cut_window, last_start_s
 from fluxbeat.models.registry import LoadedModel
@@ -47,6 +48,10 @@ VISIBLE = 0.2
 """Strength below which no mark is seen: where none is stronger, nothing speaks for the answer."""
 PLACES = ((80, "bass"), (280, "low mids"), (1000, "voice"), (3200, "snare"), (7500, "cymbals"))
 """Words beside the spectrogram, and where in Hz they stand."""
+BY_SOUND = (
+    "What is marked was found by taking each part of the sound away and asking the model again: it is coarse, and "
+    "it is what the model says without it."
+)
 SHARE_WORDS = ((0.5, "most of it"), (0.25, "a large part"), (0.1, "a part"), (0.0, "a little"))
 
 
@@ -103,8 +108,10 @@ class ExplainTab:
         rows, paints = list[dict[str, Any]](), self._offered.paints
         for name in names:  # one model that cannot be explained leaves the others be
             try:
-                chosen_cam(self._offered.models[name].network)
-                if about != TEMPO and about not in self._offered.models[name].network.config.labels:
+                network = self._offered.models[name].network
+                if not network.takes_sound:
+                    chosen_cam(network)
+                if about != TEMPO and about not in network.config.labels:
                     raise FluxBeatError(f"{model_title(name)} does not know {about}")
                 rows.append(_row(self._of(results, name, about, float(event.start_s)), paints))
             except FluxBeatError as error:
@@ -191,22 +198,28 @@ class ExplainTab:
             analysis = results.analyses.get(name)
             bpm = analysis.tempo.bpm if analysis else None
             return explain_track_tempo(track, model, bpm, start_s)
-        return explain_track(track, model, about, start_s, measure=measure, steps=FAITHFULNESS_STEPS)
+        return explain_track(
+            track, model, about, start_s, measure=measure, steps=FAITHFULNESS_STEPS, sound=results.path
+        )
 
     def _ready(self, results: TrackResults, name: str) -> tuple[Track, LoadedModel]:
         model = self._offered.models[name]
         return results.track(model.network.config.features), model
 
     def _window_probabilities(self, results: TrackResults, names: Sequence[str], start_s: float) -> dict[str, float]:
-        """Probability of every genre in the window, mean over the models that know it and can be asked.
+        """Probability of every genre in the window, mean over the models that know it.
+
+        A classifier that takes sound is not asked again: what it said of the nearest window counts.
 
         Those that most models know come first, the most probable first.
         """
         probabilities: dict[str, list[float]] = {}
         for name in names:
             if self._offered.models[name].network.takes_sound:
-                continue
-            for label, probability in _probabilities(*self._ready(results, name), start_s).items():
+                found = _nearest(results.analyses[name].timeline, start_s) if name in results.analyses else {}
+            else:
+                found = _probabilities(*self._ready(results, name), start_s)
+            for label, probability in found.items():
                 probabilities.setdefault(label, []).append(probability)
         ordered = sorted(probabilities.items(), key=lambda item: (-len(item[1]), -np.mean(item[1])))
         return {label: float(np.mean(values)) for label, values in ordered}
@@ -252,6 +265,8 @@ def _measured(found: Explanation, speaks: bool) -> dict[str, str]:
     if not speaks:
         return {"badge": "", "why": f"Nothing in this window speaks for {found.about}."}
     measured = found.faithfulness
+    if found.method == OCCLUSION.method:
+        return {"badge": "", "why": BY_SOUND}
     if measured is None:
         return {"badge": "", "why": ""}
     if not measured.testable:
@@ -293,6 +308,12 @@ def _probabilities(track: Track, model: LoadedModel, start_s: float) -> dict[str
     with torch.inference_mode():
         probabilities = shown_probability(model.network, model.network(cut.log_mel[None]).genre_logits)[0]
     return dict(zip(model.network.config.labels, probabilities.tolist(), strict=True))
+
+
+def _nearest(timeline: Timeline, start_s: float) -> dict[str, float]:
+    """What was said of the window that begins nearest to `start_s`."""
+    row = int(np.abs(timeline.start_s - start_s).argmin())
+    return dict(zip(timeline.labels, timeline.probability[row].tolist(), strict=True))
 
 
 def _bytes(values: np.ndarray) -> str:

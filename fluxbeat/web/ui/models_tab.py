@@ -16,7 +16,8 @@ from fluxbeat.errors import AnalysisCancelled, FluxBeatError
 from fluxbeat.models.hub import HubAddress, fetch, models_in
 from fluxbeat.models.registry import LoadedModel, hub_choice, load
 from fluxbeat.models.speed import milliseconds_per_window
-from fluxbeat.web.security import HUB_REFUSAL, may_fetch_weights
+from fluxbeat.web.security import HUB_REFUSAL, may_fetch_weights, may_use_login
+from fluxbeat.web.ui.jobs import session_of
 from fluxbeat.web.ui.model_facts import model_facts
 from fluxbeat.web.ui.offered_models import OfferedModels
 from fluxbeat.web.ui.panel import HIDDEN, panel, panel_answer
@@ -47,7 +48,8 @@ class ModelsTab:
     def __init__(self, offered: OfferedModels, allow_hub: bool | None, kept_s: int) -> None:
         self._offered, self._allow_hub = offered, allow_hub
         self._cards = panel("models", events=["asked"])
-        self._hub = panel("hub", events=["wanted"])
+        self._hub = panel("hub", events=["wanted", "stopped"])
+        self._fetches: dict[str, _Fetching] = {}
         self.state = gr.State(ModelsState(), time_to_live=kept_s)
 
     def names(self, state: ModelsState | None) -> list[str]:
@@ -60,6 +62,7 @@ class ModelsTab:
         each: dict[str, Any] = {**HIDDEN, "trigger_mode": "multiple", "concurrency_limit": 1}
         page.load(self.greet, self.state, [self._hub, self._cards], **HIDDEN)
         self._cards.asked(self.measure, self.state, [self._cards, self.state], **each)
+        self._hub.stopped(self.stop, None, None, queue=False, **HIDDEN)
         outputs = [self._hub, self._cards, self.state, model, compared]
         return self._hub.wanted(self.fetch, [self.state, compared], outputs, **each)
 
@@ -82,13 +85,14 @@ class ModelsTab:
         if not self._may_fetch(request):
             yield self._hub_view(request), *nothing
             return
-        fetching = _Fetching(str(event.address).strip())
+        session = session_of(request)
+        fetching = self._fetches[session] = _Fetching(str(event.address).strip())
         try:
             with ThreadPoolExecutor(1) as pool:
                 doing = pool.submit(fetching.run)
                 try:
                     while not doing.done():
-                        busy = {"share": fetching.share, "words": fetching.words}
+                        busy = {"share": fetching.share, "words": fetching.words, "size": fetching.size}
                         yield self._hub_view(request, busy=busy), *nothing
                         wait([doing], LOOK_EVERY_S)
                 finally:
@@ -98,9 +102,17 @@ class ModelsTab:
         except FluxBeatError as error:
             yield self._hub_view(request, error=f"{error}."), *nothing
             return
+        finally:
+            self._fetches.pop(session, None)
         names = [model.info.name for model in found]
         done = {"names": names, "sources": [model.info.source for model in found]}
         yield self._hub_view(request, done=done), *self.offering(state, compared, names)
+
+    def stop(self, request: gr.Request) -> None:
+        """Whoever asked for weights does not want them any more; what came of them stays in the cache."""
+        fetching = self._fetches.get(session_of(request))
+        if fetching:
+            fetching.stop()
 
     @property
     def offering_outputs(self) -> list[Any]:
@@ -122,9 +134,12 @@ class ModelsTab:
             gr.CheckboxGroup(choices=choices, value=[name for name in offered if name in compared or name in names]),
         )
 
+    def may_push(self, request: gr.Request) -> bool:
+        """Whether who asks may publish under the login of this machine."""
+        return may_use_login(self._allow_hub, *_who(request))
+
     def _may_fetch(self, request: gr.Request) -> bool:
-        headers = {str(name).lower(): str(value) for name, value in request.headers.items()}
-        return may_fetch_weights(self._allow_hub, headers, request.client.host if request.client else "")
+        return may_fetch_weights(self._allow_hub, *_who(request))
 
     def _hub_view(self, request: gr.Request, **now: Any) -> str:
         allowed, choice = self._may_fetch(request), hub_choice()
@@ -138,32 +153,46 @@ class ModelsTab:
 
 
 class _Fetching:
-    """One fetch from the Hub, whose share and words another thread reads."""
+    """One fetch from the Hub, whose share, words and size another thread reads."""
 
     def __init__(self, wanted: str) -> None:
         self._wanted = wanted
         self._stopped = threading.Event()
-        self.share, self.words = 0.0, "Asking the Hub"
+        self.share, self.words, self.size = 0.0, "Asking the Hub", ""
 
     def stop(self) -> None:
-        """The page was closed, or the fetch is over."""
+        """The page was closed, its visitor changed their mind, or the fetch is over."""
         self._stopped.set()
 
     def run(self) -> list[LoadedModel]:
         found = models_in(HubAddress.parse(self._wanted))
-        models = []
+        models = list[LoadedModel]()
         for number, address in enumerate(found):
 
             def report(share: float, file: str, number: int = number, address: HubAddress = address) -> None:
-                if self._stopped.is_set():
-                    raise AnalysisCancelled("the page was closed")
+                self._go_on()
                 self.share = (number + share) / len(found)
                 self.words = f"Fetching {file} of {address.short_name}"
 
-            fetch(address, report)
+            fetch(address, report, self._tell_size)
             self.words = f"Checking {address.short_name}"
             models.append(load(str(address)))
+            self._go_on()
         return models
+
+    def _tell_size(self, size: str) -> None:
+        self.size = size
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._stopped.is_set():
+            raise AnalysisCancelled("Stopped: nothing was changed")
+
+
+def _who(request: gr.Request) -> tuple[dict[str, str], str]:
+    """Headers of a request, with names in small letters, and the address that it came from."""
+    headers = {str(name).lower(): str(value) for name, value in request.headers.items()}
+    return headers, request.client.host if request.client else ""
 
 
 def _speed(model: LoadedModel) -> str:

@@ -99,7 +99,7 @@ class SaveMenu:
         for number, genre in enumerate(genres, 1):
             yield save_view(share=number / (len(genres) + 1), words=f"Looking for what speaks for {genre}")
             self._queue.give_way()
-            images.append(explanation_image(track, chosen, analysis, genre))
+            images.append(explanation_image(track, chosen, analysis, genre, results.path))
         yield self._written(results, analysis, REPORT, images)
 
     def _written(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from fluxbeat.library.own_genres import BASE, Example, OwnGenres, check_genre, s
 from fluxbeat.library.songs import Song, SongReader
 from fluxbeat.library.workers import cores
 from fluxbeat.models import load_checkpoint
+from fluxbeat.models.hub.publishing import push
 from fluxbeat.models.registry import LoadedModel, ModelInfo, load
 from fluxbeat.web.analysis_queue import AnalysisQueue
 from fluxbeat.web.ui.gradio_internals import folder_to_serve, served_url
@@ -38,6 +40,8 @@ MOST_SONGS, MOST_GENRES = 1000, 50
 REDRAWN_EVERY_S = 0.5
 TITLE = "Your genres"
 ORIGIN = "taught on this page"
+FOLDER = "your-genres"
+"""Of the checkpoint in what is downloaded."""
 
 Updates = tuple[Any, ...]
 
@@ -53,7 +57,11 @@ class TaughtSong:
 
 @dataclass(eq=False)
 class TeachState:
-    """The genres of one open page, their songs, and the model that they made."""
+    """The genres of one open page, their songs, and the model that they made.
+
+    `archive` is its checkpoint as a ZIP file; `may_push` says whether the page may send it to the Hub, and `sent` how
+    that went.
+    """
 
     genres: list[str] = field(default_factory=list)
     songs: list[TaughtSong] = field(default_factory=list)
@@ -61,6 +69,9 @@ class TeachState:
     result: dict[str, Any] | None = None
     busy: dict[str, Any] | None = None
     stop: threading.Event | None = None
+    archive: Path | None = None
+    may_push: bool = False
+    sent: dict[str, str] = field(default_factory=dict)
 
     def give(self, files: list[SoundFile], genre: str) -> None:
         """Name the genre of some songs; what one was called before is taken back.
@@ -101,7 +112,7 @@ class TeachTab:
     ) -> None:
         self._offered, self._models, self._queue, self._max_duration_s = offered, models, queue, max_duration_s
         self._states: dict[str, TeachState] = {}
-        self.panel = panel("teach", {"genres": []}, events=["asked", "begun", "stopped"])
+        self.panel = panel("teach", {"genres": []}, events=["asked", "begun", "stopped", "sent"])
         self._files = gr.File(file_count="multiple", label="Songs to learn from", elem_id="teach-files")
         self._names = gr.Textbox(visible=False)
         self.state = gr.State(None, time_to_live=kept_s)
@@ -117,6 +128,7 @@ class TeachTab:
             self.add, [self._files, self._names, self.state], [self._files, *shown], js=NAMED_SONGS, queue=False, **each
         )
         self.panel.stopped(self.stop, self.state, None, queue=False, **each)
+        self.panel.sent(self.send, self.state, self.panel, **slow, **each)
         given = library.taught(self.add_rows, [self.state, library_state], [*shown, tabs], queue=False, **each)
         inputs = [self.state, self._models.state, compared]
         outputs = [self.panel, *self._models.offering_outputs, model, compared]
@@ -170,6 +182,29 @@ class TeachTab:
         if state and state.stop:
             state.stop.set()
 
+    def send(self, state: TeachState | None, event: gr.EventData, request: gr.Request) -> Iterator[Any]:
+        """Publish the model on the Hub as `fluxbeat push` does, under the login of this machine."""
+        if state is None or state.archive is None or "words" in state.sent:
+            yield gr.skip()
+            return
+        state.may_push = self._models.may_push(request)
+        if not state.may_push:
+            yield self._view(state)
+            return
+        repository = str(event.repository).strip()
+        state.sent = {"words": f"Sending it to {repository[:100]}"}
+        yield self._view(state)
+        try:
+            with tempfile.TemporaryDirectory() as place:
+                shutil.unpack_archive(state.archive, place)
+                address = push(Path(place, FOLDER), repository, private=bool(event.private))
+            state.sent = {"done": str(address)}
+        except FluxBeatError as error:
+            state.sent = {"error": f"{error}."}
+        except OSError:
+            state.sent = {"error": "The checkpoint is not kept any more: press Teach once more."}
+        yield self._view(state)
+
     def leave(self, request: gr.Request) -> None:
         """The page was closed: its model goes with it."""
         state = self._states.pop(session_of(request), None)
@@ -198,7 +233,8 @@ class TeachTab:
             yield self._view(state), *nothing
             with self._queue.turn_of_thread(stop):
                 own = teach(state.examples, self._base)
-            found, result = self._made(own)
+            found, result, state.archive = self._made(own)
+            state.sent = {}
             self._offered.add([found])
             gone = [] if state.model == found.info.name else [state.model]
             state.model, state.result = found.info.name, result
@@ -227,12 +263,12 @@ class TeachTab:
         if done < total:
             raise AnalysisCancelled("stopped")
 
-    def _made(self, own: OwnGenres) -> tuple[LoadedModel, dict[str, Any]]:
-        """The model as other tabs take it, and what is told of it."""
+    def _made(self, own: OwnGenres) -> tuple[LoadedModel, dict[str, Any], Path]:
+        """The model as other tabs take it, what is told of it, and its checkpoint as a file."""
         place = folder_to_serve(self.panel, "teach-")
-        folder = place / "your-genres"
+        folder = place / FOLDER
         save_own_genres(own, folder, TITLE)
-        archive = shutil.make_archive(str(place / "your-genres"), "zip", place, "your-genres")
+        archive = Path(shutil.make_archive(str(folder), "zip", place, FOLDER))
         network, revision = load_checkpoint(folder)  # the registry would keep every model for good
         shutil.rmtree(folder)
         name = f"{TITLE} {revision[:4]}"
@@ -243,12 +279,13 @@ class TeachTab:
             "counts": counts,
             "sentences": own.judgement.sentences,
             "measured": own.judgement.n > 0,
-            "url": served_url(self.panel, Path(archive)),
+            "url": served_url(self.panel, archive),
         }
-        return model, result
+        return model, result, archive
 
     def _of(self, state: TeachState | None, request: gr.Request) -> TeachState:
         state = state or TeachState()
+        state.may_push = self._models.may_push(request)
         self._states[session_of(request)] = state
         return state
 
@@ -279,4 +316,5 @@ class TeachTab:
             }
             for genre in state.genres
         ]
-        return panel_answer({"genres": genres, "busy": state.busy, "error": error, "result": state.result})
+        hub = {"allowed": state.may_push, **state.sent}
+        return panel_answer({"genres": genres, "busy": state.busy, "error": error, "result": state.result, "hub": hub})

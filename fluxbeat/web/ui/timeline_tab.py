@@ -47,6 +47,10 @@ def timeline_view(
             }
             for genre in analysis.genres
         ],
+        "others": [
+            {"label": one.label, "percent": percent(one.most), "at_s": round(one.at_s, 2), "clock": clock(one.at_s)}
+            for one in analysis.others
+        ],
         "chapters": [
             {
                 "start_s": round(chapter.start_s, 2),

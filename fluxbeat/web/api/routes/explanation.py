@@ -53,7 +53,7 @@ async def explain_recording(
         )  # fmt: skip
         if about == "tempo":
             return explain_track_tempo(track, chosen, None, start_s)
-        return explain_track(track, chosen, about, start_s)
+        return explain_track(track, chosen, about, start_s, sound=upload.path)
 
     def document(progress: Progress) -> dict[str, Any]:
         return found(progress).to_dict()

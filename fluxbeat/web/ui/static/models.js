@@ -120,7 +120,8 @@ export function hub(host, trigger) {
   label.htmlFor = field.id;
   const send = make('button', 'fb-button', form, 'Fetch and use');
   send.type = 'submit';
-  const bar = make('progress', '', host), message = make('p', 'fb-hub-message', host);
+  const stop = button('fb-button', form, 'Stop', () => { stop.disabled = true; trigger('stopped', {}); });
+  const bar = make('progress', '', host), message = make('p', 'fb-hub-message', host), size = make('p', 'fb-quiet', host);
   bar.max = 1;
   bar.setAttribute('aria-label', 'Fetched');
   message.setAttribute('role', 'status');
@@ -139,6 +140,11 @@ export function hub(host, trigger) {
 
   function tell({busy, error, done}) {
     send.disabled = Boolean(busy);
+    send.hidden = Boolean(busy);
+    stop.hidden = !busy;
+    if (!busy) stop.disabled = false;
+    setText(size, busy?.size ? `${busy.size}.` : '');
+    size.hidden = !busy?.size;
     bar.hidden = !busy;
     bar.value = busy?.share ?? 0;
     message.classList.toggle('fb-failed', Boolean(error));

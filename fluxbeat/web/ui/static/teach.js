@@ -3,9 +3,10 @@
 import {button, make, setText} from './dom.js';
 import {give, teachInput} from './gradio_page.js';
 import {filesOf} from './library.js';
+import {sending} from './teach_sending.js';
 import {shownTrack} from './track_now.js';
 
-const LEAST_SONGS = 2;
+const LEAST_SONGS = 2, MEASURED_SONGS = 5;
 const EXAMPLES = 'dub techno, my crate, wedding …';
 
 export function teach(host, trigger) {
@@ -38,6 +39,7 @@ export function teach(host, trigger) {
   problem.setAttribute('role', 'alert');
   const result = make('section', 'fb-teach-result', host);
   result.setAttribute('aria-live', 'polite');
+  const drawSending = sending(host, trigger);
   const picker = make('input', '', host);
   Object.assign(picker, {type: 'file', multiple: true, hidden: true, accept: 'audio/*,video/*,.flac,.opus,.m4a,.ogg,.aiff,.wma'});
   let asked = '';
@@ -67,7 +69,8 @@ export function teach(host, trigger) {
   function drawCard({count, songs, add}, genre, busy) {
     setText(count, genre.songs.length === 1 ? '1 song' : `${genre.songs.length} songs`);
     add.disabled = busy;
-    songs.replaceChildren(...genre.songs.map(song => {
+    const told = [...genre.songs].sort((a, b) => Boolean(b.problem) - Boolean(a.problem));  // what went wrong is not scrolled away
+    songs.replaceChildren(...told.map(song => {
       const line = make('li');
       make('span', 'fb-teach-song', line, song.name).title = song.name;
       if (song.problem) make('span', 'fb-library-error', line, song.problem);
@@ -88,10 +91,10 @@ export function teach(host, trigger) {
     for (const sentence of told.sentences) make('p', '', result, sentence);
     const save = make('a', 'fb-button', make('p', '', result), 'Download the checkpoint');
     Object.assign(save, {href: told.url, download: 'your-genres.zip'});
-    make('p', 'fb-hint', result, 'Unpacked, it works wherever a model does: fluxbeat analyze FILE --model your-genres; its '
-      + 'folder in FLUXBEAT_CHECKPOINTS offers it to everybody on a server, live and over REST; fluxbeat push your-genres '
-      + 'OWNER/REPO sends it to the Hub. To mend an answer, tick the song in the Library and name its genre: the model '
-      + 'learns from that. With many more songs fluxbeat train --data FOLDER --full teaches the whole network.');
+    withCommands(make('p', 'fb-hint', result), 'Unpacked, it works wherever a model does: `fluxbeat analyze FILE --model '
+      + 'your-genres`; its folder in `FLUXBEAT_CHECKPOINTS` offers it to everybody on a server, live and over REST. To mend '
+      + 'an answer, tick the song in the Library and name its genre: the model learns from that. With many more songs '
+      + '`fluxbeat train --data FOLDER --full` teaches the whole network.');
   }
 
   return view => {
@@ -117,14 +120,22 @@ export function teach(host, trigger) {
     problem.hidden = !view?.error;
     setText(problem, view?.error ?? '');
     drawResult(view?.result);
+    drawSending(view?.result ? view.hub : null);
   };
+}
+
+/** Text in which what stands between backticks is a command. */
+function withCommands(parent, text) {
+  text.split('`').forEach((part, at) => make(at % 2 ? 'code' : 'span', '', parent, part));
 }
 
 const progressWords = ({words, done, total}) => (total ? `${words}: ${done} of ${total}` : `${words} …`);
 
 function missing(genres, lacking) {
   if (genres.length < 2) return 'Two genres at least.';
-  return lacking.length ? `Two songs at least of each genre: ${lacking.map(genre => genre.name).join(', ')}.` : '';
+  if (lacking.length) return `Two songs at least of each genre: ${lacking.map(genre => genre.name).join(', ')}.`;
+  const few = genres.some(genre => genre.songs.length < MEASURED_SONGS);
+  return few ? 'From five songs of each genre on, by three artists, it can be measured how good the model is.' : '';
 }
 
 async function giveDropped(genre, transfer) {

@@ -2,6 +2,7 @@
 
 import {resetView} from './chart.js';
 import {button, make, setText} from './dom.js';
+import {otherLabels} from './other_labels.js';
 import {anyHidden, isHidden, onToggle, showAll, toggle} from './river.js';
 import {chapterRow} from './stage_chapters.js';
 import {LAYERS, Stage} from './stage_chart.js';
@@ -24,6 +25,7 @@ export function timeline(host) {
   stage.frame.before(switches);
   const genres = genreSwitches(switches);
   layerSwitches(switches);
+  const others = otherLabels(host);
   let key = null;
 
   return view => {
@@ -38,6 +40,7 @@ export function timeline(host) {
     facts.replaceChildren(...factsOf(view));
     chapters(view);
     genres(view);
+    others(view);
     stage.show(view);
   };
 }
