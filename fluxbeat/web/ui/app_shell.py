@@ -20,9 +20,9 @@ from fluxbeat.charts import FIGURES_CSS, PAINTED_JS, WORDING_JS
 from fluxbeat.web.service import Service
 from fluxbeat.web.ui.example_tracks import FOLDER as EXAMPLES
 from fluxbeat.web.ui.example_tracks import ExampleAnswers, read_examples
-from fluxbeat.web.ui.gradio_internals import fetch_nothing, guard_paths
+from fluxbeat.web.ui.gradio_internals import ANSWERS, fetch_nothing, guard_paths
 from fluxbeat.web.ui.live_tab import LIVE_ROUTE
-from fluxbeat.web.ui.packed_files import Packed
+from fluxbeat.web.ui.packed_files import Packed, PackedStreams
 from fluxbeat.web.ui.page import build_page
 from fluxbeat.web.ui.theme import page_theme
 
@@ -74,6 +74,7 @@ def add_page(app: FastAPI, service: Service) -> FastAPI:
     _once_it_runs(app, answers)
     guard_paths(page)  # or a mounted page would read any file
     fetch_nothing()
+    app.add_middleware(PackedStreams, paths=ANSWERS)
     app.add_middleware(Packed, pages=["/"], folders=[f"{STATIC_ROUTE}/"])
     plotly = Path(str(files("plotly"))) / "package_data" / "plotly.min.js"
     _serve_script(app, plotly, "max-age=86400")

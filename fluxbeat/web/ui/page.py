@@ -235,7 +235,8 @@ class _Page:
             steps = self._opened(job, results, model, steps, progress)
         if set(models) <= set((shown or job.track).analyses):
             while (updates := await asyncio.to_thread(next, steps, None)) is not None:
-                yield updates | {self.status: progress.over()}
+                yield updates
+            yield {self.status: progress.over()}  # alone: what came last Gradio sends once more as the event ends
             return
         async with aclosing(self._in_own_queue(job, steps, progress)) as computed:
             async for updates in computed:
