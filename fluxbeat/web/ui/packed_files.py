@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 LEAST_BYTES = 500
 """Smaller answers are sent as they are."""
 BROTLI_QUALITY, GZIP_LEVEL = 9, 6
-"""Of Plotly, 4.8 MB, brotli makes 1.23 MB in half a second; at quality 11 it would be 1.11 MB in 10 s."""
+"""Of what we send of Plotly, 1.15 MB, brotli makes 352 kB in 0.2 s; at quality 11 it would be 323 kB in 2 s."""
 KEPT = 128
 """Packed files that are kept in memory, by their content and encoding."""
 STREAM_QUALITY, STREAM_WINDOW_BITS = 5, 18
