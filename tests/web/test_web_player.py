@@ -256,7 +256,7 @@ def test_a_link_to_the_moment_is_kept_and_followed_and_a_reload_keeps_the_track(
     token = page.evaluate("sessionStorage.getItem('fluxbeat-track')")
     assert len(token) >= 32
     page.reload()
-    page.wait_for_selector("#any-file", state="attached")
+    page.wait_for_selector(".fb-cancel", state="attached")
     listener.await_track(TECHNO.name)
     page.wait_for_function("Math.abs(document.querySelector('#player audio').currentTime - 13.5) < 0.1")
     page.goto("about:blank")

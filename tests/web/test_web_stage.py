@@ -17,11 +17,11 @@ from fluxbeat.analysis.presence import presence
 sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.browser
 
-MOST_BYTES = 1_750_000
+MOST_BYTES = 900_000
 """Of a first page, as it comes over the wire, without the music."""
 HEADER_PX, BAR_PX = 60, 80
 ALONE = f"""
-  #masthead, #player, #any-file, #examples-box, #status, #results
+  #masthead, #player, #examples-box, #status, #results
     {{ position: absolute !important; left: -9999px; top: 0; height: 1px; overflow: hidden; }}
   #tabs {{ padding-top: {HEADER_PX - 48}px; }}
   :root {{ --fb-bar-height: {BAR_PX}px; }}

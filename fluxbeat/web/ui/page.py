@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 from dataclasses import asdict
@@ -22,6 +23,7 @@ from fluxbeat.web.ui.client_functions import ClientFunctions
 from fluxbeat.web.ui.compare_tab import compare_view
 from fluxbeat.web.ui.example_tracks import ExampleAnswers, read_examples
 from fluxbeat.web.ui.explain_tab import ExplainTab
+from fluxbeat.web.ui.given_files import GivenFiles
 from fluxbeat.web.ui.gradio_internals import allow_events_at_once
 from fluxbeat.web.ui.jobs import Job, Jobs, session_of
 from fluxbeat.web.ui.kept_tracks import KeptTracks
@@ -32,8 +34,6 @@ from fluxbeat.web.ui.offered_models import OfferedModels
 from fluxbeat.web.ui.panel import HIDDEN, panel, panel_answer, panel_value
 from fluxbeat.web.ui.player import (
     CHOSEN_BPM,
-    NAMED_FILE,
-    any_file_button,
     beat_view,
     browser_file,
     player_view,
@@ -86,12 +86,11 @@ class _Page:
         first = default_model(list(self._offered.own))
         labels = sorted({label for model in own for label in model.network.config.labels})
         panel("masthead", {"labels": labels})
-        # the header's script shows this choice, and hands the button its files
+        # the header's script shows this choice
         self.model = gr.Radio(choices, value=first, label="Heard by", elem_id="model")
-        self.any_file = any_file_button()
-        self.file_name, self.chosen_bpm = gr.Textbox(visible=False), gr.Number(visible=False)
+        self.given, self.chosen_bpm = GivenFiles("track", several=False), gr.Number(visible=False)
         self.token = gr.Textbox(visible=False)
-        self.notice, self.status = panel("notice"), panel("status", events=["cancelled"])
+        self.notice, self.status = panel("notice"), panel("status", events=["cancelled", "given"])
         self.examples = panel("examples", [asdict(example) for example in self._examples], events=["chosen"])
         with gr.Tabs(elem_id="tabs") as self.tabs:
             with gr.Tab("Timeline", id="timeline"):
@@ -140,7 +139,7 @@ class _Page:
         }
         begun = [self.job, self.notice]
         given = [
-            self.any_file.upload(self.begin, [self.any_file, self.file_name], begun, js=NAMED_FILE, **at_once),
+            self.status.given(self.begin, self.given.inputs, begun, js=self.given.js, **at_once),
             self.examples.chosen(self.begin_example, None, begun, **at_once),
             self.library.panel.opened(
                 self.begin_from_library, [self.library.state, self.model], [*begun, self.tabs], **at_once
@@ -181,9 +180,12 @@ class _Page:
             return gr.skip(), gr.skip()
         return self._begin(self._answered.track(self._examples[0], self._longest_s), request, opening=True)
 
-    def begin(self, path: str | None, name: str, request: gr.Request) -> tuple[Any, Any]:
+    def begin(self, path: str | None, told: str, request: gr.Request) -> tuple[Any, Any]:
         """A file was given: it is what the session waits for from now on."""
-        return self._begin(self._given(path, name), request) if path else (gr.skip(), gr.skip())
+        if not path:
+            return gr.skip(), gr.skip()
+        (name,) = json.loads(told)["names"]
+        return self._begin(self._given(path, name), request)
 
     def begin_example(self, event: gr.EventData, request: gr.Request) -> tuple[Any, Any]:
         example = self._examples[int(event.index)]
