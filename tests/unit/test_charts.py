@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fluxbeat.analysis import Envelope, Genre, Segment, Tempo, TempoCandidate, Timeline, TrackAnalysis
-from fluxbeat.charts.colours import PALETTE, genre_paints, luminance
+from fluxbeat.charts.colours import PALETTE, genre_paints, ink_on, luminance
 from fluxbeat.charts.heat import FULL_COLOUR, track_heat_figure
 from fluxbeat.charts.plots import START_MS, timeline_figure
 from fluxbeat.charts.smoothing import fine_curves
@@ -190,6 +190,15 @@ NEIGHBOURS = """
     reggae-world jazz-soul jazz-funk hiphop-soul country-pop latin-reggae blues-country classical-jazz classical-rock
     metal-pop metal-classical metal-electronic rock-electronic punk-pop folk-pop
 """
+
+
+def test_a_name_on_any_colour_is_read_with_the_contrast_that_aa_asks() -> None:
+    paints = genre_paints(LABELS).values()
+    grey = [f"#{level:02x}{level:02x}{level:02x}" for level in range(256)]
+    pairs = [(paint.fill, paint.ink) for paint in paints] + [(colour, ink_on(colour)) for colour in [*PALETTE, *grey]]
+    for fill, ink in pairs:
+        high, low = sorted([luminance(fill), luminance(ink)], reverse=True)
+        assert (high + 0.05) / (low + 0.05) >= 4.5, fill
 
 
 def test_bundled_genres_have_colours_of_their_own_and_neighbours_in_music_are_far_apart_in_hue() -> None:
