@@ -1,7 +1,8 @@
 """How an analysis is drawn and worded for listeners, wherever it is shown: in the app or in an exported report.
 
 `figures.css` has the colours of the day and of the night, `painted.js` gives them to a figure in a browser, and
-`wording.js` writes numbers there as `wording.py` does here. Plotly's own script comes from its package.
+`wording.js` writes numbers there as `wording.py` does here. Plotly's own script comes from its package, less what is
+never drawn (`plotly_script.py`).
 """
 
 from pathlib import Path

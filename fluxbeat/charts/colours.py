@@ -31,6 +31,9 @@ order is such that of the bundled genres, which take them by the alphabet, neigh
 PATTERNS = ("", "/", ".", "x")
 """When the colours are used up they come again with a hatching."""
 
+BLACK_ABOVE = 0.179
+"""Luminance above which black is read better than white; there either has a contrast of 4.58, where AA asks for 4.5."""
+
 
 @dataclass(frozen=True)
 class Paint:
@@ -54,8 +57,12 @@ def more_paints(paints: Mapping[str, Paint], labels: Iterable[str]) -> dict[str,
 
 def _paint(index: int) -> Paint:
     fill = PALETTE[index % len(PALETTE)]
-    ink = "#101216" if luminance(fill) > 0.2 else "#ffffff"
-    return Paint(fill, ink, PATTERNS[index // len(PALETTE) % len(PATTERNS)])
+    return Paint(fill, ink_on(fill), PATTERNS[index // len(PALETTE) % len(PATTERNS)])
+
+
+def ink_on(fill: str) -> str:
+    """Black or white, whichever is read better on a colour."""
+    return "#000000" if luminance(fill) > BLACK_ABOVE else "#ffffff"
 
 
 def luminance(colour: str) -> float:

@@ -181,9 +181,11 @@ def _add_river(
     most = {label: float(timeline.probability[:, column[label]].max()) for label in timeline.labels}
     ranked = sorted(timeline.labels, key=lambda label: -most[label])[:HOVER_LABELS]
     told = [label for rank, label in enumerate(ranked) if rank < HOVER_AT_LEAST or most[label] >= HOVER_LEAST]
-    shared: dict[str, Any] = {"x": _moments(time_s), "stackgroup": "river", "mode": "lines", "yaxis": axis}
+    shared: dict[str, Any] = {"stackgroup": "river", "mode": "lines", "yaxis": axis}
+    # the moments are evenly apart: in numbers of their own they would be half of what the page is sent
+    shared |= {"x0": START_MS, "dx": round(float(time_s[1] - time_s[0]) * 1000, 3)}
     figure.add_scatter(
-        y=_rounded(ground),
+        y=_rounded(ground, 3),
         hoverinfo="skip",
         line={"width": 0},
         fillcolor="rgba(0,0,0,0)",
@@ -192,7 +194,7 @@ def _add_river(
     )
     for label in order:
         hover = {"hovertemplate": "%{y:.0%}"} if label in told else {"hoverinfo": "skip"}
-        figure.add_scatter(y=_rounded(fine[:, column[label]]), **_stream(label, paints[label]), **hover, **shared)
+        figure.add_scatter(y=_rounded(fine[:, column[label]], 3), **_stream(label, paints[label]), **hover, **shared)
     figure.update_layout(yaxis={"range": [0.0, rise]})
 
 
@@ -293,5 +295,5 @@ def _moments(seconds: np.ndarray) -> list[int]:
     return [START_MS + round(float(second) * 1000) for second in seconds]
 
 
-def _rounded(values: np.ndarray) -> list[float]:
-    return [round(float(value), 4) for value in values]
+def _rounded(values: np.ndarray, digits: int = 4) -> list[float]:
+    return [round(float(value), digits) for value in values]

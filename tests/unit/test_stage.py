@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import gzip
+import zlib
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +14,8 @@ from typing import Any
 import brotli
 import numpy as np
 import pytest
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.types import ASGIApp
 from test_charts import LABELS, half_ambient_half_metal
 from tiny_models import loaded, tiny
 
@@ -27,7 +30,7 @@ from fluxbeat.features import FeatureConfig
 from fluxbeat.web.analysis_queue import AnalysisQueue
 from fluxbeat.web.ui import stage_layers
 from fluxbeat.web.ui.offered_models import OfferedModels
-from fluxbeat.web.ui.packed_files import Packed
+from fluxbeat.web.ui.packed_files import Packed, PackedStreams
 from fluxbeat.web.ui.stage_layers import BLOCK_S, MOST_COLUMNS, StageLayers, present_blocks, spectrogram_view
 from fluxbeat.web.ui.timeline_tab import timeline_view
 
@@ -167,7 +170,13 @@ SCRIPT = "const answer = 42;\n" * 400
 
 @pytest.mark.parametrize(
     ("accepted", "encoding", "unpack"),
-    [("gzip, br;q=1", "br", brotli.decompress), ("gzip", "gzip", gzip.decompress), ("", None, bytes)],
+    [
+        ("gzip, br;q=1", "br", brotli.decompress),
+        ("gzip", "gzip", gzip.decompress),
+        ("br; q=0.0, gzip;q=0.5", "gzip", gzip.decompress),
+        ("br;q=0", None, bytes),
+        ("", None, bytes),
+    ],
 )
 def test_a_script_is_packed_as_the_browser_takes_it(accepted: str, encoding: str | None, unpack: Any) -> None:
     status, headers, body = _asked("/static/a.js", PlainTextResponse(SCRIPT, media_type="text/javascript"), accepted)
@@ -195,11 +204,59 @@ def test_other_paths_images_errors_and_parts_are_left_as_they_are() -> None:
         assert body.decode() == SCRIPT
 
 
+EVENTS = [f'data: {{"msg": "process_generating", "step": {step}}}\n\n' * 40 for step in range(3)]
+
+
+@pytest.mark.parametrize(("accepted", "encoding"), [("gzip, br", "br"), ("gzip", "gzip"), ("identity", None)])
+def test_events_are_packed_and_each_can_be_read_before_the_next_is_sent(accepted: str, encoding: str | None) -> None:
+    sent: list[Any] = []
+    unpack = {"br": brotli.Decompressor().process, "gzip": zlib.decompressobj(wbits=31).decompress, None: bytes}[
+        encoding
+    ]
+    read: list[str] = []
+
+    async def events() -> AsyncIterator[str]:
+        for number, event in enumerate(EVENTS):
+            yield event
+            arrived = b"".join(message["body"] for message in sent[1 + len(read) :])
+            read.append(unpack(arrived).decode())
+            assert read[-1] == EVENTS[number]
+
+    stream = StreamingResponse(events(), media_type="text/event-stream")
+    _ask(PackedStreams(stream, ["/events"]), "/events", accepted, sent)
+    assert read == EVENTS
+    headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    assert headers.get("content-encoding") == encoding
+    if encoding:
+        assert headers["vary"] == "Accept-Encoding"
+        assert sum(len(message["body"]) for message in sent[1:]) < len("".join(EVENTS)) / 10
+        assert sent[-1]["body"]  # the end, without which what came would be cut off
+    else:
+        assert b"".join(message["body"] for message in sent[1:]).decode() == "".join(EVENTS)
+
+
+def test_only_whole_answers_of_text_at_the_paths_of_streams_are_packed() -> None:
+    text = PlainTextResponse(SCRIPT)
+    for path, response in (("/other", text), ("/events", PlainTextResponse(SCRIPT, 404)), ("/events", Response(b"1"))):
+        sent: list[Any] = []
+        _ask(PackedStreams(response, ["/events"]), path, "br", sent)
+        assert b"content-encoding" not in dict(sent[0]["headers"])
+    sent = []
+    _ask(PackedStreams(text, ["/events"]), "/events", "br", sent)
+    assert b"content-length" not in dict(sent[0]["headers"])
+    assert brotli.decompress(b"".join(message["body"] for message in sent[1:])).decode() == SCRIPT
+
+
 def _asked(
     path: str, response: Response, accepted: str, extra: dict[str, str] | None = None
 ) -> tuple[int, dict[str, str], bytes]:
     sent: list[Any] = []
+    _ask(Packed(response, ["/"], ["/static/"]), path, accepted, sent, extra)
+    begun = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    return sent[0]["status"], begun, b"".join(message["body"] for message in sent[1:])
 
+
+def _ask(app: ASGIApp, path: str, accepted: str, sent: list[Any], extra: dict[str, str] | None = None) -> None:
     async def send(message: Any) -> None:
         sent.append(message)
 
@@ -208,7 +265,6 @@ def _asked(
 
     wanted = {"accept-encoding": accepted, **(extra or {})}
     headers = [(name.encode(), value.encode()) for name, value in wanted.items()]
-    scope = {"type": "http", "method": "GET", "path": path, "headers": headers}
-    asyncio.run(Packed(response, ["/"], ["/static/"])(scope, receive, send))
-    begun = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-    return sent[0]["status"], begun, b"".join(message["body"] for message in sent[1:])
+    asgi = {"version": "3.0", "spec_version": "2.4"}
+    scope = {"type": "http", "asgi": asgi, "method": "GET", "path": path, "headers": headers}
+    asyncio.run(app(scope, receive, send))

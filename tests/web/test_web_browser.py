@@ -315,6 +315,23 @@ def test_bad_file_is_explained_where_it_is_the_first_one(visitor: Visit, tmp_pat
     visitor.await_track(TECHNO.name)
 
 
+def test_a_file_on_its_way_is_told_and_can_be_called_back(listener: Visit) -> None:
+    page, held, shown = listener.page, list[Any](), listener.file()
+    page.route("**/gradio_api/upload", held.append)
+    listener.give(CHANGE)
+    status = page.locator("#status")
+    status.get_by_text(f"Sending {CHANGE.name}").wait_for()
+    assert page.evaluate("document.body.classList.contains('fb-locked')")
+    status.get_by_role("button", name="Cancel").click()
+    page.wait_for_function("!document.body.classList.contains('fb-locked')")
+    assert not status.is_visible()
+    page.unroute("**/gradio_api/upload")
+    assert len(held) == 1
+    page.wait_for_timeout(500)
+    assert listener.file() == shown  # and stays
+    assert not page.locator("#notice").is_visible()
+
+
 def test_file_name_is_never_read_as_html(visitor: Visit, tmp_path: Path) -> None:
     name = "<img src=x onerror=document.title='hacked'> & ünï.mp3"
     odd = tmp_path / name

@@ -15,6 +15,7 @@ import soundfile
 from api_asking import LINES
 from test_api_served import free_port, running
 from test_load import desc, gradio_says, number_of, silence, uploaded
+from test_web_library import drop
 from visiting import Visit
 from web_driving import ANSWER_MS, TECHNO
 
@@ -61,7 +62,22 @@ def test_longer_recordings_are_refused_in_the_page(browser: Any, site: str, tmp_
     long = tmp_path / "long.flac"
     long.write_bytes(silence(121))
     visit.give(long)
-    visit.page.locator(".fb-notice[role=alert]").get_by_text(TOO_LONG).wait_for(timeout=ANSWER_MS)
+    notice = visit.page.locator(".fb-notice[role=alert]")
+    notice.get_by_text(TOO_LONG).wait_for(timeout=ANSWER_MS)
+    too_large = tmp_path / "large.wav"
+    too_large.write_bytes(bytes(LARGEST_BYTES + 100_000))
+    asked: list[str] = []
+    visit.page.on("request", lambda request: asked.append(request.url))
+    words = "“large.wav” is too large: it has 3.1 MB, and this server takes 3 MB."
+    visit.give(too_large)
+    notice.get_by_text(words).wait_for(timeout=ANSWER_MS)
+    assert "fb-locked" not in visit.page.evaluate("document.body.className")  # what is shown stays as it is
+    visit.page.get_by_role("button", name="Close").click()
+    drop(visit.page, ".fb-masthead", {"a.mp3": b"la", "large.wav": too_large.read_bytes()})  # the other one is taken
+    notice.get_by_text(words).wait_for(timeout=ANSWER_MS)
+    visit.page.locator(".fb-library-table tbody tr").get_by_text("a.mp3").first.wait_for(timeout=ANSWER_MS)
+    assert visit.page.locator(".fb-library-table tbody tr").count() == 1
+    assert sum("gradio_api/upload" in url for url in asked) == 1
     assert visit.errors == []
     visit.close()
 

@@ -243,7 +243,7 @@ def test_a_link_to_the_moment_is_kept_and_followed_and_a_reload_keeps_the_track(
     token = page.evaluate("sessionStorage.getItem('fluxbeat-track')")
     assert len(token) >= 32
     page.reload()
-    page.wait_for_selector("#any-file", state="attached")
+    page.wait_for_selector(".fb-cancel", state="attached")
     listener.await_track(TECHNO.name)
     page.wait_for_function("Math.abs(document.querySelector('#player audio').currentTime - 13.5) < 0.1")
     page.goto("about:blank")
@@ -298,13 +298,17 @@ def test_show_mode_leaves_the_river_alone_on_the_screen(listener: Visit) -> None
 def test_record_opens_the_one_microphone_and_stops_it_from_any_tab(listener: Visit) -> None:
     page = listener.page
     page.locator(".fb-play").click()
-    record = page.locator(".fb-record")
+    record, sign, stop = page.locator(".fb-record"), page.locator(".fb-live-chip"), page.locator(".fb-live-start")
     record.click()
-    sync_api.expect(record).to_have_text("Stop", timeout=ANSWER_MS)
+    sync_api.expect(stop).to_have_text("Stop", timeout=ANSWER_MS)
+    sync_api.expect(record).to_be_hidden(timeout=ANSWER_MS)
     assert not page.evaluate(PLAYING)
+    assert not sign.is_visible(), "one sign and one stop in each place"
+    assert stop.evaluate("one => one === document.activeElement")
     listener.choose_tab("Models")
-    record.click()
-    sync_api.expect(record).to_have_text("Record", timeout=ANSWER_MS)
+    sync_api.expect(sign).to_be_visible()
+    sign.get_by_role("button", name="Stop the microphone").click()
+    sync_api.expect(record).to_be_visible(timeout=ANSWER_MS)
 
 
 @pytest.mark.parametrize("scheme", ["dark"])

@@ -12,8 +12,9 @@ from typing import Any
 import gradio as gr
 import pytest
 from test_datasets import bursts, chords, save
+from test_web_library import drop
 from tiny_models import loaded, tiny
-from web_driving import Server, serving
+from web_driving import ANSWER_MS, Server, serving
 
 from fluxbeat.audio.sound_files import SoundFile
 from fluxbeat.models import load_checkpoint, save_checkpoint
@@ -67,7 +68,7 @@ class Page:
 
     def give(self, genre: str, paths: list[Path]) -> dict[str, Any]:
         told = json.dumps({"genre": genre, "names": [path.name for path in paths]})
-        _, view, self.state = self.tab.add([str(path) for path in paths], told, self.state, self.request)
+        view, self.state = self.tab.add([str(path) for path in paths], told, self.state, self.request)
         return dict(json.loads(view))
 
     def teach(self) -> dict[str, Any]:
@@ -152,3 +153,64 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FLUXBEAT_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield from serving("--port", "0")
+
+
+@pytest.mark.browser
+def test_a_listener_teaches_two_genres_and_mends_an_answer(
+    browser: Any, server: Server, songs: dict[str, list[Path]], tmp_path: Path
+) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.set_default_timeout(ANSWER_MS)  # the first click waits for all of the page
+    page.goto(server.url)
+    page.get_by_role("tab", name="Models").click()
+    page.get_by_role("button", name="Teach it genres of your own").click()
+    page.locator("#teach-genre").wait_for(timeout=ANSWER_MS)
+    begin = page.locator(".fb-teach-begin")
+    for genre in songs:
+        page.fill("#teach-genre", genre)
+        page.press("#teach-genre", "Enter")
+        page.locator(f".fb-teach-genre[aria-label={genre}]").wait_for(timeout=ANSWER_MS)
+    assert begin.is_disabled(), "there is nothing to learn from yet"
+    drop(page, ".fb-teach-genre[aria-label=chords]", {path.name: path.read_bytes() for path in songs["chords"][:SONGS]})
+    drop(page, ".fb-teach-genre[aria-label=bursts]", {path.name: path.read_bytes() for path in songs["bursts"][:SONGS]})
+    for genre in songs:
+        page.locator(f".fb-teach-genre[aria-label={genre}] .fb-teach-songs li").nth(SONGS - 1).wait_for(
+            timeout=ANSWER_MS
+        )
+    begin.click()
+    ready = page.locator(".fb-teach-result h3")
+    ready.wait_for(timeout=ANSWER_MS)
+    name = ready.inner_text().removesuffix(" is ready")
+    assert "songs by artists that it had not learned from" in page.locator(".fb-teach-result").inner_text()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download the checkpoint").click()
+    download.value.save_as(tmp_path / "own.zip")
+    assert "your-genres/config.json" in zipfile.ZipFile(tmp_path / "own.zip").namelist()
+
+    page.get_by_role("tab", name="Library").click()
+    page.locator("#library-files").wait_for(timeout=ANSWER_MS)
+    drop(page, "#library", {songs["chords"][SONGS].name: songs["chords"][SONGS].read_bytes(), "x.txt": b""})
+    row = page.locator(".fb-library-table tbody tr").filter(has_text="chords")
+    row.locator(".fb-teach-box").wait_for(timeout=ANSWER_MS)
+    by_taught_model = page.locator(".fb-library-words").filter(has_text=f"by {name}")
+    by_taught_model.wait_for(timeout=ANSWER_MS)
+    row.locator(".fb-teach-box").check()
+    page.get_by_label("Genre of the ticked songs").fill("bursts")
+    page.get_by_label("Genre of the ticked songs").press("Enter")
+    page.wait_for_function(
+        "before => !document.querySelector('.fb-teach-result h3').textContent.startsWith(before)",
+        arg=name,
+        timeout=ANSWER_MS,
+    )
+    assert page.locator(".fb-teach-result").inner_text().count(f"{SONGS + 1} bursts") == 1
+    page.get_by_role("tab", name="Library").click()
+    page.locator(".fb-library-open").first.click()
+    page.locator("#timeline .fb-heading h2").wait_for(timeout=ANSWER_MS)
+    assert page.locator("#model input:checked").get_attribute("value") != name
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.get_by_role("tab", name="Teach").click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert wrong == []
+    page.close()

@@ -43,7 +43,7 @@ class Visit:
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.goto(url)
         self.page.wait_for_selector(".fb-masthead h1")
-        self.page.wait_for_selector("#any-file", state="attached")
+        self.page.wait_for_selector(".fb-cancel", state="attached")
 
     def _asked(self, request: Any) -> None:
         if not request.url.startswith(("http://127.0.0.1:", "data:", "blob:")):

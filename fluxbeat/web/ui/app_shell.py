@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,13 @@ from starlette.types import Scope
 from starlette.websockets import WebSocket
 
 from fluxbeat.charts import FIGURES_CSS, PAINTED_JS, WORDING_JS
+from fluxbeat.charts.plotly_script import plotly_script
 from fluxbeat.web.service import Service
 from fluxbeat.web.ui.example_tracks import FOLDER as EXAMPLES
 from fluxbeat.web.ui.example_tracks import ExampleAnswers, read_examples
-from fluxbeat.web.ui.gradio_internals import fetch_nothing, guard_paths
+from fluxbeat.web.ui.gradio_internals import ANSWERS, fetch_nothing, guard_paths
 from fluxbeat.web.ui.live_tab import LIVE_ROUTE
-from fluxbeat.web.ui.packed_files import Packed
+from fluxbeat.web.ui.packed_files import Packed, PackedStreams
 from fluxbeat.web.ui.page import build_page
 from fluxbeat.web.ui.theme import page_theme
 
@@ -46,21 +47,22 @@ class _FreshFiles(StaticFiles):
         return response
 
 
-def _serve_script(app: FastAPI, script: Path, caching: str) -> None:
+def _serve_script(app: FastAPI, script: Path) -> None:
     """A script from elsewhere in the package, beside the page's own."""
 
     @app.get(f"{STATIC_ROUTE}/{script.name}", include_in_schema=False)
     def served() -> FileResponse:
-        return FileResponse(script, media_type="text/javascript", headers={"Cache-Control": caching})
+        return FileResponse(script, media_type="text/javascript", headers={"Cache-Control": "no-cache"})
 
 
 def _once_it_runs(app: FastAPI, answers: ExampleAnswers) -> None:
-    """Have the example that the page opens with analysed as soon as the program answers, which does not wait for it."""
+    """Have ready what every page opens with, its first example analysed: begun as soon as the program answers."""
     before = app.router.lifespan_context
 
     @asynccontextmanager
     async def lifespan(running: FastAPI) -> AsyncIterator[Any]:
         async with before(running) as state:
+            threading.Thread(target=plotly_script, daemon=True, name="plotly script").start()
             answers.begin()
             yield state
 
@@ -74,11 +76,15 @@ def add_page(app: FastAPI, service: Service) -> FastAPI:
     _once_it_runs(app, answers)
     guard_paths(page)  # or a mounted page would read any file
     fetch_nothing()
+    app.add_middleware(PackedStreams, paths=ANSWERS)
     app.add_middleware(Packed, pages=["/"], folders=[f"{STATIC_ROUTE}/"])
-    plotly = Path(str(files("plotly"))) / "package_data" / "plotly.min.js"
-    _serve_script(app, plotly, "max-age=86400")
+
+    @app.get(f"{STATIC_ROUTE}/plotly.min.js", include_in_schema=False)
+    def plotly() -> Response:
+        return Response(plotly_script(), media_type="text/javascript", headers={"Cache-Control": "max-age=86400"})
+
     for script in (PAINTED_JS, WORDING_JS):
-        _serve_script(app, script, "no-cache")
+        _serve_script(app, script)
 
     @app.websocket(f"/{LIVE_ROUTE}")
     async def live(socket: WebSocket) -> None:

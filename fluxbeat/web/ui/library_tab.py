@@ -30,16 +30,12 @@ from fluxbeat.library import (
 )
 from fluxbeat.library.workers import cores
 from fluxbeat.web.analysis_queue import AnalysisQueue
+from fluxbeat.web.ui.given_files import GivenFiles
 from fluxbeat.web.ui.gradio_internals import folder_to_serve
 from fluxbeat.web.ui.jobs import session_of
 from fluxbeat.web.ui.offered_models import OfferedModels
 from fluxbeat.web.ui.panel import HIDDEN, panel, panel_value
 
-NAMED_FILES = """(files, _) => {
-  const given = Array.isArray(files) ? files : files ? [files] : [];
-  return [files, JSON.stringify(given.map(file => file.orig_name ?? ''))];
-}"""
-"""For an event's `js`, with inputs (files, names): sends the names that Gradio's safe paths have lost characters of."""
 SUFFIXES = sorted(SOUND_SUFFIXES)
 REDRAWN_EVERY_S = 0.7
 ROWS_PER_SECOND = 1500
@@ -64,36 +60,34 @@ class LibraryTab:
     ) -> None:
         self._offered, self._queue, self._max_duration_s = offered, queue, max_duration_s
         self._states: dict[str, LibraryState] = {}
-        self._files = gr.File(
-            file_count="multiple", label="Drop many songs or whole folders here", height=150, elem_id="library-files"
+        self._given = GivenFiles("library", several=True)
+        self.panel = panel(
+            "library", {"suffixes": SUFFIXES}, events=["given", "opened", "stopped", "emptied", "taught"]
         )
-        self._names = gr.Textbox(visible=False)
-        self.panel = panel("library", {"suffixes": SUFFIXES}, events=["opened", "stopped", "emptied", "taught"])
         self.csv = gr.DownloadButton("Download the table as CSV", size="sm", visible=False, elem_id="library-csv")
         self.state = gr.State(None, time_to_live=kept_s)
 
     def connect(self, model: gr.Radio) -> None:
         """Say what the tab's events do; opening a row is the page's own matter."""
         each: dict[str, Any] = {**HIDDEN, "trigger_mode": "multiple"}
-        inputs, table = [self._files, self._names, self.state], [self.panel, self.csv]
-        outputs = [self._files, self.state, self.panel]
-        given = self._files.upload(self.add, inputs, outputs, js=NAMED_FILES, queue=False, **each)
+        inputs, table = [*self._given.inputs, self.state], [self.panel, self.csv]
+        given = self.panel.given(self.add, inputs, [self.state, self.panel], js=self._given.js, queue=False, **each)
         given.then(self.analyse, [self.state, model], table, concurrency_id="library", concurrency_limit=4, **each)
         self.panel.stopped(self.stop, self.state, None, queue=False, **each)
         self.panel.emptied(self.empty, None, [*table, self.state], queue=False, **each)
 
     def add(
-        self, paths: list[str] | None, names: str, state: LibraryState | None, request: gr.Request
-    ) -> tuple[Any, Any, Any]:
-        """Files were given, and join those there: an emptied drop area, the new library, the table."""
+        self, paths: list[str] | None, told: str, state: LibraryState | None, request: gr.Request
+    ) -> tuple[Any, Any]:
+        """Files were given, and join those there: the new library, the table."""
         if not paths:
-            return gr.skip(), gr.skip(), gr.skip()
+            return gr.skip(), gr.skip()
         self.leave(request)
-        shown = zip(paths, json.loads(names), strict=True)
+        shown = zip(paths, json.loads(told)["names"], strict=True)
         given = [SoundFile(Path(path), shown_name(path, name)) for path, name in shown]
         new = LibraryState(files=[*(state.files if state else []), *given])
         self._states[session_of(request)] = new
-        return None, new, self._view(new, Step((), 0, len(new.files), 0, None))
+        return new, self._view(new, Step((), 0, len(new.files), 0, None))
 
     def analyse(self, state: LibraryState | None, model: str) -> Iterator[tuple[Any, Any]]:
         """Analyse the library's files and show the table as it fills: values for the panel and the CSV button."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -25,7 +26,7 @@ from fluxbeat.web.ui.library_tab import LibraryState
 from fluxbeat.web.ui.models_tab import ModelsState
 from fluxbeat.web.ui.page_parts import RESULTS_KEPT_S, UPLOADS_KEPT_S, PageParts, Updates
 from fluxbeat.web.ui.panel import HIDDEN, panel_answer, panel_value
-from fluxbeat.web.ui.player import CHOSEN_BPM, NAMED_FILE
+from fluxbeat.web.ui.player import CHOSEN_BPM
 from fluxbeat.web.ui.track_results import TrackResults
 
 TITLE = "FluxBeat"
@@ -78,7 +79,7 @@ class _Page(PageParts):
         }
         begun = [self.job, self.notice]
         given = [
-            self.any_file.upload(self.begin, [self.any_file, self.file_name], begun, js=NAMED_FILE, **at_once),
+            self.status.given(self.begin, self.given.inputs, begun, js=self.given.js, **at_once),
             self.examples.chosen(self.begin_example, None, begun, **at_once),
             self.library.panel.opened(
                 self.begin_from_library, [self.library.state, self.model], [*begun, self.tabs], **at_once
@@ -119,9 +120,12 @@ class _Page(PageParts):
             return gr.skip(), gr.skip()
         return self._begin(self._answered.track(self._examples[0], self._longest_s), request, opening=True)
 
-    def begin(self, path: str | None, name: str, request: gr.Request) -> tuple[Any, Any]:
+    def begin(self, path: str | None, told: str, request: gr.Request) -> tuple[Any, Any]:
         """A file was given: it is what the session waits for from now on."""
-        return self._begin(self._given(path, name), request) if path else (gr.skip(), gr.skip())
+        if not path:
+            return gr.skip(), gr.skip()
+        (name,) = json.loads(told)["names"]
+        return self._begin(self._given(path, name), request)
 
     def begin_example(self, event: gr.EventData, request: gr.Request) -> tuple[Any, Any]:
         example = self._examples[int(event.index)]
@@ -173,7 +177,8 @@ class _Page(PageParts):
             steps = self._opened(job, results, model, steps, progress)
         if set(models) <= set((shown or job.track).analyses):
             while (updates := await asyncio.to_thread(next, steps, None)) is not None:
-                yield updates | {self.status: progress.over()}
+                yield updates
+            yield {self.status: progress.over()}  # alone: what came last Gradio sends once more as the event ends
             return
         async with aclosing(self._in_own_queue(job, steps, progress)) as computed:
             async for updates in computed:

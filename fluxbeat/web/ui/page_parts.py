@@ -15,13 +15,14 @@ from fluxbeat.web.service import Service
 from fluxbeat.web.ui.compare_tab import compare_view
 from fluxbeat.web.ui.example_tracks import Example
 from fluxbeat.web.ui.explain_tab import ExplainTab
+from fluxbeat.web.ui.given_files import GivenFiles
 from fluxbeat.web.ui.jobs import Jobs
 from fluxbeat.web.ui.library_tab import LibraryTab
 from fluxbeat.web.ui.live_tab import live_view
 from fluxbeat.web.ui.models_tab import ModelsTab
 from fluxbeat.web.ui.offered_models import OfferedModels
 from fluxbeat.web.ui.panel import panel, panel_value
-from fluxbeat.web.ui.player import any_file_button, beat_view, browser_file, player_view
+from fluxbeat.web.ui.player import beat_view, browser_file, player_view
 from fluxbeat.web.ui.save_menu import SaveMenu
 from fluxbeat.web.ui.stage_layers import StageLayers
 from fluxbeat.web.ui.teach_tab import TeachTab
@@ -47,12 +48,11 @@ class PageParts:
         first = default_model(list(self._offered.own))
         labels = sorted({label for model in models for label in model.network.config.labels})
         panel("masthead", {"labels": labels})
-        # the header's script shows this choice, and hands the button its files
+        # the header's script shows this choice
         self.model = gr.Radio(choices, value=first, label="Heard by", elem_id="model")
-        self.any_file = any_file_button()
-        self.file_name, self.chosen_bpm = gr.Textbox(visible=False), gr.Number(visible=False)
+        self.given, self.chosen_bpm = GivenFiles("track", several=False), gr.Number(visible=False)
         self.token = gr.Textbox(visible=False)
-        self.notice, self.status = panel("notice"), panel("status", events=["cancelled"])
+        self.notice, self.status = panel("notice"), panel("status", events=["cancelled", "given"])
         self.examples = panel("examples", [asdict(example) for example in examples], events=["chosen"])
         with gr.Tabs(elem_id="tabs") as self.tabs:
             with gr.Tab("Timeline", id="timeline"):

@@ -6,26 +6,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import gradio as gr
-
 from fluxbeat.analysis import BPM_RANGE, TrackAnalysis, as_found
 from fluxbeat.audio.playback import needs_playable_copy, playable_copy
-
-NAMED_FILE = """(file, _) => {
-  const one = Array.isArray(file) ? file[0] : file;
-  return [file, one?.orig_name ?? ''];
-}"""
-"""For an event's `js`, with inputs (file, name): sends the name that Gradio's safe path has lost characters of."""
 
 # Of several choices that follow each other closely Gradio sends the last one with the data of the first one's event,
 # so the choice is read when it is sent.
 CHOSEN_BPM = "(_, ...others) => [window.FluxBeat.chosenBpm, ...others]"
 """The tempo that a person chose last, for the first input; null where it is to be as found."""
-
-
-def any_file_button() -> gr.UploadButton:
-    """Takes a file of any kind; the page's script hands it what is chosen, dropped or recorded."""
-    return gr.UploadButton("Open a file", elem_id="any-file")
 
 
 def player_view(key: str, token: str, path: str, name: str, opening: bool = False) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from fluxbeat.models import load_checkpoint
 from fluxbeat.models.hub.publishing import push
 from fluxbeat.models.registry import LoadedModel, ModelInfo, load
 from fluxbeat.web.analysis_queue import AnalysisQueue
+from fluxbeat.web.ui.given_files import GivenFiles
 from fluxbeat.web.ui.gradio_internals import folder_to_serve, served_url
 from fluxbeat.web.ui.jobs import session_of
 from fluxbeat.web.ui.library_tab import LibraryState, shown_name
@@ -32,10 +33,6 @@ from fluxbeat.web.ui.models_tab import ModelsState, ModelsTab
 from fluxbeat.web.ui.offered_models import OfferedModels
 from fluxbeat.web.ui.panel import HIDDEN, panel, panel_answer
 
-NAMED_SONGS = """(files, _) => {
-  const given = Array.isArray(files) ? files : files ? [files] : [];
-  return [files, JSON.stringify({genre: window.FluxBeat.givenGenre, names: given.map(file => file.orig_name ?? '')})];
-}"""
 MOST_SONGS, MOST_GENRES = 1000, 50
 REDRAWN_EVERY_S = 0.5
 TITLE = "Your genres"
@@ -112,9 +109,8 @@ class TeachTab:
     ) -> None:
         self._offered, self._models, self._queue, self._max_duration_s = offered, models, queue, max_duration_s
         self._states: dict[str, TeachState] = {}
-        self.panel = panel("teach", {"genres": []}, events=["asked", "begun", "stopped", "sent"])
-        self._files = gr.File(file_count="multiple", label="Songs to learn from", elem_id="teach-files")
-        self._names = gr.Textbox(visible=False)
+        self.panel = panel("teach", {"genres": []}, events=["given", "asked", "begun", "stopped", "sent"])
+        self._given = GivenFiles("teach", several=True)
         self.state = gr.State(None, time_to_live=kept_s)
 
     def connect(
@@ -124,9 +120,7 @@ class TeachTab:
         each: dict[str, Any] = {**HIDDEN, "trigger_mode": "multiple"}
         shown, slow = [self.panel, self.state], {"concurrency_id": "teach", "concurrency_limit": 4}
         self.panel.asked(self.ask, self.state, shown, queue=False, **each)
-        self._files.upload(
-            self.add, [self._files, self._names, self.state], [self._files, *shown], js=NAMED_SONGS, queue=False, **each
-        )
+        self.panel.given(self.add, [*self._given.inputs, self.state], shown, js=self._given.js, queue=False, **each)
         self.panel.stopped(self.stop, self.state, None, queue=False, **each)
         self.panel.sent(self.send, self.state, self.panel, **slow, **each)
         given = library.taught(self.add_rows, [self.state, library_state], [*shown, tabs], queue=False, **each)
@@ -155,15 +149,15 @@ class TeachTab:
     def add(self, paths: list[str] | None, given: str, state: TeachState | None, request: gr.Request) -> Updates:
         """Songs were dropped on a genre."""
         if not paths:
-            return gr.skip(), gr.skip(), gr.skip()
+            return gr.skip(), gr.skip()
         state, told = self._of(state, request), json.loads(given)
         names = [shown_name(path, name) for path, name in zip(paths, told["names"], strict=True)]
         try:
             files = [SoundFile(Path(path), name) for path, name in zip(paths, names, strict=True)]
             state.give(files, str(told.get("genre") or ""))
         except FluxBeatError as error:
-            return None, self._view(state, str(error)), state
-        return None, self._view(state), state
+            return self._view(state, str(error)), state
+        return self._view(state), state
 
     def add_rows(
         self, state: TeachState | None, library: LibraryState | None, event: gr.EventData, request: gr.Request

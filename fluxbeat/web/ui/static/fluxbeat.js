@@ -10,6 +10,7 @@ import {live} from './live.js';
 import {hub, models} from './models.js';
 import {player} from './player_bar.js';
 import {save} from './save.js';
+import {offerGiven} from './sending.js';
 import {notice, status} from './surroundings.js';
 import {teach} from './teach.js';
 import {tempo} from './tempo.js';
@@ -48,4 +49,5 @@ function adopt(panel) {
 guardStream();
 moveAmongTabs();
 window.FluxBeat = {adopt};
+offerGiven();
 (window.fluxbeatWaiting ?? []).forEach(adopt);

@@ -1,16 +1,6 @@
 // What leans on the insides of Gradio's page, all of it, with gradio_page.css; gradio_internals.py is the same in Python.
 // Gradio is held to one minor version, and tests/web/test_gradio_internals.py has a test for each.
 
-/** The hidden input before the button that takes files of any kind. */
-export function anyFileInput() {
-  let input = document.querySelector('#any-file');
-  while (input && !input.matches('input[type=file]')) input = input.previousElementSibling;
-  return input;
-}
-
-/** Where the files of a library are put; there once its tab was opened, and not while files are on their way. */
-export const libraryInput = () => document.querySelector('#library-files input[type=file]');
-
 const choices = () => [...document.querySelectorAll('#model input[type=radio]')];
 
 /** The model that is chosen. */
@@ -48,30 +38,11 @@ export function moveAmongTabs() {
   });
 }
 
-/** Calls `listener` when Gradio itself says what went wrong, as with a file that is too large. */
-export function onTrouble(listener) {
-  const place = document.querySelector('.toast-wrap');
-  if (!place) { setTimeout(() => onTrouble(listener), 50); return; }
-  new MutationObserver(changes => {
-    if (changes.some(change => change.addedNodes.length) && place.querySelector('.toast-body.error')) listener();
-  }).observe(place, {childList: true, subtree: true});
-}
-/** Where songs to learn from are put, likewise. */
-export const teachInput = () => document.querySelector('#teach-files input[type=file]');
-
 /** Open a tab by its id; false if it is not there yet. */
 export function openTab(id) {
   const tab = document.querySelector(`#tabs [role=tab][data-tab-id="${id}"]`);
   if (tab?.getAttribute('aria-selected') === 'false') tab.click();
   return Boolean(tab);
-}
-
-/** Hand a file input its files as if a person had chosen them. */
-export function give(input, files) {
-  const all = new DataTransfer();
-  for (const file of files) all.items.add(file);
-  input.files = all.files;
-  input.dispatchEvent(new Event('change', {bubbles: true}));
 }
 
 // Gradio's answers come on one stream, which the server closes when nothing is asked for any more. A question that is

@@ -81,18 +81,17 @@ function opener(tools) {
   });
 }
 
-/** The one microphone is Live's: this starts it there, and stops it from wherever the listener is. */
+/** The one microphone is Live's: this starts it there. While it is open, the sign on every tab says so and stops it. */
 function recorder(tools) {
   const record = button('fb-button fb-record', tools, '', async () => {
     openTab('live');
-    (await element('.fb-live-start')).click();
+    const start = await element('.fb-live-start');
+    start.focus();
+    start.click();
   });
-  const words = make('span', '', record, 'Record');
-  onMicrophone(isOpen => {
-    record.classList.toggle('fb-on', isOpen);
-    setText(words, isOpen ? 'Stop' : 'Record');
-    record.setAttribute('aria-label', isOpen ? 'Stop the microphone' : 'Record with the microphone');
-  });
+  make('span', '', record, 'Record');
+  record.setAttribute('aria-label', 'Record with the microphone');
+  onMicrophone(isOpen => { record.style.visibility = isOpen ? 'hidden' : ''; });
 }
 
 async function element(selector) {

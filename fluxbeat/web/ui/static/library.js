@@ -1,9 +1,10 @@
 // The Library tab: many files at once, the table that fills while they are analysed, its order and its filters.
 
 import {button, make, setText} from './dom.js';
-import {give as giveInput, libraryInput, openTab} from './gradio_page.js';
+import {openTab} from './gradio_page.js';
+import {putGiven} from './sending.js';
 import {smallRiver} from './small_river.js';
-import {lock} from './surroundings.js';
+import {lock, sendShown} from './surroundings.js';
 import {TeachRows} from './teach_rows.js';
 
 const COLUMNS = [
@@ -13,9 +14,19 @@ const COLUMNS = [
   {name: 'Genres', key: row => row.genres.join(' ') || null},
   {name: 'BPM', key: row => row.bpm, number: true},
 ];
-let suffixes = [];
+const MUSIC = 'audio/*,video/*,.flac,.opus,.m4a,.ogg,.aiff,.wma';
+let suffixes = [], giveLibrary = null;
 
 export function library(host, trigger) {
+  giveLibrary = () => trigger('given', {});
+  const picker = make('input', '', host);
+  Object.assign(picker, {type: 'file', multiple: true, hidden: true, accept: MUSIC});
+  picker.addEventListener('change', () => {
+    give([...picker.files]);
+    picker.value = '';
+  });
+  const zone = button('fb-drop-zone', host, 'Drop many songs or whole folders here, or choose songs …', () => picker.click());
+  zone.id = 'library-files';
   const folder = make('input', '', host);
   Object.assign(folder, {type: 'file', webkitdirectory: true, multiple: true, hidden: true});
   folder.addEventListener('change', () => {
@@ -46,6 +57,7 @@ export function library(host, trigger) {
     empty.hidden = !rows.length || running;
     problem.hidden = !view?.error;
     setText(problem, view?.error ?? '');
+    zone.classList.toggle('fb-small', Boolean(view?.total));
     filters.offer(rows);
     table.draw(rows, view?.colours ?? {});
     teachRows.offer(rows);
@@ -205,7 +217,7 @@ export function takeMany(event) {
   if (event.target.closest?.('.fb-teach-genre')) return true;  // which takes it itself
   const transfer = event.dataTransfer;
   const entries = [...(transfer?.items ?? [])].map(item => item.webkitGetAsEntry?.()).filter(Boolean);
-  const onTab = event.target.closest?.('#library, #library-files');
+  const onTab = event.target.closest?.('#library');
   if (!transfer?.files.length && !entries.length) return false;
   if (!onTab && transfer.files.length < 2 && !entries.some(entry => entry.isDirectory)) return false;
   event.preventDefault();
@@ -216,7 +228,7 @@ export function takeMany(event) {
 }
 
 async function giveFolders(entries) {
-  await uploadInput();  // the tab knows which endings are music
+  await opened();  // the tab knows which endings are music
   give((await Promise.all(entries.map(filesOf))).flat());
 }
 
@@ -234,20 +246,22 @@ export async function filesOf(entry) {
   }
 }
 
-// The way of Gradio's own upload, which is there only once the tab has been opened, and not while files are on their way.
-async function uploadInput() {
+/** The tab is made only when it is opened, and a click before Gradio is ready is lost. */
+async function opened() {
   for (;;) {
-    // a click before Gradio is ready is lost
     openTab('library');
-    const input = libraryInput();
-    if (input && suffixes.length) return input;
+    if (giveLibrary && suffixes.length) return;
     await new Promise(resolve => setTimeout(resolve, 50));
   }
 }
 
 async function give(files) {
   if (!files.length) return;
-  giveInput(await uploadInput(), files);
+  await opened();
+  const sent = await sendShown(files, files.length === 1 ? `Sending ${files[0].name}` : `Sending ${files.length} files`);
+  if (!sent.length) return;
+  putGiven('library', sent);
+  giveLibrary();
 }
 
-export {give as giveMany};
+export {give as giveMany, MUSIC};

@@ -1,15 +1,17 @@
 // What surrounds the charts: notices, how far an analysis is, and files that are dropped anywhere.
 
 import {button, make, setText} from './dom.js';
-import {anyFileInput, give, onTrouble, openTab} from './gradio_page.js';
+import {openTab} from './gradio_page.js';
 import {giveMany, takeMany} from './library.js';
 import {audio} from './player.js';
+import {fits, putGiven, send, tooLarge} from './sending.js';
 import {shownTrack} from './track_now.js';
 
 /** What belongs to one track, and must not be used once another was given. */
 const OF_TRACK = '#timeline, #tempo, #compare, #compare-models, #explain, #whole, #save';
 
-let locked = false, lockedKey = null, tell = () => {};
+let locked = false, lockedKey = null, tell = () => {}, say = () => {}, giveTrack = null;
+let sendingTrack = null; // what ends the sending of the file that is to be shown
 
 /** A new track was given: the one that is shown is dimmed and cannot be used until the new one is there. */
 export function lock(name) {
@@ -29,10 +31,12 @@ export function notice(host) {
   host.setAttribute('role', 'alert');
   const text = make('p', '', host);
   const close = button('fb-link', host, 'Close', () => { host.hidden = true; });
+  say = words => {
+    host.hidden = close.hidden = !words;
+    setText(text, words ?? '');
+  };
   return view => {
-    host.hidden = !view;
-    close.hidden = !view;
-    setText(text, view?.text ?? '');
+    say(view?.text);
     if (view && locked) { setLocked(false); tell({}); }
   };
 }
@@ -44,15 +48,18 @@ export function status(host, trigger) {
   const left = make('span', 'fb-quiet fb-left', host);
   const bar = make('progress', '', host);
   bar.setAttribute('aria-label', 'Done');
+  let shown = {};
   const cancel = button('fb-button fb-cancel', host, 'Cancel', () => {
+    if (shown.stop) { shown.stop.abort(); return; }
     cancel.disabled = true;
     setText(words, 'Cancelling');
     setText(left, '');
     trigger('cancelled', {});
   });
-  onTrouble(() => { if (locked) { setLocked(false); draw({}); } });
+  giveTrack = () => trigger('given', {});
 
   function draw(view) {
+    shown = view;
     host.hidden = !view.busy;
     host.toggleAttribute('aria-busy', Boolean(view.busy));
     if (cancel.disabled && view.busy) return; // it ends as soon as the server is told
@@ -61,11 +68,12 @@ export function status(host, trigger) {
     bar.toggleAttribute('indeterminate', view.share === undefined);
     if (view.share === undefined) bar.removeAttribute('value');
     else bar.value = view.share;
-    cancel.hidden = view.key === undefined;
+    cancel.hidden = view.key === undefined && !view.stop;
   }
 
   tell = view => { cancel.disabled = false; draw(view); };
   return next => {
+    if (sendingTrack) return; // a newer file is on its way
     const view = next ?? {};
     if (locked && view.key !== undefined && (view.opening || view.key === lockedKey)) return; // of the track before
     if (!view.busy || !view.locked || !locked) setLocked(Boolean(view.locked));
@@ -74,12 +82,37 @@ export function status(host, trigger) {
   };
 }
 
-/** Give one file to the page, of whatever kind. */
-export function hand(file) {
-  const input = anyFileInput();
-  if (!input) return;
+/** Send files, with what is said of it meanwhile and a way to end it; those that are too large are told and left out. */
+export async function sendShown(files, words, locked = false, stop = new AbortController()) {
+  const taken = files.filter(fits);
+  say(tooLarge(files));
+  if (!taken.length) return [];
+  const show = share => { if (!stop.signal.aborted) tell({busy: true, locked, words, share, stop}); };
+  show(0);
+  try {
+    return await send(taken, show, stop.signal);
+  } catch (error) {
+    if (!stop.signal.aborted) say(error.message);
+    return [];
+  } finally {
+    if (!locked) tell({});
+  }
+}
+
+/** Give one file to the page, of whatever kind; the newest one counts. */
+export async function hand(file) {
+  if (!fits(file)) { say(tooLarge([file])); return; }
+  sendingTrack?.abort();
+  const stop = sendingTrack = new AbortController();
   lock(file.name);
-  give(input, [file]);
+  const sent = await sendShown([file], `Sending ${file.name}`, true, stop);
+  while (sent.length && !giveTrack) await new Promise(resolve => setTimeout(resolve, 50));
+  if (stop !== sendingTrack) return;
+  sendingTrack = null;
+  if (!sent.length) { setLocked(false); tell({}); return; }
+  tell({busy: true, locked: true, words: `Opening ${file.name}`});
+  putGiven('track', sent);
+  giveTrack();
 }
 
 /** One file is a track, several are a library. */

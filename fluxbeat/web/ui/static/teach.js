@@ -1,15 +1,18 @@
 // The Teach tab: genres with songs on each, the button that makes a model of them, and how good it is.
 
 import {button, make, setText} from './dom.js';
-import {give, teachInput} from './gradio_page.js';
-import {filesOf} from './library.js';
+import {filesOf, MUSIC} from './library.js';
+import {putGiven} from './sending.js';
+import {sendShown} from './surroundings.js';
 import {sending} from './teach_sending.js';
-import {shownTrack} from './track_now.js';
 
 const LEAST_SONGS = 2, MEASURED_SONGS = 5;
 const EXAMPLES = 'dub techno, my crate, wedding …';
 
+let giveTeach = null;
+
 export function teach(host, trigger) {
+  giveTeach = () => trigger('given', {});
   make('h3', '', host, 'Teach it yours');
   make('p', 'fb-quiet', host,
     'Name genres of your own and drop a handful of songs on each, ten for instance, by several artists. A model of these '
@@ -41,7 +44,7 @@ export function teach(host, trigger) {
   result.setAttribute('aria-live', 'polite');
   const drawSending = sending(host, trigger);
   const picker = make('input', '', host);
-  Object.assign(picker, {type: 'file', multiple: true, hidden: true, accept: 'audio/*,video/*,.flac,.opus,.m4a,.ogg,.aiff,.wma'});
+  Object.assign(picker, {type: 'file', multiple: true, hidden: true, accept: MUSIC});
   let asked = '';
   picker.addEventListener('change', () => { giveSongs(asked, [...picker.files]); picker.value = ''; });
 
@@ -145,21 +148,14 @@ async function giveDropped(genre, transfer) {
   giveSongs(genre, folders ? (await Promise.all(entries.map(filesOf))).flat() : files);
 }
 
-// Gradio takes one upload at a time: while files are on their way its input is not there.
-let before = Promise.resolve();
-const OPENS_WITHIN_MS = 30000;
-const isBusy = () => Boolean(document.querySelector('.fb-status[aria-busy]'));
+let before = Promise.resolve(); // one lot after the other, so that they stand in the order in which they were given
 
 function giveSongs(genre, files) {
   if (!files.length) return;
   before = before.then(async () => {
-    // Gradio's upload breaks off where other answers come to the page meanwhile, as they do when it opens
-    for (let waited = 0; waited < OPENS_WITHIN_MS && (!shownTrack() || isBusy()); waited += 50) await new Promise(resolve => setTimeout(resolve, 50));
-    let input;
-    while (!(input = teachInput())) await new Promise(resolve => setTimeout(resolve, 50));
-    window.FluxBeat.givenGenre = genre;
-    give(input, files);
-    while (teachInput() === input) await new Promise(resolve => setTimeout(resolve, 20));
-    while (!teachInput()) await new Promise(resolve => setTimeout(resolve, 50));
+    const sent = await sendShown(files, `Sending ${files.length === 1 ? 'a song' : `${files.length} songs`} of ${genre}`);
+    if (!sent.length) return;
+    putGiven('teach', sent, {genre});
+    giveTeach();
   });
 }
