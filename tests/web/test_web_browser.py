@@ -317,7 +317,7 @@ def test_bad_file_is_explained_where_it_is_the_first_one(visitor: Visit, tmp_pat
 
 def test_a_file_on_its_way_is_told_and_can_be_called_back(listener: Visit) -> None:
     page, held, shown = listener.page, list[Any](), listener.file()
-    page.route("**/gradio_api/upload", held.append)
+    page.route("**/gradio_api/upload", lambda route: held.append(route))
     listener.give(CHANGE)
     status = page.locator("#status")
     status.get_by_text(f"Sending {CHANGE.name}").wait_for()

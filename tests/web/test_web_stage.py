@@ -17,7 +17,7 @@ from fluxbeat.analysis.presence import presence
 sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.browser
 
-MOST_BYTES = 900_000
+MOST_BYTES = 850_000
 """Of a first page, as it comes over the wire, without the music."""
 HEADER_PX, BAR_PX = 60, 80
 ALONE = f"""
