@@ -204,15 +204,15 @@ def test_classifiers_stand_in_compare_and_genres_of_other_names_are_laid_side_by
 
 
 @pytest.mark.parametrize("kind", MAKERS)
-def test_a_window_is_explained_by_what_is_said_without_parts_of_its_sound(made, kind):
+def test_a_window_is_explained_by_the_answers_without_parts_of_its_sound(made, kind):
     sound, model = two_halves(), registry.load(made[kind])
     found = fluxbeat.explain((sound, RATE_HZ), model, GENRES[2], start_s=8.0)
     assert (found.layer, found.method, found.faithfulness) == ("sound", "occlusion", None)
     analysis = fluxbeat.analyze((sound, RATE_HZ), model)
     row = analysis.timeline.start_s.tolist().index(8.0)
-    said = analysis.timeline.probability[row, GENRES.index(GENRES[2])]
-    assert found.probability == pytest.approx(said, abs=1e-6)
-    assert found.logit == pytest.approx(np.log(said / (1 - said)), abs=1e-4)
+    told = analysis.timeline.probability[row, GENRES.index(GENRES[2])]
+    assert found.probability == pytest.approx(told, abs=1e-6)
+    assert found.logit == pytest.approx(np.log(told / (1 - told)), abs=1e-4)
     parts, whole = sound_evidence(asker(model.network, 2), sound[8 * RATE_HZ :][: 10 * RATE_HZ], RATE_HZ)
     assert whole == pytest.approx(found.logit, abs=1e-4)
     assert np.ptp(parts) > 0
@@ -248,7 +248,7 @@ def test_command_line_service_and_report_explain_a_classifier(hub: LocalHub, mad
     assert "What speaks for" in page.read_text(encoding="utf-8")
 
 
-def test_what_cannot_be_shown_of_it_is_said(made, capsys):
+def test_what_cannot_be_shown_of_it_is_told(made, capsys):
     model = registry.load(made["ast"])
     for arguments in (["--track"], ["--layer", "conv1"]):
         assert main(["explain", str(TECHNO), "--model", str(made["ast"]), *arguments]) == 2

@@ -148,8 +148,8 @@ def test_a_classifier_of_the_hub_is_explained_by_parts_of_the_sound(tmp_path):
     results = TrackResults(str(CHANGE), CHANGE.name, {"sounds": analysis})
     view = asked(ExplainTab(offered, AnalysisQueue(1, 0)), results, "jazz", "sounds", "cnn")
     rows = {row["model"]: row for row in view["rows"]}
-    said = analysis.timeline.probability[2, GENRES.index("jazz")]
-    assert rows["sounds"]["percent"] == percent(said), "of the window that begins at 2 s"
+    told = analysis.timeline.probability[2, GENRES.index("jazz")]
+    assert rows["sounds"]["percent"] == percent(told), "of the window that begins at 2 s"
     assert rows["sounds"]["badge"] == ""
     assert rows["sounds"]["why"] == (
         BY_SOUND if rows["sounds"]["speaks"] else "Nothing in this window speaks for jazz."
