@@ -7,6 +7,7 @@ import math
 import os
 import re
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -16,13 +17,13 @@ from typing import BinaryIO
 import numpy as np
 
 from fluxbeat.audio.chunks import find_samples
-from fluxbeat.audio.decoding_time import DecodingTime
+from fluxbeat.audio.decoding_time import DecodingTime, Patience
 from fluxbeat.audio.mpeg_frames import first_frame, is_mp3_frame, promised_length
 from fluxbeat.audio.readers import SAMPLES_PER_READ, Samples, cut_off, refusal
 from fluxbeat.audio.source import after_id3
 from fluxbeat.errors import AudioDecodeError, TrackWarning
 
-_PATIENCE_S = 12.0
+_PATIENCE = Patience(work_s=12.0, clock_s=120.0)
 # Containers of recordings only: playlists (hls, concat, dash ...) name other files and addresses to open.
 _CONTAINERS = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,matroska,mov,mp3,mpc,mpc8,mpeg,mpegts,ogg,"
@@ -137,12 +138,13 @@ class FfmpegReader:
         environment = {key: value for key, value in os.environ.items() if key != "FFREPORT"}  # it would write a file
         try:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, bufsize=0, env=environment
-            )
+                command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, bufsize=0, env=environment,
+                start_new_session=True,
+            )  # fmt: skip
         except OSError as error:
             raise refusal(self._name, "needs ffmpeg, which does not start", "install ffmpeg again") from error
         _confine(self._process.pid)
-        self._time = DecodingTime(_PATIENCE_S, self._process.kill)
+        self._time = DecodingTime(_PATIENCE, self._kill, self._process.pid)
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
         try:
@@ -187,9 +189,16 @@ class FfmpegReader:
         text = f"parts of the file are damaged: about {lost_s:.1f} of {decoded_s + lost_s:.1f} s could not be decoded"
         return [TrackWarning("damaged", text)]
 
+    def _kill(self) -> None:
+        """End ffmpeg, and what it started itself where it is a wrapper script."""
+        if sys.platform == "win32" or self._process.poll() is not None:
+            self._process.kill()
+        else:
+            os.killpg(self._process.pid, signal.SIGKILL)
+
     def close(self) -> None:
         self._time.close()
-        self._process.kill()
+        self._kill()
         self._process.wait()
         assert self._process.stdout is not None
         assert self._process.stderr is not None
@@ -232,7 +241,7 @@ class FfmpegReader:
             filled += count
             self._time.decoded(count / self._bytes_per_s)
         if self._time.ended:
-            still = f"gave no sound for {_PATIENCE_S:.0f} s while being decoded"
+            still = f"gave no sound for {self._time.waited_s:.0f} s while being decoded"
             found = "is decoded more slowly than it plays" if self._time.was_slow else still
             raise refusal(self._name, found, "convert it to MP3, FLAC or WAV")
         return data[:filled]
