@@ -114,13 +114,14 @@ class FfmpegReader:
             self._start(place, [*options, "-copyts"], filters, like)
 
     def _start(self, place: str, reading: list[str], filters: list[str], like: tuple[int, int] | None) -> None:
+        self._without_edits = place, [*reading, "-ignore_editlist", "1"], filters, like
         self._fills_gaps = bool(filters)
         self._least_loss_s = _LEAST_EXACT_LOSS_S
         self._complaints = self._lost_packets = 0
         self._ends_within_packet = False
         self._messages: list[str] = []
         self._has_video = self.estimated = False
-        self._is_mov = False
+        self._is_mov = self._leaves_all_out = False
         self._start_s, self._packet_samples = 0.0, 1024
         self._described = threading.Event()
         self._bytes_per_s: float = math.inf  # until the header tells
@@ -161,6 +162,12 @@ class FfmpegReader:
 
     def read(self) -> Samples:
         data = self._read_bytes(SAMPLES_PER_READ // self.channels * self._frame_bytes)
+        if not len(data) and self._leaves_all_out:
+            self.close()
+            self._start(*self._without_edits)
+            self._leaves_all_out = False
+            return self.read()
+        self._leaves_all_out = False
         whole = len(data) - len(data) % self._frame_bytes
         return np.frombuffer(data[:whole], ">f4").astype(np.float32).reshape(-1, self.channels)
 
@@ -276,7 +283,7 @@ class FfmpegReader:
         elif "Estimating duration from bitrate" in line:
             self.estimated = True
         elif line.startswith("[info] Input #0, mov,"):
-            self._is_mov = True
+            self._is_mov = self._leaves_all_out = True  # until sound comes: an edit list may have none left
         elif re.match(r"\[info\]   Stream #0:\d+.*: Video: ", line) and "(attached pic)" not in line:
             self._has_video = True
         elif audio := re.match(r"\[info\]   Stream #0:\d+.*: Audio: (\w+)", line):
