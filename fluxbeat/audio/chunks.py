@@ -11,11 +11,15 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from fluxbeat.audio.mpeg_frames import first_frame, is_mp3_frame
+
 _UNTOLD = ((0x7FFF_0000, 0x8000_0100), (0xFFFF_0000, 0xFFFF_FFFF))  # sizes that recorders write that stream
 _JUNK = 1024  # fewer bytes than this behind the last chunk are no sound
 _MOST_CHUNKS = 100_000
 _OTHER_FILE = re.compile(
-    rb"TAG|APETAGEX|fLaC\0|OggS\0|ID3[\x02-\x04]|PK\x03\x04|Rar!|%PDF|<\?xml|LYRICSBEGIN|\x89PNG|\xff\xd8\xff"
+    rb"TAG|APETAGEX|fLaC[\0\x80]|OggS\0|ID3[\x02-\x04]|....ftyp|\x1a\x45\xdf\xa3|wvpk|TTA1|DSD \x1c|#!AMR|\.snd\0"
+    rb"|\x30\x26\xb2\x75\x8e|PK\x03\x04|Rar!|7z\xbc\xaf|%PDF|<\?xml|LYRICSBEGIN|\x89PNG|\xff\xd8\xff",
+    re.DOTALL,
 )
 _LAST_CHUNKS = re.compile(
     rb"LIST|id3 |ID3 |bext|cue |smpl|inst|fact|iXML|_PMX|NAME|AUTH|\(c\) |ANNO|COMT|MARK|INST|info"
@@ -35,6 +39,8 @@ class SamplePieces:
         Bytes that the header tells of; equal to those that are there where it does not tell.
     believed : bool
         Whether it is one piece and the header tells of all of it, so that any reader finds it.
+    sure : bool
+        Whether it is certain where the last piece ends.
     head : tuple of (int, int)
         Pieces that, read before those of the samples, make a plain file of them with one chunk of samples. Empty where
         the format has no chunks.
@@ -45,6 +51,7 @@ class SamplePieces:
     pieces: tuple[tuple[int, int], ...]
     promised: int
     believed: bool
+    sure: bool = False
     head: tuple[tuple[int, int], ...] = ()
     true_size: tuple[int, bytes] = (0, b"")
 
@@ -103,6 +110,18 @@ def find_samples(file: BinaryIO, begin: int, end: int) -> SamplePieces | None:
     return _Chunks(file, scheme, begin, end).samples() if scheme else None
 
 
+def end_of_chunks(file: BinaryIO, begin: int, end: int) -> int:
+    """Where the recording ends whose chunks begin at a place: `end` itself where its header does not tell."""
+    samples = find_samples(file, begin, end)
+    if samples is None or not samples.sure:
+        return end
+    file.seek(begin)
+    head = file.read(40)
+    scheme = next((scheme for scheme in _SCHEMES if scheme.head.match(head)), None)
+    last = samples.pieces[-1][1]
+    return _Chunks(file, scheme, begin, end).end_behind(last) if scheme else last
+
+
 def _au_samples(file: BinaryIO, head: bytes, begin: int, end: int) -> SamplePieces:
     order = ">" if head[:4] == b".snd" else "<"
     offset, told = struct.unpack_from(f"{order}II", head.ljust(12, b"\0"), 4)
@@ -113,7 +132,7 @@ def _au_samples(file: BinaryIO, head: bytes, begin: int, end: int) -> SamplePiec
     # nothing but samples comes behind the header
     believed = here - told <= _JUNK or _is_no_sound(file, first + told, end)
     last = min(first + told, end) if believed else end
-    return SamplePieces(((first, last),), max(told, last - first), believed)
+    return SamplePieces(((first, last),), max(told, last - first), believed, believed)
 
 
 class _Chunks:
@@ -124,16 +143,17 @@ class _Chunks:
         self._long_size: int | None = None  # of the samples, where their own size has 32 bits only (RF64)
 
     def samples(self) -> SamplePieces | None:
-        at, pieces, promised, believed = self._begin + self._scheme.first, list[tuple[int, int]](), 0, True
+        at, pieces, promised, sure = self._begin + self._scheme.first, list[tuple[int, int]](), 0, True
         before: int | None = None
         for _ in range(_MOST_CHUNKS):
             chunk = self._chunk(at)
             if chunk is None:
                 break
             mark, content, size = chunk
-            if mark == self._scheme.samples and before is None:
+            in_list = mark == b"LIST" and self._is_list_of_samples(content)
+            if (in_list or mark == self._scheme.samples) and before is None:
                 before = at
-            at = self._behind(content + size)
+            at = content + 4 if in_list else self._behind(content + size)
             if mark == b"ds64" and size >= 16:
                 self._file.seek(content + 8)
                 (self._long_size,) = struct.unpack("<Q", self._file.read(8).ljust(8, b"\0"))
@@ -149,7 +169,7 @@ class _Chunks:
             if untold or not self._goes_on(first + told):
                 pieces.append((first, self._last_sample(first)))
                 promised += pieces[-1][1] - first
-                believed = False
+                sure = False
                 break
             if told:
                 pieces.append((first, first + told))
@@ -157,7 +177,29 @@ class _Chunks:
         if not pieces or before is None:
             return None
         head, true_size = self._plain_head(before, pieces)
-        return SamplePieces(tuple(pieces), promised, believed and len(pieces) == 1, head, true_size)
+        believed = sure and len(pieces) == 1
+        return SamplePieces(tuple(pieces), promised, believed, sure, head, true_size)
+
+    def _is_list_of_samples(self, content: int) -> bool:
+        """Whether chunks of samples lie within this one."""
+        self._file.seek(content)
+        return self._file.read(4) == b"wavl"
+
+    def end_behind(self, at: int) -> int:
+        """Where the chunks end that follow a place."""
+        for _ in range(_MOST_CHUNKS):
+            place = next((place for place in (self._behind(at), at) if self._is_chunk(place)), None)
+            if place is None or (chunk := self._chunk(place)) is None:
+                break
+            at = chunk[1] + chunk[2]
+        return min(at, self._end)
+
+    def _is_chunk(self, at: int) -> bool:
+        """Whether a whole chunk stands at a place, and no file of another kind."""
+        chunk = self._chunk(at)
+        if chunk is None or _is_file(self._file, at) or not _is_printable(chunk[0][:4]):
+            return False
+        return chunk[1] + chunk[2] <= self._end + 1
 
     def _plain_head(
         self, before: int, pieces: list[tuple[int, int]]
@@ -201,7 +243,9 @@ class _Chunks:
             if self._end - at < _JUNK:
                 return True
             chunk = self._chunk(at)
-            if chunk is None or not all(0x20 <= byte < 0x7F for byte in chunk[0][:4]):
+            if _is_file(self._file, at):
+                return True
+            if chunk is None or not _is_printable(chunk[0][:4]):
                 return False
             if chunk[0] == self._scheme.samples:  # further samples, whatever their size is said to be
                 return True
@@ -216,17 +260,30 @@ class _Chunks:
         self._file.seek(begin)
         for match in _LAST_CHUNKS.finditer(self._file.read(self._end - begin)):
             at = begin + match.start()
-            while (chunk := self._chunk(at)) and all(0x20 <= byte < 0x7F for byte in chunk[0][:4]):
+            while (chunk := self._chunk(at)) and _is_printable(chunk[0][:4]):
                 at = self._behind(chunk[1] + chunk[2])
             if self._end <= at <= self._end + 1:
                 return begin + match.start()
         return self._end
 
 
+def _is_printable(mark: bytes) -> bool:
+    return all(0x20 <= byte < 0x7F for byte in mark)
+
+
+def _is_file(file: BinaryIO, at: int) -> bool:
+    """Whether a file begins at a place, or a tag."""
+    file.seek(at)
+    head = file.read(40)
+    if _OTHER_FILE.match(head) or any(scheme.head.match(head) for scheme in _SCHEMES):
+        return True
+    found = first_frame(file, at) if is_mp3_frame(head) else None
+    return found is not None and found[0] == at
+
+
 def _is_no_sound(file: BinaryIO, at: int, end: int) -> bool:
     """Whether what follows up to the end is a file of another kind, or zeros."""
-    file.seek(at)
-    if _OTHER_FILE.match(file.read(16)):
+    if _is_file(file, at):
         return True
     file.seek(at)
     while at < end and (block := file.read(min(end - at, _TAIL))):

@@ -174,7 +174,8 @@ def open_audio(
     -----
     What a person should know is in `warnings`, by these codes: "invalid_samples" (NaN, infinite or beyond 1e12, read
     as 0), "cut_off" (the end of the file is missing), "damaged" (parts of it could not be decoded; both tell how much),
-    "stereo_cancels" and "narrow_band". Silence and short recordings are not errors here.
+    "not_heard" (bytes behind the sound that are neither sound nor tags), "stereo_cancels" and "narrow_band". Silence
+    and short recordings are not errors here.
     """
     if not _RATE_RANGE_HZ[0] <= sample_rate_hz <= _RATE_RANGE_HZ[1]:
         raise ValueError(f"sample_rate_hz must be 1000 to 768000, got {sample_rate_hz}")
@@ -294,6 +295,7 @@ class Decoder:
         self.listener: tuple[int, Callable[[Samples], None]] | None = None
         self._cleanup = ExitStack()
         self._max_duration_s = max_duration_s
+        self._unheard = 0
         path = os.fsdecode(source) if isinstance(source, str | os.PathLike) else None
         kind = "audio array" if isinstance(source, tuple) else "audio data" if path is None else "(no name)"
         default_name = path or kind
@@ -332,6 +334,9 @@ class Decoder:
             found = f"{unusable:,} of {delivered:,} samples were invalid (NaN or infinite): silenced"
             self.warnings.append(TrackWarning("invalid_samples", found))
         self.warnings += self._reader.warnings(delivered / self.rate_hz)
+        if self._unheard:
+            found = f"{self._unheard / 1000:,.0f} kB behind the sound are no sound of a known kind: they were not heard"
+            self.warnings.append(TrackWarning("not_heard", found))
 
     def _reader_of(self, source: AudioSource, path: str | None) -> Reader:
         if isinstance(source, tuple):
@@ -351,6 +356,7 @@ class Decoder:
         except OSError as error:
             raise refusal(self.name, f"cannot be opened ({error.strerror})", "check that it is still there") from error
         self._bytes = parts[-1].end
+        self._unheard = sum(part.unheard for part in parts)
         one = len(parts) == 1
         reader: Reader = PartReader(path, parts[0], self.name) if one else JoinedReader(path, parts, self.name)
         self._cleanup.callback(reader.close)

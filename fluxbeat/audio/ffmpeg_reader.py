@@ -7,6 +7,7 @@ import math
 import os
 import re
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -16,13 +17,13 @@ from typing import BinaryIO
 import numpy as np
 
 from fluxbeat.audio.chunks import find_samples
-from fluxbeat.audio.decoding_time import DecodingTime
+from fluxbeat.audio.decoding_time import DecodingTime, Patience
 from fluxbeat.audio.mpeg_frames import first_frame, is_mp3_frame, promised_length
 from fluxbeat.audio.readers import SAMPLES_PER_READ, Samples, cut_off, refusal
 from fluxbeat.audio.source import after_id3
 from fluxbeat.errors import AudioDecodeError, TrackWarning
 
-_PATIENCE_S = 12.0
+_PATIENCE = Patience(work_s=12.0, clock_s=120.0)
 # Containers of recordings only: playlists (hls, concat, dash ...) name other files and addresses to open.
 _CONTAINERS = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,matroska,mov,mp3,mpc,mpc8,mpeg,mpegts,ogg,"
@@ -113,13 +114,14 @@ class FfmpegReader:
             self._start(place, [*options, "-copyts"], filters, like)
 
     def _start(self, place: str, reading: list[str], filters: list[str], like: tuple[int, int] | None) -> None:
+        self._without_edits = place, [*reading, "-ignore_editlist", "1"], filters, like
         self._fills_gaps = bool(filters)
         self._least_loss_s = _LEAST_EXACT_LOSS_S
         self._complaints = self._lost_packets = 0
         self._ends_within_packet = False
         self._messages: list[str] = []
         self._has_video = self.estimated = False
-        self._is_mov = False
+        self._is_mov = self._leaves_all_out = False
         self._start_s, self._packet_samples = 0.0, 1024
         self._described = threading.Event()
         self._bytes_per_s: float = math.inf  # until the header tells
@@ -137,12 +139,13 @@ class FfmpegReader:
         environment = {key: value for key, value in os.environ.items() if key != "FFREPORT"}  # it would write a file
         try:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, bufsize=0, env=environment
-            )
+                command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, bufsize=0, env=environment,
+                start_new_session=True,
+            )  # fmt: skip
         except OSError as error:
             raise refusal(self._name, "needs ffmpeg, which does not start", "install ffmpeg again") from error
         _confine(self._process.pid)
-        self._time = DecodingTime(_PATIENCE_S, self._process.kill)
+        self._time = DecodingTime(_PATIENCE, self._kill, self._process.pid)
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
         try:
@@ -159,6 +162,12 @@ class FfmpegReader:
 
     def read(self) -> Samples:
         data = self._read_bytes(SAMPLES_PER_READ // self.channels * self._frame_bytes)
+        if not len(data) and self._leaves_all_out:
+            self.close()
+            self._start(*self._without_edits)
+            self._leaves_all_out = False
+            return self.read()
+        self._leaves_all_out = False
         whole = len(data) - len(data) % self._frame_bytes
         return np.frombuffer(data[:whole], ">f4").astype(np.float32).reshape(-1, self.channels)
 
@@ -187,9 +196,16 @@ class FfmpegReader:
         text = f"parts of the file are damaged: about {lost_s:.1f} of {decoded_s + lost_s:.1f} s could not be decoded"
         return [TrackWarning("damaged", text)]
 
+    def _kill(self) -> None:
+        """End ffmpeg, and what it started itself where it is a wrapper script."""
+        if sys.platform == "win32" or self._process.poll() is not None:
+            self._process.kill()
+        else:
+            os.killpg(self._process.pid, signal.SIGKILL)
+
     def close(self) -> None:
         self._time.close()
-        self._process.kill()
+        self._kill()
         self._process.wait()
         assert self._process.stdout is not None
         assert self._process.stderr is not None
@@ -232,7 +248,7 @@ class FfmpegReader:
             filled += count
             self._time.decoded(count / self._bytes_per_s)
         if self._time.ended:
-            still = f"gave no sound for {_PATIENCE_S:.0f} s while being decoded"
+            still = f"gave no sound for {self._time.waited_s:.0f} s while being decoded"
             found = "is decoded more slowly than it plays" if self._time.was_slow else still
             raise refusal(self._name, found, "convert it to MP3, FLAC or WAV")
         return data[:filled]
@@ -267,7 +283,7 @@ class FfmpegReader:
         elif "Estimating duration from bitrate" in line:
             self.estimated = True
         elif line.startswith("[info] Input #0, mov,"):
-            self._is_mov = True
+            self._is_mov = self._leaves_all_out = True  # until sound comes: an edit list may have none left
         elif re.match(r"\[info\]   Stream #0:\d+.*: Video: ", line) and "(attached pic)" not in line:
             self._has_video = True
         elif audio := re.match(r"\[info\]   Stream #0:\d+.*: Audio: (\w+)", line):

@@ -5,22 +5,28 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import BinaryIO
 
+from fluxbeat.audio.ends import told_end
 from fluxbeat.audio.mpeg_frames import LENGTH_MARK, begins_recording, first_frame, is_mp3_frame
 from fluxbeat.audio.source import after_id3, before_tags, places, syncsafe
 
 _MOST_PARTS = 1000
 _MOST_BOXES = 100_000
+_MOST_BLOCKS = 10_000
+_LEAST_UNHEARD = 1024  # bytes; fewer hold no sound
 
 
 @dataclass(frozen=True)
 class Part:
-    """Where one recording lies in a file: bytes from `begin` up to `end`."""
+    """Where one recording lies in a file: bytes from `begin` up to `end`, and how many behind are neither sound nor
+    tags."""
 
     begin: int
     end: int
+    unheard: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,12 @@ _KINDS = (
     _kind(rb"#!AMR", (b"#!AMR",), rb"#!AMR(?:-WB)?\n"),
     _kind(rb"\x30\x26\xb2\x75", (b"\x30\x26\xb2\x75",), rb"....\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c"),
 )
+_BOXES = _kind(rb"....ftyp", (b"ftyp",), rb"ftyp(?:M4[ABPV] |isom|iso\d|mp4[12]|qt  |dash|3gp.|MSNV)")
+_ARCHIVES = _kind(
+    rb"PK\x03\x04",
+    (b"PK\x03\x04", b"Rar!", b"7z\xbc\xaf", b"%PDF"),
+    rb"PK\x03\x04[\x0a-\x3f]\0..[\0-\x63]\0|Rar!\x1a\x07|7z\xbc\xaf\x27\x1c|%PDF-[12]\.",
+)
 _MP3_MARKS = (b"ID3", b"Xing\0", b"Info\0", b"VBRI\0")
 _MP3 = re.compile(rb"ID3[\x02-\x04].[\x00-\xff][\0-\x7f]{4}|" + LENGTH_MARK.pattern, re.DOTALL)
 
@@ -62,29 +74,108 @@ def parts_of(file: BinaryIO) -> list[Part]:
     """The recordings in an open file, in their order: one but where several are joined. Tags at an end are none."""
     file.seek(0, 2)
     size = file.tell()
-    sound_at = after_id3(file)
+    parts: list[Part] = []
+    tags_at = before_tags(file, 0, size)
+    begin, unheard = 0, 0
+    while begin < tags_at and not unheard and len(parts) < _MOST_PARTS:
+        sound_at = after_id3(file, begin)
+        file.seek(sound_at)
+        head = file.read(16)
+        end = _end(file, head, sound_at, tags_at, size)
+        begins = [begin]
+        for further in _further(file, head, begin, sound_at, end):
+            if further > begins[-1] and len(parts) + len(begins) < _MOST_PARTS:
+                begins.append(further)
+        ends = zip(begins, [*begins[1:], end], strict=True)
+        parts += [Part(first, before_tags(file, first, last)) for first, last in ends]
+        begin, unheard = _next_sound(file, end, tags_at)
+    if not parts:
+        return [Part(0, size)]
+    return [*parts[:-1], replace(parts[-1], unheard=unheard)]
+
+
+def _end(file: BinaryIO, head: bytes, sound_at: int, tags_at: int, size: int) -> int:
+    """Where what begins at a place with this head ends, and a file of another kind may begin."""
+    end = told_end(file, sound_at, tags_at)
+    if end is None:
+        end = _other_file(file, head, sound_at, tags_at)
+    return size if end >= tags_at else end
+
+
+def _other_file(file: BinaryIO, head: bytes, sound_at: int, end: int) -> int:
+    """Where, behind a stream that does not tell its end, a file of another kind begins; the end if there is none."""
+    others = [kind for kind in (*_KINDS, _BOXES, _ARCHIVES) if not kind.head.match(head)]
+    marks = [mark for kind in others for mark in kind.marks]
+    pattern = re.compile(b"|".join(b"(?:%s)" % kind.again.pattern for kind in others), re.DOTALL)
+    begin = _behind_pictures(file, sound_at) if head[:4] == b"fLaC" else sound_at + 1
+    found = next(((at, text) for at, text in places(file, marks, pattern, begin)), None)
+    other = end if found is None else found[0] - (4 if found[1].startswith(b"ftyp") else 0)
+    if is_mp3_frame(head):
+        return min(other, end)
+    return min(next(_mp3_files(file, begin, other), other), other, end)
+
+
+def _behind_pictures(file: BinaryIO, begin: int) -> int:
+    """Where the sound of FLAC begins, behind its tags and pictures."""
+    at = begin + 4
+    for _ in range(_MOST_BLOCKS):
+        file.seek(at)
+        header = file.read(4)
+        at += 4 + int.from_bytes(header[1:], "big")
+        if len(header) < 4 or header[0] & 0x80:
+            break
+    return at
+
+
+def _next_sound(file: BinaryIO, at: int, end: int) -> tuple[int, int]:
+    """Where behind a place the next sound begins, and how many bytes lie there that are neither sound nor tags.
+
+    One of them: it is the end where there is none, or they are 0.
+    """
+    begin = at
+    while at < end:
+        for place in {max(begin, at - 3), at}:  # the size with which MP4 begins may have three bytes of 0
+            if _begins_sound(file, place):
+                return place, 0
+        file.seek(at)
+        block = file.read(min(end - at, 2**16))
+        zeros = len(block) - len(block.lstrip(b"\0"))
+        behind = at + zeros if zeros else after_id3(file, at)
+        if behind == at:
+            return end, end - at if end - at > _LEAST_UNHEARD else 0
+        at = behind
+    return end, 0
+
+
+def _begins_sound(file: BinaryIO, at: int) -> bool:
+    """Whether at this place, with or without a tag, a file of a known kind begins."""
+    sound_at = after_id3(file, at)
     file.seek(sound_at)
     head = file.read(16)
-    begins = [0]
-    for begin in _further(file, head, sound_at):
-        if begin > begins[-1] and len(begins) < _MOST_PARTS:
-            begins.append(begin)
-    ends = zip(begins, [*begins[1:], size], strict=True)
-    return [Part(begin, before_tags(file, begin, end)) for begin, end in ends]
+    if any(kind.head.match(head) for kind in _KINDS) or _BOXES.head.match(head):
+        return True
+    found = first_frame(file, sound_at)
+    return found is not None and found[0] - sound_at < (4096 if sound_at > at else 1)
 
 
-def _further(file: BinaryIO, head: bytes, sound_at: int) -> Iterator[int]:
-    """Where, behind the first recording, others begin."""
+def _further(file: BinaryIO, head: bytes, begin: int, sound_at: int, end: int) -> Iterator[int]:
+    """Where, behind the first recording and before a place, others of its kind begin."""
     if head[4:8] == b"ftyp":
-        yield from _mp4_files(file)
+        yield from (at for at in _mp4_files(file, sound_at) if at < end)
         return
     for kind in _KINDS:
         if kind.head.match(head):
-            found = places(file, kind.marks, kind.again, sound_at)
+            found = _before(end, places(file, kind.marks, kind.again, sound_at))
             yield from _ogg_links(found) if head[:4] == b"OggS" else (at for at, _ in found if at > sound_at)
             return
-    if sound_at or is_mp3_frame(head):
-        yield from _mp3_files(file, sound_at)
+    if sound_at > begin or is_mp3_frame(head):
+        first = first_frame(file, sound_at)
+        if first:
+            yield from _mp3_files(file, first[0] + first[1].size, end)
+
+
+def _before(end: int, found: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+    return takewhile(lambda place: place[0] < end, found)
 
 
 def _ogg_links(first_pages: Iterator[tuple[int, bytes]]) -> Iterator[int]:
@@ -97,29 +188,25 @@ def _ogg_links(first_pages: Iterator[tuple[int, bytes]]) -> Iterator[int]:
         expected = at + 28 + page[27] if page[26] == 1 else -1
 
 
-def _mp3_files(file: BinaryIO, sound_at: int) -> Iterator[int]:
-    """Where a tag (ID3v2) or a frame that tells a length stands behind frames of sound."""
-    first = first_frame(file, sound_at)
-    if first is None:
-        return
-    first_at, frame = first
+def _mp3_files(file: BinaryIO, begin: int, end: int) -> Iterator[int]:
+    """Where a tag (ID3v2) or a frame that tells a length stands behind other sound."""
     tag_at, tag_end = -1, -1
-    for at, found in list(places(file, _MP3_MARKS, _MP3, first_at + frame.size)):
+    for at, found in list(_before(end, places(file, _MP3_MARKS, _MP3, begin))):
         if at < tag_end:
             continue  # a letter or a picture within a tag
         if found.startswith(b"ID3"):
-            end = at + 10 + syncsafe(found[6:10])
-            behind = first_frame(file, end)
-            if behind and behind[0] - end < 4096:
-                tag_at, tag_end = at, max(end, behind[0] + 4)
+            behind_tag = at + 10 + syncsafe(found[6:10])
+            behind = first_frame(file, behind_tag)
+            if behind and behind[0] - behind_tag < 4096:
+                tag_at, tag_end = at, max(behind_tag, behind[0] + 4)
                 yield at
         elif (begin := begins_recording(file, at)) is not None and not tag_at < begin < tag_end:
             yield begin
 
 
-def _mp4_files(file: BinaryIO) -> Iterator[int]:
+def _mp4_files(file: BinaryIO, begin: int) -> Iterator[int]:
     """Where a box `ftyp` stands behind others: of each file it is the first."""
-    at = 0
+    at = begin
     for _ in range(_MOST_BOXES):
         file.seek(at)
         header = file.read(16)
@@ -130,6 +217,6 @@ def _mp4_files(file: BinaryIO) -> Iterator[int]:
             (size,) = struct.unpack_from(">Q", header, 8)
         if size < 8:
             return
-        if kind == b"ftyp" and at:
+        if kind == b"ftyp" and at > begin:
             yield at
         at += size

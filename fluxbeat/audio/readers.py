@@ -13,7 +13,7 @@ import numpy.typing as npt
 import soundfile
 
 from fluxbeat.audio.chunks import SamplePieces, find_samples
-from fluxbeat.audio.decoding_time import DecodingTime
+from fluxbeat.audio.decoding_time import DecodingTime, Patience
 from fluxbeat.audio.source import BytePieces, after_id3
 from fluxbeat.errors import AudioDecodeError, TrackWarning
 
@@ -21,7 +21,7 @@ Samples: TypeAlias = npt.NDArray[np.float32]
 
 SAMPLES_PER_READ = 2**19  # over all channels, so that 64 channels take no more memory than one
 _TRUNCATION_SLACK_S = 0.5  # containers round, and codecs pad, by less
-_LIBSNDFILE_PATIENCE_S = 3.0  # then ffmpeg may try
+_LIBSNDFILE_PATIENCE = Patience(work_s=3.0, clock_s=30.0)  # then ffmpeg may try
 # libsndfile also guesses at names and takes text for sound, and its readers of rare formats are little tried. MP3 is
 # not among them: it believes the length in the first frame, and its decoder (libmpg123) writes to the terminal.
 _LIBSNDFILE_BEGINNINGS = re.compile(
@@ -145,7 +145,7 @@ class SoundfileReader:
 
     def _open(self, pieces: list[tuple[int, int]], changed: list[tuple[int, bytes]], **raw: Any) -> None:
         self._input = BytePieces(self._path, pieces, changed)
-        self._time = DecodingTime(_LIBSNDFILE_PATIENCE_S, self._input.end)
+        self._time = DecodingTime(_LIBSNDFILE_PATIENCE, self._input.end)
         try:
             with self._in_time():
                 self._file = _ForwardOnly(self._input, "r", closefd=False, **raw)

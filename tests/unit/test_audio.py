@@ -18,6 +18,7 @@ import soundfile
 import soxr
 
 from fluxbeat.audio import SAMPLE_RATE_HZ, LoadedAudio, ffmpeg_reader, load_audio, open_audio
+from fluxbeat.audio.decoding_time import Patience
 from fluxbeat.audio.ffmpeg_reader import find_ffmpeg
 from fluxbeat.audio.playback import needs_playable_copy, playable_copy
 from fluxbeat.errors import AudioDecodeError
@@ -288,7 +289,7 @@ def test_an_ffmpeg_that_hangs_is_ended(
     hanging.write_text(f"#!{sys.executable}\nimport time\ntime.sleep(600)\n")
     hanging.chmod(hanging.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(ffmpeg_reader, "_PATIENCE_S", 0.5)
+    monkeypatch.setattr(ffmpeg_reader, "_PATIENCE", Patience(work_s=60.0, clock_s=0.5))
     with pytest.raises(AudioDecodeError, match=r'"tone\.m4a" gave no sound for .* while being decoded'):
         load_audio(path)
     assert processes[-1].returncode is not None
