@@ -6,13 +6,13 @@ import {otherLabels} from './other_labels.js';
 import {anyHidden, isHidden, onToggle, showAll, toggle} from './river.js';
 import {chapterRow} from './stage_chapters.js';
 import {LAYERS, Stage} from './stage_chart.js';
+import {isThisMachine} from './this_machine.js';
 import {showTrack} from './track_now.js';
 import {percent} from './wording.js';
 
 const AUDIBLE = 0.1;
 const KEYS = 'Click or drag to move through the track. ← → move 5 s (with Shift 1 s), Space plays, + − 0 zoom, '
   + 'E shows what speaks for the genre that sounds.';
-const HERE = ['localhost', '127.0.0.1', '[::1]', '0.0.0.0'];
 let stage = null;
 
 export function timeline(host) {
@@ -67,8 +67,8 @@ function factsOf(view) {
   };
   fact([view.title, view.artist].filter(Boolean).join(' · ') || view.file, 'fb-track-name', view.file);
   fact(`heard by ${view.model}`, 'fb-heard');
-  fact(HERE.includes(location.hostname) ? 'nothing leaves this machine' : 'nothing leaves the server of this page', 'fb-here');
-  if (view.right) fact(`such answers are ${view.right.words}`, '', view.right.measured);
+  fact(isThisMachine ? 'nothing leaves this machine' : 'nothing leaves the server of this page', 'fb-here');
+  if (view.right) fact(`such answers are ${view.right.words}`, '', view.right.why);
   if (view.unlike) fact(view.unlike, 'fb-odd');
   for (const note of view.notes) fact(note, 'fb-odd fb-note');
   return facts;
