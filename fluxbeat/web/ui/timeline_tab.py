@@ -74,6 +74,16 @@ def timeline_view(
     }
 
 
+def beginning_view(
+    key: str, analysis: TrackAnalysis, paints: Mapping[str, Paint], metrics: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """As `timeline_view`, of what `analyze_beginning` found: what is known, said as that."""
+    known_s = analysis.segments[-1].end_s
+    view = timeline_view(key, analysis, paints, metrics)
+    words = f"{clock(known_s)} of {clock(analysis.duration_s)} so far."
+    return {**view, "so_far": True, "summary": words, "right": None, "unlike": "", "notes": []}
+
+
 def _scaled(peak: np.ndarray) -> np.ndarray:
     """The loudest moment as 1, but for what is near silence."""
     return (peak / max(float(peak.max(initial=0.0)), 1e-3)).clip(0.0, 1.0)

@@ -135,14 +135,14 @@ function tempo(data, layout, scene) {
 const ratio = (one, other) => Math.max(one / other, other / one);
 
 /** The number where a tempo begins and there is room for it; that there is no beat, in the middle of such a part. */
-function tempoWords(runs, {from, to, inner, ink}, level) {
+function tempoWords(runs, {view, from, to, inner, ink}, level) {
   const px = second => (second - from) / (to - from) * inner, words = [];
   let free = -Infinity;
   for (const run of runs) {
     const begin = Math.max(from, run.begin), end = Math.min(to, run.end), wide = px(end) - px(begin);
     const shared = {xref: 'x', yref: 'y3', showarrow: false, font: {size: 12, color: run.bpm === null ? ink.quiet : ink.text}};
     if (run.bpm === null) {
-      if (wide >= NO_BEAT_PX) words.push({...shared, x: ms((begin + end) / 2), y: 0.5, text: 'no steady beat'});
+      if (wide >= NO_BEAT_PX && !view.so_far) words.push({...shared, x: ms((begin + end) / 2), y: 0.5, text: 'no steady beat'});
     } else {
       const at = Math.max(px(begin) + 4, NAME_PX);      // beside the name of the layer
       if (at < free || wide < LABEL_PX / 3 || at > px(end) || at + LABEL_PX > inner) continue;

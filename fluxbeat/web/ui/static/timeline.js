@@ -32,7 +32,8 @@ export function timeline(host) {
     host.hidden = !view;
     host.dataset.file = view?.file ?? '';
     host.dataset.model = view?.model ?? '';
-    showTrack(view);
+    showSoFar(Boolean(view?.so_far));
+    if (!view?.so_far) showTrack(view); // nothing can be asked of a track that is not read to its end
     if (!view) { key = null; stage.show(null); return; }
     if (view.key !== key) resetView();
     key = view.key;
@@ -43,6 +44,12 @@ export function timeline(host) {
     others(view);
     stage.show(view);
   };
+}
+
+/** What is shown of a track that is not read to its end takes the place of the one before, but cannot be used yet. */
+function showSoFar(wanted) {
+  document.body.classList.toggle('fb-so-far', wanted);
+  if (wanted) document.body.classList.remove('fb-opening'); // now, or the stage would move when the whole is there
 }
 
 /** The panel that asks the server for the spectrogram and for what speaks for a genre. */
