@@ -293,13 +293,16 @@ class _Page(PageParts):
         self, results: TrackResults | None, model: str, compared: list[str], request: gr.Request
     ) -> tuple[Any, Any, Any, Any]:
         """The listener waits no more: what is shown stays, with its player, and nothing more comes to it."""
+        job = self._jobs.current(session_of(request))
+        begun = job is not None and (results is None or job.track.key != results.key)
         self._jobs.cancel(session_of(request))
         try:
             player = self.playing_again(results)
         except FluxBeatError:
             player = panel_value(None)
         compare = self.compared_models(results, compared, to_come=False) if results else panel_value(None)
-        return panel_answer({}), player, self.timeline_again(results, model), compare
+        timeline = self.timeline_again(results, model) if begun else gr.skip()
+        return panel_answer({}), player, timeline, compare
 
     def correct_tempo(
         self,
