@@ -18,7 +18,7 @@ from fluxbeat.analysis.result import Genre, OtherLabel, Tempo, Timeline, TrackAn
 from fluxbeat.analysis.segments import find_segments, sharpen, with_silence, with_tempo
 from fluxbeat.analysis.tempo import find_tempo, pulses_needed
 from fluxbeat.analysis.tempo_parts import settle_tempo, tempo_borders
-from fluxbeat.analysis.track import Progress, Track, read_track, sounding_share
+from fluxbeat.analysis.track import Progress, Track, read_beginning, read_track, sounding_share
 from fluxbeat.analysis.windows import KnownWindows, WindowPredictions, slide
 from fluxbeat.audio import MAX_DURATION_S, AudioSource
 from fluxbeat.audio.decoding import TELEPHONE_HZ
@@ -140,6 +140,47 @@ def analyze_track(
         others=others,
     )
     return found if tempo_bpm is None else corrected(found, tempo_bpm)
+
+
+def analyze_beginning(
+    source: AudioSource,
+    model: LoadedModel,
+    name: str | None = None,
+    progress: Progress | None = None,
+    max_duration_s: float = MAX_DURATION_S,
+) -> TrackAnalysis | None:
+    """What a model says of the first half minute of a long recording, on the time axis of the whole.
+
+    It is there long before the answer to the whole is. Behind the beginning no genre is present and there is no beat;
+    `segments` end with the beginning. Parameters and errors are those of `analyze`.
+
+    Returns
+    -------
+    TrackAnalysis or None
+        None of what is short, or of unknown length, and where the model takes sound.
+    """
+    if model.network.takes_sound:
+        return None
+    begun = read_beginning(source, model.network.config.features, name, progress, max_duration_s)
+    if begun is None:
+        return None
+    track, whole_s = begun
+    found = analyze_track(track, model)
+    timeline = found.timeline
+    later_s = np.array([track.duration_s, whole_s - timeline.window_s])  # two windows in which nothing is known
+    nothing = np.zeros((len(later_s), len(timeline.labels)))
+    return replace(
+        found,
+        duration_s=whole_s,
+        timeline=replace(
+            timeline,
+            start_s=np.append(timeline.start_s, later_s),
+            probability=np.concatenate([timeline.probability, nothing]),
+            bpm=np.append(timeline.bpm, np.full(len(later_s), np.nan)),
+            kind=np.concatenate([timeline.kind, np.zeros((len(later_s), timeline.kind.shape[1]))]),
+            unfamiliar=np.append(timeline.unfamiliar, np.zeros(len(later_s))),
+        ),
+    )
 
 
 def _strongest(probability: np.ndarray) -> np.ndarray:

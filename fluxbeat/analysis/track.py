@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from fluxbeat.features import FeatureConfig, LogMel
 
 ENVELOPE_STEPS = 2000
 LEAST_AUDIBLE_SHARE = 0.02
+BEGINNING_S = 30.0
+LEAST_BEGUN = 3
+"""A recording must be so many times as long for its beginning to be shown before the whole is read."""
 SILENT = TrackWarning("silent", "silent: there is nothing to hear in this file")
 
 Progress = Callable[[float, str], None]
@@ -71,22 +75,59 @@ def read_track(
     AudioDecodeError
         If there is nothing to analyse in `source` or it is too long; the message says why.
     """
-    front_end, onsets = LogMel(features), OnsetStream(features.sample_rate_hz)
-    peaks: list[np.ndarray] = []
     rate_hz = features.sample_rate_hz
     with open_audio(source, name=name, sample_rate_hz=rate_hz, max_duration_s=max_duration_s) as stream:
-        counter = _Counter()
         expected_s = min(stream.expected_duration_s or 0.0, max_duration_s)
+        return _read(stream, stream, source, features, expected_s, progress, hearing)
 
-        def report() -> None:
-            if progress:
-                done_s = counter.samples / rate_hz
-                progress(min(1.0, done_s / expected_s) if expected_s else 0.5, "listening")
 
-        if hearing:
-            stream.listen(hearing.model.rate_hz, lambda samples: hearing.hear(samples, report))
-        log_mel_db = front_end.from_blocks(onsets.watch(_watched(stream, counter, peaks, report)), expected_s)
-        warnings, name, upper_edge_hz = list(stream.warnings), stream.name, stream.upper_edge_hz
+def read_beginning(
+    source: AudioSource,
+    features: FeatureConfig,
+    name: str | None = None,
+    progress: Progress | None = None,
+    max_duration_s: float = MAX_DURATION_S,
+) -> tuple[Track, float] | None:
+    """The first `BEGINNING_S` of a recording as a track, and how long all of it is by what its header tells.
+
+    Returns
+    -------
+    (Track, float) or None
+        None where the header tells no length, or one at which all of it is read nearly as soon.
+    """
+    rate_hz = features.sample_rate_hz
+    with open_audio(
+        source, name=name, sample_rate_hz=rate_hz, block_s=BEGINNING_S, max_duration_s=max_duration_s
+    ) as stream:
+        whole_s = stream.expected_duration_s or 0.0
+        if whole_s < LEAST_BEGUN * BEGINNING_S:
+            return None
+        return _read(stream, islice(stream, 1), source, features, BEGINNING_S, progress, None), whole_s
+
+
+def _read(
+    stream: AudioStream,
+    blocks: Iterable[np.ndarray],
+    source: AudioSource,
+    features: FeatureConfig,
+    expected_s: float,
+    progress: Progress | None,
+    hearing: Hearing | None,
+) -> Track:
+    """The track that these blocks of a stream are; `expected_s` is how long they probably are."""
+    front_end, onsets = LogMel(features), OnsetStream(features.sample_rate_hz)
+    peaks: list[np.ndarray] = []
+    counter = _Counter()
+
+    def report() -> None:
+        if progress:
+            done_s = counter.samples / features.sample_rate_hz
+            progress(min(1.0, done_s / expected_s) if expected_s else 0.5, "listening")
+
+    if hearing:
+        stream.listen(hearing.model.rate_hz, lambda samples: hearing.hear(samples, report))
+    log_mel_db = front_end.from_blocks(onsets.watch(_watched(blocks, counter, peaks, report)), expected_s)
+    warnings = list(stream.warnings)
     # the last frame is centred on the end: with it, the last window would end after the track
     log_mel_db = log_mel_db[:, : max(1, counter.samples // features.hop_samples)]
     active = front_end.active(log_mel_db)
@@ -98,7 +139,7 @@ def read_track(
     padded = np.pad(fine, (0, -len(fine) % group))
     envelope = Envelope(padded.reshape(-1, group).max(axis=1), step_s * group)
     return Track(
-        file=name,
+        file=stream.name,
         duration_s=counter.samples / features.sample_rate_hz,
         features=features,
         log_mel=front_end.normalise(log_mel_db, in_place=True),
@@ -107,7 +148,7 @@ def read_track(
         warnings=tuple(warnings),
         onsets=onsets.finish(),
         tags=read_tags(source) if isinstance(source, str | bytes | os.PathLike) else Tags(),
-        upper_edge_hz=upper_edge_hz,
+        upper_edge_hz=stream.upper_edge_hz,
     )
 
 
@@ -127,11 +168,11 @@ class _Counter:
 
 
 def _watched(
-    stream: AudioStream, counter: _Counter, peaks: list[np.ndarray], report: Callable[[], None]
+    blocks: Iterable[np.ndarray], counter: _Counter, peaks: list[np.ndarray], report: Callable[[], None]
 ) -> Iterator[np.ndarray]:
     """Pass the blocks on, while counting, collecting the envelope and reporting."""
     rest = np.zeros(0, np.float32)
-    for block in stream:
+    for block in blocks:
         counter.samples += len(block)
         rest = np.concatenate([rest, np.abs(block)])
         whole = len(rest) // _Counter.peak_samples * _Counter.peak_samples

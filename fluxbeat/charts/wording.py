@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 from fluxbeat.analysis import NOT_TAUGHT_TEMPO, Segment, SegmentKind, Tempo, TrackAnalysis
 from fluxbeat.analysis.summary import whole_bpm as whole_bpm
@@ -23,25 +21,6 @@ CONFIDENCE_WORDS = ((0.7, "very sure"), (0.5, "fairly sure"), (0.3, "not quite s
 def segment_name(segment: Segment) -> str:
     """What a segment is: its genres, `rock, metal`; `nothing sure`, `speech`, `silence` ... where there are none."""
     return ", ".join(segment.labels) or KIND_WORDS[segment.kind]
-
-
-def right_in_ten(metrics: Sequence[Mapping[str, Any]]) -> dict[str, str] | None:
-    """How often a model names the right genre first, as its checkpoint says it was measured on music it never met.
-
-    Returns
-    -------
-    dict or None
-        `words`: `right in about 4 of 10 songs`; `measured`: the number, on how many songs, and which. None where
-        nothing was measured.
-    """
-    row = next((row for row in metrics if row.get("measure") == "accuracy"), None)
-    if row is None:
-        return None
-    tracks = f" of {row['n']:,} songs that it never heard" if row.get("n") else ""
-    return {
-        "words": f"right in about {math.floor(10 * row['value'] + 0.5)} of 10 songs",
-        "measured": f"It names the right genre first in {percent(row['value'])}{tracks} ({row.get('split')}).",
-    }
 
 
 def percent(probability: float) -> str:

@@ -8,7 +8,16 @@ import pytest
 import torch
 from tiny_models import LABELS, loaded, tiny, write_consensus, write_three
 
-from fluxbeat.analysis import LiveAnalysis, analyze, analyze_each, compare, disagreement, own_scale, presence
+from fluxbeat.analysis import (
+    LiveAnalysis,
+    analyze,
+    analyze_beginning,
+    analyze_each,
+    compare,
+    disagreement,
+    own_scale,
+    presence,
+)
 from fluxbeat.analysis.result import Genre, Segment
 from fluxbeat.analysis.windows import last_window, slide
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
@@ -224,6 +233,25 @@ def test_the_hop_that_is_told_is_the_hop_that_was_done(hop_s):
     np.testing.assert_allclose(np.diff(timeline.start_s)[:-1], timeline.hop_s)
     least_s = model.network.time_stride / 24
     assert timeline.hop_s == pytest.approx(max(hop_s, least_s), abs=least_s / 2)
+
+
+def test_what_a_long_track_begins_with_is_known_first_on_the_axis_of_the_whole():
+    sound, model = noise(95), sure_of()
+    begun, alone = analyze_beginning((sound, RATE_HZ), model), analyze((sound[: 30 * RATE_HZ], RATE_HZ), model)
+    assert begun.duration_s == pytest.approx(95.0, abs=0.01)
+    known = len(alone.timeline.start_s)
+    assert begun.timeline.centre_s[:known] == pytest.approx(alone.timeline.centre_s)
+    assert begun.timeline.probability[:known] == pytest.approx(alone.timeline.probability)
+    assert begun.timeline.probability[:known].max() > 0.5
+    assert (np.diff(begun.timeline.start_s) > 0).all()
+    assert begun.timeline.start_s[-1] + begun.timeline.window_s == pytest.approx(95.0, abs=0.01)
+    assert not begun.timeline.probability[known:].any()
+    assert np.isnan(begun.timeline.bpm[known:]).all()
+    assert begun.segments[-1].end_s == pytest.approx(30.0, abs=0.05)
+
+
+def test_a_short_track_is_not_shown_before_it_is_whole():
+    assert analyze_beginning((noise(60), RATE_HZ), sure_of()) is None
 
 
 def test_a_hop_of_nothing_is_refused_in_words():

@@ -152,7 +152,7 @@ def test_a_model_is_as_often_right_as_its_checkpoint_says() -> None:
     metrics = [{"measure": "accuracy", "value": 0.44, "n": 119, "split": "songs, test", "interval_95": (0.34, 0.57)}]
     model: Any = SimpleNamespace(network=SimpleNamespace(config=SimpleNamespace(metrics=metrics)))
     rows = compare_view("1", [CALM], [], genre_paints(LABELS), {"cnn": model})["rows"]
-    assert rows[0]["accuracy"]["words"] == "right in 4 of 10"
+    assert rows[0]["accuracy"]["words"] == "right in 4 of 10 songs"
     assert "119 tracks that it never heard (songs, test)" in rows[0]["accuracy"]["why"]
 
 

@@ -24,7 +24,6 @@ from fluxbeat.analysis.presence import presence
 from fluxbeat.charts.chapters import chapters, unlike_what_was_learned
 from fluxbeat.charts.colours import genre_paints
 from fluxbeat.charts.plots import stage_figure
-from fluxbeat.charts.wording import right_in_ten
 from fluxbeat.errors import TrackWarning
 from fluxbeat.features import FeatureConfig
 from fluxbeat.web.analysis_queue import AnalysisQueue
@@ -64,12 +63,12 @@ def test_where_the_sound_is_unlike_what_was_learned_is_reported_with_its_times()
 
 def test_how_often_such_answers_are_right_is_reported_in_songs() -> None:
     metrics = [{"measure": "top3", "value": 0.9}, {"measure": "accuracy", "value": 0.4454, "n": 119, "split": "test"}]
-    told = right_in_ten(metrics)
-    assert told == {
-        "words": "right in about 4 of 10 songs",
-        "measured": "It names the right genre first in 45 % of 119 songs that it never heard (test).",
+    analysis, paints = half_ambient_half_metal(), genre_paints(LABELS)
+    assert timeline_view("1", analysis, paints, metrics)["right"] == {
+        "words": "right in 4 of 10 songs",
+        "why": "45 of 100. Measured on 119 tracks that it never heard (test).",
     }
-    assert right_in_ten([]) is None
+    assert timeline_view("1", analysis, paints, [])["right"] is None
 
 
 def test_the_view_says_presence_in_words_and_has_every_genre_on_the_stage() -> None:

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -324,8 +323,8 @@ def test_facts_of_a_model_without_card_or_numbers_say_so(tmp_path: Path) -> None
     ],
 )
 def test_a_share_is_rounded_in_words_that_stay_true(value: float, words: str) -> None:
-    config = SimpleNamespace(metrics=[{"measure": "accuracy", "value": value, "n": 40, "split": "my own"}])
-    assert accuracy(SimpleNamespace(config=config)) == {
-        "words": f"right in {words}",
+    metrics = [{"measure": "accuracy", "value": value, "n": 40, "split": "my own"}]
+    assert accuracy(metrics) == {
+        "words": f"right in {words} songs",
         "why": f"{100 * value:.0f} of 100. Measured on 40 tracks that it never heard (my own).",
     }

@@ -33,6 +33,8 @@ TARGETS = """selector => [...document.querySelectorAll(`${selector} :is(button, 
       left: box.left, right: box.right, middle: (box.top + box.bottom) / 2};
   })"""
 LEAST_TARGET_PX = 40
+RIVER = """document.querySelector('#timeline .js-plotly-plot').data.filter(one => one.meta.role === 'area')
+  .flatMap(one => one.y.map((high, at) => [at / one.y.length, high]))"""
 PLAYING = "!document.querySelector('#player audio').paused"
 
 
@@ -264,12 +266,19 @@ def test_a_new_track_locks_the_old_one_at_once_and_cancel_gives_it_back(listener
     tops = box(listener, "#timeline .fb-frame")["y"]
     listener.give(long)
     assert page.evaluate("document.body.classList.contains('fb-locked') && document.querySelector('#timeline').inert")
+    page.wait_for_function("document.body.classList.contains('fb-so-far')", timeout=ANSWER_MS)
+    assert re.fullmatch(r"0:30 of 19:\d\d so far\.", page.locator("#timeline h2").inner_text())
+    river = page.evaluate(RIVER)
+    assert max(most for share, most in river if share < 0.02) > 0.2
+    assert max(most for share, most in river if share > 0.1) == 0
+    sync_api.expect(page.locator("#timeline")).to_have_css("opacity", "1")
     page.locator(".fb-waiting", has_text="Listening").wait_for(timeout=ANSWER_MS)
     page.locator(".fb-left", has_text=re.compile(r"^\d+:\d\d left$")).wait_for(timeout=ANSWER_MS)
     assert box(listener, "#timeline .fb-frame")["y"] == tops
     page.locator(".fb-cancel").click()
     page.wait_for_function("!document.body.classList.contains('fb-locked')", timeout=ANSWER_MS)
     listener.await_track(TECHNO.name)
+    assert not page.evaluate("document.body.classList.contains('fb-so-far')")
     assert page.evaluate("document.querySelector('#player audio').currentSrc") == before
     page.wait_for_timeout(2000)
     assert page.locator(".fb-status").is_hidden(), "it was really cancelled"

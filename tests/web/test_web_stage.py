@@ -69,7 +69,7 @@ def test_the_answer_comes_first_with_how_far_to_trust_it(visit: Visit, song: Tra
     facts = timeline.locator(".fb-facts").inner_text()
     for fact in (song.title, song.artist, "nothing leaves this machine", "heard by Consensus"):
         assert fact in facts
-    told = timeline.get_by_text(re.compile(r"such answers are right in about \d+ of 10 songs"))
+    told = timeline.get_by_text(re.compile(r"such answers are right in \d+ of 10 songs"))
     config = json.loads((CHANGE.parents[4] / "checkpoints" / "all" / "config.json").read_text(encoding="utf-8"))
     right = next(row["value"] for row in config["metrics"] if row["measure"] == "accuracy")
     assert f"about {right * 10:.0f} of 10" in told.inner_text()

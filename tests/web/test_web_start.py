@@ -12,6 +12,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+import gradio as gr
 import pytest
 from web_driving import EXAMPLES, ROOT, TECHNO
 
@@ -20,10 +21,13 @@ from fluxbeat.errors import AnalysisCancelled, FluxBeatError
 from fluxbeat.models.registry import bundled_names, load
 from fluxbeat.web.analysis_queue import AnalysisQueue
 from fluxbeat.web.server import serve
+from fluxbeat.web.service import Service
+from fluxbeat.web.settings import WebSettings
 from fluxbeat.web.ui import kept_tracks
 from fluxbeat.web.ui.example_tracks import ExampleAnswers, read_examples
 from fluxbeat.web.ui.jobs import Job, Jobs
 from fluxbeat.web.ui.kept_tracks import KeptTracks
+from fluxbeat.web.ui.page import build_page
 from fluxbeat.web.ui.track_results import TrackResults
 
 
@@ -171,6 +175,19 @@ def test_models_answer_in_turn_and_decoding_is_shared() -> None:
     assert 0 <= shares[0] < shares[-1] <= 1
     last_played = max(index for index, (_, words) in enumerate(doing) if words == "listening")
     assert all(words != "listening" for _, words in doing[last_played + 1 :])
+
+
+def test_an_answer_that_the_page_shows_is_not_sent_once_more() -> None:
+    models = {name: load(name) for name in ("cnn", "vit")}
+    page = build_page(Service(WebSettings(), models))
+    show = next(each.fn for each in page.fns.values() if getattr(each.fn, "__name__", "") == "show_chosen")
+    *_, track = TrackResults(str(TECHNO), "song").answers(list(models.values()), lambda *_: None)
+    job = Job("page", track)
+    for name, title in (("cnn", "CNN"), ("vit", "ViT")):
+        assert json.loads(show(job, track, name)[0])["model"] == title
+        assert show(job, track, name) == (gr.skip(),) * 3
+    another = TrackResults(str(TECHNO), "song", track.analyses)
+    assert json.loads(show(job, another, "vit")[0])["key"] == another.key
 
 
 def test_analysis_that_is_not_wanted_any_more_ends() -> None:

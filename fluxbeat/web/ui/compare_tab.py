@@ -58,7 +58,7 @@ def _row(
     return {
         "model": analysis.model.name,
         "title": model_title(analysis.model.name),
-        "accuracy": accuracy(model.network) if model else None,
+        "accuracy": accuracy(model.network.config.metrics) if model else None,
         "tempo": tempo_choice(analysis.tempo) or no_tempo(analysis),
         "genres": _told([genre for genre in analysis.genres[:TOP_GENRES] if genre.presence != "none"], paints),
         "figure": river_figure(analysis, paints, [label for label in order if label in analysis.timeline.labels], rise),

@@ -25,6 +25,8 @@ class Job:
         Whether the page opens with it, and nobody gave it.
     begun : bool
         Whether somebody analyses it or did.
+    shown_model : str
+        Whose answer the page shows of the track; empty before it shows one.
     """
 
     session: str
@@ -32,6 +34,7 @@ class Job:
     tempo_bpm: float | None = None
     opening: bool = False
     begun: bool = False
+    shown_model: str = ""
 
 
 class Jobs:

@@ -29,10 +29,13 @@ HEADLINES = {
 }
 
 
-def accuracy(network: WindowModel) -> dict[str, str] | None:
-    """How often a model's first genre is right, `right in 4 of 10`, and how measured; None if not at all."""
-    row = _measured(network.config.metrics).get("accuracy")
-    return {"words": f"right in {_of_ten(row['value'])}", "why": f"{_exactly(row)}. {_on(row)}."} if row else None
+def accuracy(metrics: Sequence[Mapping[str, Any]]) -> dict[str, str] | None:
+    """How often a model's first genre is right, `right in 4 of 10 songs`, and how measured; None if not at all.
+
+    `metrics` are those of the model's checkpoint.
+    """
+    row = _measured(metrics).get("accuracy")
+    return {"words": f"right in {_of_ten(row['value'])} songs", "why": f"{_exactly(row)}. {_on(row)}."} if row else None
 
 
 def model_facts(model: LoadedModel) -> dict[str, Any]:

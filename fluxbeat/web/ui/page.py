@@ -89,11 +89,14 @@ class _Page(PageParts):
         fetched = self.models.connect(page, self.model, self.compared)
         taught = self.teach.connect(self.library.panel, self.library.state, self.tabs, self.model, self.compared)
         for event in (opened, *given, fetched, *taught):
-            event.then(self.analyse, **analysing).then(self.show_model, shown, views, **at_once)
+            event.then(self.analyse, **analysing).then(self.show_chosen, [self.job, *shown], views, **at_once)
         chosen = self.model.change(self.choose_model, [self.job, *shown], [self.job, *views], **newest)
-        chosen.then(self.analyse_again, **analysing).then(self.show_model, shown, views, **at_once)
+        chosen.then(self.analyse_again, **analysing).then(self.show_chosen, [self.job, *shown], views, **at_once)
         self.status.cancelled(
-            self.cancel, [self.results, self.compared], [self.status, self.player, self.compare], **at_once
+            self.cancel,
+            [self.results, self.model, self.compared],
+            [self.status, self.player, self.timeline, self.compare],
+            **at_once,
         )
         self.beat.corrected(
             self.correct_tempo,
@@ -204,11 +207,17 @@ class _Page(PageParts):
         try:
             yield {self.player: self.playing(job.track, job.opening)}
             self._kept.keep(job.track)
+            if not job.track.analyses and (begun := self.beginning(job.track, model)):
+                yield begun
             for updates in answers:
                 first, progress.locked = progress.locked, False
-                yield updates | self.first_look(updates[self.results], model) if first else updates
+                yield updates | self.first_look(job, updates[self.results], model) if first else updates
         except FluxBeatError as error:
-            yield {self.notice: panel_answer({"text": str(error)}), self.player: self.playing_again(before)}
+            yield {
+                self.notice: panel_answer({"text": str(error)}),
+                self.player: self.playing_again(before),
+                self.timeline: self.timeline_again(before, model),
+            }
 
     def _answers(
         self, job: Job, track: TrackResults, models: list[str], compared: list[str], progress: AnalysisProgress
@@ -263,20 +272,37 @@ class _Page(PageParts):
         """Show what the model says; where its work was cancelled before, the track is its session's job again."""
         views = self.show_model(results, model)
         if results is None or model in results.analyses or self._jobs.current(session_of(request)) is not None:
+            self._mark_shown(job, results, model)
             return gr.skip(), *views
         again, _ = self._begin(results, request)
         again.tempo_bpm = job.tempo_bpm if job and job.track.key == results.key else None
         return again, *views
 
-    def cancel(self, results: TrackResults | None, compared: list[str], request: gr.Request) -> tuple[Any, Any, Any]:
+    def show_chosen(self, job: Job | None, results: TrackResults | None, model: str) -> tuple[Any, Any, Any]:
+        """As `show_model`, after an analysis: nothing where the page shows this answer already."""
+        if job and results and job.track.key == results.key and job.shown_model == model:
+            return gr.skip(), gr.skip(), gr.skip()
+        self._mark_shown(job, results, model)
+        return self.show_model(results, model)
+
+    def _mark_shown(self, job: Job | None, results: TrackResults | None, model: str) -> None:
+        if job and results and job.track.key == results.key and model in results.analyses:
+            job.shown_model = model
+
+    def cancel(
+        self, results: TrackResults | None, model: str, compared: list[str], request: gr.Request
+    ) -> tuple[Any, Any, Any, Any]:
         """The listener waits no more: what is shown stays, with its player, and nothing more comes to it."""
+        job = self._jobs.current(session_of(request))
+        begun = job is not None and (results is None or job.track.key != results.key)
         self._jobs.cancel(session_of(request))
         try:
             player = self.playing_again(results)
         except FluxBeatError:
             player = panel_value(None)
         compare = self.compared_models(results, compared, to_come=False) if results else panel_value(None)
-        return panel_answer({}), player, compare
+        timeline = self.timeline_again(results, model) if begun else gr.skip()
+        return panel_answer({}), player, timeline, compare
 
     def correct_tempo(
         self,

@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from fluxbeat.analysis import analyze_beginning
 from fluxbeat.charts.wording import model_title
 from fluxbeat.models.registry import default_model
 from fluxbeat.web.service import Service
@@ -16,7 +17,7 @@ from fluxbeat.web.ui.compare_tab import compare_view
 from fluxbeat.web.ui.example_tracks import Example
 from fluxbeat.web.ui.explain_tab import ExplainTab
 from fluxbeat.web.ui.given_files import GivenFiles
-from fluxbeat.web.ui.jobs import Jobs
+from fluxbeat.web.ui.jobs import Job, Jobs
 from fluxbeat.web.ui.library_tab import LibraryTab
 from fluxbeat.web.ui.live_tab import live_view
 from fluxbeat.web.ui.models_tab import ModelsTab
@@ -27,7 +28,7 @@ from fluxbeat.web.ui.save_menu import SaveMenu
 from fluxbeat.web.ui.stage_layers import StageLayers
 from fluxbeat.web.ui.teach_tab import TeachTab
 from fluxbeat.web.ui.tempo_tab import tempo_view
-from fluxbeat.web.ui.timeline_tab import timeline_view
+from fluxbeat.web.ui.timeline_tab import beginning_view, timeline_view
 from fluxbeat.web.ui.track_results import TrackResults
 
 Updates = dict[Any, Any]
@@ -82,9 +83,9 @@ class PageParts:
         self.results = gr.State(None, time_to_live=RESULTS_KEPT_S)
         self.job = gr.State(None, time_to_live=RESULTS_KEPT_S)
 
-    def first_look(self, results: TrackResults, model: str) -> Updates:
+    def first_look(self, job: Job, results: TrackResults, model: str) -> Updates:
         """All of the page with a track's first answer."""
-        seen = model if model in results.analyses else next(iter(results.analyses))
+        job.shown_model = seen = model if model in results.analyses else next(iter(results.analyses))
         timeline, tempo, beat = self.show_model(results, seen)
         return {
             self.timeline: timeline,
@@ -93,6 +94,25 @@ class PageParts:
             self.explain.panel: panel_value(self.explain.waiting(results)),
             self.explain.whole: panel_value(None),
         }
+
+    def beginning(self, track: TrackResults, model: str) -> Updates:
+        """A picture of what a long track begins with, before all of it is decoded; nothing where that is not sooner."""
+        loaded = self._offered.models[model]
+        give_way = self._queue.give_way
+        found = analyze_beginning(track.path, loaded, track.name, lambda *_: give_way(), self._longest_s)
+        if found is None:
+            return {}
+        return {
+            self.timeline: panel_value(
+                beginning_view(track.key, found, self._offered.paints, loaded.network.config.metrics)
+            )
+        }
+
+    def timeline_again(self, before: TrackResults | None, model: str) -> str:
+        """The Timeline of the track that the page showed `before`; empty where there is none."""
+        if before is None or not before.analyses:
+            return panel_value(None)
+        return str(self.show_model(before, model if model in before.analyses else next(iter(before.analyses)))[0])
 
     def show_model(self, results: TrackResults | None, model: str) -> tuple[Any, Any, Any]:
         """Timeline, Tempo and the player's tempo of the chosen model."""

@@ -11,8 +11,9 @@ from fluxbeat.analysis import TrackAnalysis
 from fluxbeat.charts.chapters import chapters, unlike_what_was_learned
 from fluxbeat.charts.colours import Paint
 from fluxbeat.charts.plots import stage_figure
-from fluxbeat.charts.wording import as_sentence, clock, model_title, percent, right_in_ten, segment_name, tempo_choice
+from fluxbeat.charts.wording import as_sentence, clock, model_title, percent, segment_name, tempo_choice
 from fluxbeat.errors import WarningCode
+from fluxbeat.web.ui.model_facts import accuracy
 
 TOLD_IN_THE_ANSWER: frozenset[WarningCode] = frozenset({"no_steady_beat", "tempo_changes", "unfamiliar"})
 """Warnings that the sentence, or the line below it, says already."""
@@ -31,7 +32,7 @@ def timeline_view(
         "duration_s": round(analysis.duration_s, 3),
         "model": model_title(analysis.model.name),
         "summary": analysis.summary,
-        "right": right_in_ten(metrics),
+        "right": accuracy(metrics),
         "unlike": unlike_what_was_learned(analysis),
         "tempo": tempo_choice(analysis.tempo),
         "figure": stage_figure(analysis, paints, order),
@@ -71,6 +72,16 @@ def timeline_view(
         "moments": moments(analysis),
         "notes": [as_sentence(warning.text) for warning in analysis.warnings if warning.code not in TOLD_IN_THE_ANSWER],
     }
+
+
+def beginning_view(
+    key: str, analysis: TrackAnalysis, paints: Mapping[str, Paint], metrics: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """As `timeline_view`, of what `analyze_beginning` found: what is known, said as that."""
+    known_s = analysis.segments[-1].end_s
+    view = timeline_view(key, analysis, paints, metrics)
+    words = f"{clock(known_s)} of {clock(analysis.duration_s)} so far."
+    return {**view, "so_far": True, "summary": words, "right": None, "unlike": "", "notes": []}
 
 
 def _scaled(peak: np.ndarray) -> np.ndarray:

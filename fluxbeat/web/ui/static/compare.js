@@ -65,17 +65,17 @@ function passageItem(passage, duration, player) {
   };
   play.tell(false);
   make('span', 'fb-passage-when', item, passage.when);
-  const said = make('dl', 'fb-statements', item);
+  const statements = make('dl', 'fb-statements', item);
   for (const one of passage.statements) {
-    const line = make('div', one.together ? 'fb-statement fb-together' : 'fb-statement', said);
-    make('dt', '', line, one.title);
-    const says = make('dd', '', line);
-    says.append(...one.genres.map(genre => {
+    const statement = make('div', one.together ? 'fb-statement fb-together' : 'fb-statement', statements);
+    make('dt', '', statement, one.title);
+    const genres = make('dd', '', statement);
+    genres.append(...one.genres.map(genre => {
       const why = `Hear what made it ${genre.label}`;
       return namedGenre(genre, button('fb-named', null, '', () => explainAt((passage.start_s + passage.end_s) / 2, genre.label)), why);
     }));
-    if (!one.genres.length) make('span', 'fb-quiet', says, 'nothing sure');
-    if (one.unknown) make('span', 'fb-quiet', says, one.unknown);
+    if (!one.genres.length) make('span', 'fb-quiet', genres, 'nothing sure');
+    if (one.unknown) make('span', 'fb-quiet', genres, one.unknown);
   }
   return item;
 }

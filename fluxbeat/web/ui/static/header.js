@@ -5,9 +5,9 @@ import {chooseModel, onModels, openTab} from './gradio_page.js';
 import {onMicrophone} from './microphone.js';
 import {keptTrack} from './player_bar.js';
 import {handAll, lock} from './surroundings.js';
+import {isThisMachine} from './this_machine.js';
 import {isDark, onThemeChange, restoreTheme, toggleTheme} from './theme.js';
 
-const HERE = ['localhost', '127.0.0.1', '[::1]', '0.0.0.0'];
 const NARROW = '(max-width: 760px)';
 let examplesPanel = null;
 
@@ -38,7 +38,7 @@ export function masthead(host) {
   place();
   return view => {
     if (!view) return;
-    const where = HERE.includes(location.hostname) ? 'this machine' : 'the machine that runs it';
+    const where = isThisMachine ? 'this machine' : 'the machine that runs it';
     setText(about, 'Drop in a song and see its genres and tempo flow. '
       + `Nothing leaves ${where}. It knows ${view.labels.slice(0, -1).join(', ')} and ${view.labels.at(-1)}.`);
   };

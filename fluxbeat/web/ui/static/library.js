@@ -146,15 +146,15 @@ class Table {
     this.arrange();
   }
 
-  // Lines that are there stay where the keyboard may be: only what changed its place is moved.
+  // Rows that are there stay where the keyboard may be: only what changed its place is moved.
   arrange() {
     this.element.hidden = !this.rows.length;
     const shown = this.rows.filter(row => this.filters.passes(row)).sort((a, b) => this.compare(a, b));
     setText(this.filters.count, shown.length < this.rows.length ? `${shown.length} of ${this.rows.length} shown` : '');
-    const wanted = shown.map(row => this.line(row)), keep = new Set(wanted);
-    for (const line of [...this.body.children]) if (!keep.has(line)) line.remove();
-    wanted.forEach((line, at) => {
-      if (this.body.children[at] !== line) this.body.insertBefore(line, this.body.children[at] ?? null);
+    const wanted = shown.map(row => this.drawnRow(row)), keep = new Set(wanted);
+    for (const element of [...this.body.children]) if (!keep.has(element)) element.remove();
+    wanted.forEach((element, at) => {
+      if (this.body.children[at] !== element) this.body.insertBefore(element, this.body.children[at] ?? null);
     });
   }
 
@@ -166,12 +166,12 @@ class Table {
     return (this.falling ? -order : order) || a.index - b.index;
   }
 
-  line(row) {
+  drawnRow(row) {
     const content = JSON.stringify(row), before = this.drawn.get(row.index);
-    if (before?.content === content) return before.line;
-    const line = part('tr', '', null, 'row');
-    this.drawn.set(row.index, {content, line});
-    const title = part('td', '', line, 'cell');
+    if (before?.content === content) return before.element;
+    const element = part('tr', '', null, 'row');
+    this.drawn.set(row.index, {content, element});
+    const title = part('td', '', element, 'cell');
     if (!row.error) this.teachRows.box(row, title);
     if (row.error) make('span', '', title, row.title);
     else button('fb-library-open', title, row.title, () => this.open(row.index)).title = `Open ${row.path}`;
@@ -181,12 +181,12 @@ class Table {
     if (row.error) {
       make('span', 'fb-library-error', title, row.error);
       title.colSpan = COLUMNS.length;
-      return line;
+      return element;
     }
-    const river = part('td', 'fb-library-river', line, 'cell');
+    const river = part('td', 'fb-library-river', element, 'cell');
     if (row.river?.labels.length) river.append(smallRiver(row.river, this.colours));
-    setText(part('td', 'fb-number', line, 'cell'), row.length);
-    const genres = make('div', 'fb-library-genres', part('td', '', line, 'cell'));
+    setText(part('td', 'fb-number', element, 'cell'), row.length);
+    const genres = make('div', 'fb-library-genres', part('td', '', element, 'cell'));
     row.genres.forEach((label, number) => {
       const one = make('span', 'fb-row-genre', genres);
       make('span', 'fb-swatch', one).style.background = this.colours[label];
@@ -194,11 +194,11 @@ class Table {
       make('span', 'fb-quiet', one, row.presence[number]);
     });
     if (!row.genres.length) make('span', 'fb-quiet', genres, 'not sure');
-    const tempo = part('td', 'fb-number', line, 'cell');
+    const tempo = part('td', 'fb-number', element, 'cell');
     make('span', 'fb-library-bpm', tempo, row.tempo);
     if (row.rival) make('span', 'fb-quiet', tempo, ` or ${row.rival}`);
     if (row.sure) make('span', 'fb-library-under', tempo, row.sure);
-    return line;
+    return element;
   }
 }
 

@@ -89,8 +89,8 @@ function table(parent, rows) {
   frame.setAttribute('aria-label', 'Table, can be scrolled');
   const grid = make('table', '', frame);
   rows.forEach((row, index) => {
-    const line = make('tr', '', grid);
-    for (const cell of row) make(index ? 'td' : 'th', '', line, cell);
+    const tableRow = make('tr', '', grid);
+    for (const cell of row) make(index ? 'td' : 'th', '', tableRow, cell);
   });
 }
 

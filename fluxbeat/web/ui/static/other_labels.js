@@ -19,11 +19,11 @@ export function otherLabels(host) {
     const word = field.value.trim().toLowerCase();
     const found = others.filter(one => one.label.toLowerCase().includes(word)), listed = found.slice(0, MOST_LISTED);
     list.replaceChildren(...listed.map(one => {
-      const line = make('li');
-      make('span', '', line, one.label);
-      make('span', 'fb-quiet', line, `at most ${one.percent}`);
-      button('fb-link', line, one.clock, () => seek(one.at_s)).title = 'Play where it is strongest';
-      return line;
+      const item = make('li');
+      make('span', '', item, one.label);
+      make('span', 'fb-quiet', item, `at most ${one.percent}`);
+      button('fb-link', item, one.clock, () => seek(one.at_s)).title = 'Play where it is strongest';
+      return item;
     }));
     setText(count, listed.length < found.length ? `${found.length} labels; the ${listed.length} strongest are listed.`
       : found.length ? '' : 'No such label.');

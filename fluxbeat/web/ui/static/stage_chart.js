@@ -47,7 +47,7 @@ export class Stage extends TimeChart {
     this.view = view;
     this.scene = null;
     this.tip.hide();
-    this.spectrogram.show(view);
+    this.spectrogram.show(view?.so_far ? null : view);
     return view ? this.draw(view.figure, view.duration_s, view.title || view.file) : undefined;
   }
 

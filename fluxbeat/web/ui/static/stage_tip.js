@@ -39,10 +39,10 @@ export class Tip {
 }
 
 function row(one, pointed) {
-  const line = make('span', `fb-tip-row${pointed ? ' fb-pointed' : ''}`);
-  line.dataset.label = one.label;
-  make('i', 'fb-swatch', line).style.background = one.colour;
-  make('span', '', line, `${one.label}, ${one.presence === 'none' ? 'barely' : one.presence}`);
-  make('span', 'fb-tip-number', line, percent(one.share));
-  return line;
+  const element = make('span', `fb-tip-row${pointed ? ' fb-pointed' : ''}`);
+  element.dataset.label = one.label;
+  make('i', 'fb-swatch', element).style.background = one.colour;
+  make('span', '', element, `${one.label}, ${one.presence === 'none' ? 'barely' : one.presence}`);
+  make('span', 'fb-tip-number', element, percent(one.share));
+  return element;
 }

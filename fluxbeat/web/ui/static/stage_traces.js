@@ -87,20 +87,20 @@ const inkOf = (view, label) => view.genres.find(genre => genre.label === label)?
 function loudness(data, scene, shown) {
   const {view, from, to, inner} = scene, {step_s: step, peak} = view.waveform;
   const count = Math.max(1, Math.min(Math.round(inner / BAR_PX), Math.ceil((to - from) / step)));
-  const lines = new Map(data.filter(trace => trace.meta.role === 'loudness').map(trace => [trace.meta.label ?? null, {trace, x: [], y: []}]));
+  const paths = new Map(data.filter(trace => trace.meta.role === 'loudness').map(trace => [trace.meta.label ?? null, {trace, x: [], y: []}]));
   for (let bar = 0; bar < count; bar++) {
     const begin = from + (to - from) * bar / count, end = from + (to - from) * (bar + 1) / count, middle = (begin + end) / 2;
     let most = 0;
     for (let at = Math.floor(begin / step); at < Math.max(Math.floor(begin / step) + 1, Math.ceil(end / step)) && at < peak.length; at++)
       most = Math.max(most, peak[at] ?? 0);
     const leader = leading(valuesAt(view.moments, middle), shown);
-    const line = lines.get(leader < 0 ? null : view.moments.labels[leader]) ?? lines.get(null);
+    const path = paths.get(leader < 0 ? null : view.moments.labels[leader]) ?? paths.get(null);
     const tall = Math.max(0.015, most * 0.9);
-    line.x.push(ms(middle), ms(middle), null);
-    line.y.push(-tall, tall, null);
+    path.x.push(ms(middle), ms(middle), null);
+    path.y.push(-tall, tall, null);
   }
   const width = Math.max(1, Math.min(6, inner / count * 0.68));
-  for (const {trace, x, y} of lines.values()) Object.assign(trace, {x, y, line: {...trace.line, width}});
+  for (const {trace, x, y} of paths.values()) Object.assign(trace, {x, y, line: {...trace.line, width}});
 }
 
 function tempo(data, layout, scene) {
@@ -135,14 +135,14 @@ function tempo(data, layout, scene) {
 const ratio = (one, other) => Math.max(one / other, other / one);
 
 /** The number where a tempo begins and there is room for it; that there is no beat, in the middle of such a part. */
-function tempoWords(runs, {from, to, inner, ink}, level) {
+function tempoWords(runs, {view, from, to, inner, ink}, level) {
   const px = second => (second - from) / (to - from) * inner, words = [];
   let free = -Infinity;
   for (const run of runs) {
     const begin = Math.max(from, run.begin), end = Math.min(to, run.end), wide = px(end) - px(begin);
     const shared = {xref: 'x', yref: 'y3', showarrow: false, font: {size: 12, color: run.bpm === null ? ink.quiet : ink.text}};
     if (run.bpm === null) {
-      if (wide >= NO_BEAT_PX) words.push({...shared, x: ms((begin + end) / 2), y: 0.5, text: 'no steady beat'});
+      if (wide >= NO_BEAT_PX && !view.so_far) words.push({...shared, x: ms((begin + end) / 2), y: 0.5, text: 'no steady beat'});
     } else {
       const at = Math.max(px(begin) + 4, NAME_PX);      // beside the name of the layer
       if (at < free || wide < LABEL_PX / 3 || at > px(end) || at + LABEL_PX > inner) continue;

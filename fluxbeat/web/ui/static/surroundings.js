@@ -16,6 +16,7 @@ let sendingTrack = null; // what ends the sending of the file that is to be show
 /** A new track was given: the one that is shown is dimmed and cannot be used until the new one is there. */
 export function lock(name) {
   lockedKey = shownTrack()?.key ?? null;
+  document.body.classList.remove('fb-so-far'); // what is shown of the track before, if that was not read to its end
   audio().pause();
   setLocked(true);
   tell({busy: true, locked: true, words: name ? `Opening ${name}` : 'Opening the track'});

@@ -6,13 +6,13 @@ import {otherLabels} from './other_labels.js';
 import {anyHidden, isHidden, onToggle, showAll, toggle} from './river.js';
 import {chapterRow} from './stage_chapters.js';
 import {LAYERS, Stage} from './stage_chart.js';
+import {isThisMachine} from './this_machine.js';
 import {showTrack} from './track_now.js';
 import {percent} from './wording.js';
 
 const AUDIBLE = 0.1;
 const KEYS = 'Click or drag to move through the track. ← → move 5 s (with Shift 1 s), Space plays, + − 0 zoom, '
   + 'E shows what speaks for the genre that sounds.';
-const HERE = ['localhost', '127.0.0.1', '[::1]', '0.0.0.0'];
 let stage = null;
 
 export function timeline(host) {
@@ -32,7 +32,8 @@ export function timeline(host) {
     host.hidden = !view;
     host.dataset.file = view?.file ?? '';
     host.dataset.model = view?.model ?? '';
-    showTrack(view);
+    showSoFar(Boolean(view?.so_far));
+    if (!view?.so_far) showTrack(view); // nothing can be asked of a track that is not read to its end
     if (!view) { key = null; stage.show(null); return; }
     if (view.key !== key) resetView();
     key = view.key;
@@ -43,6 +44,12 @@ export function timeline(host) {
     others(view);
     stage.show(view);
   };
+}
+
+/** What is shown of a track that is not read to its end takes the place of the one before, but cannot be used yet. */
+function showSoFar(wanted) {
+  document.body.classList.toggle('fb-so-far', wanted);
+  if (wanted) document.body.classList.remove('fb-opening'); // now, or the stage would move when the whole is there
 }
 
 /** The panel that asks the server for the spectrogram and for what speaks for a genre. */
@@ -67,8 +74,8 @@ function factsOf(view) {
   };
   fact([view.title, view.artist].filter(Boolean).join(' · ') || view.file, 'fb-track-name', view.file);
   fact(`heard by ${view.model}`, 'fb-heard');
-  fact(HERE.includes(location.hostname) ? 'nothing leaves this machine' : 'nothing leaves the server of this page', 'fb-here');
-  if (view.right) fact(`such answers are ${view.right.words}`, '', view.right.measured);
+  fact(isThisMachine ? 'nothing leaves this machine' : 'nothing leaves the server of this page', 'fb-here');
+  if (view.right) fact(`such answers are ${view.right.words}`, '', view.right.why);
   if (view.unlike) fact(view.unlike, 'fb-odd');
   for (const note of view.notes) fact(note, 'fb-odd fb-note');
   return facts;
