@@ -251,7 +251,10 @@ def _overheard(
 
 def _stereo_warnings(mix: MonoMix) -> list[TrackWarning]:
     if mix.cancelled_s < max(min(_LEAST_CANCELLED_S, _LEAST_CANCELLED * mix.mixed_s), 1e-9):
-        return []
+        if not mix.bass_cancels:
+            return []
+        text = "left and right cancel each other in the bass: it was analysed without its bass"
+        return [TrackWarning("stereo_cancels", text)]
     whole = mix.cancelled_s > 0.95 * mix.mixed_s
     when = "" if whole else f" in {mix.cancelled_s:.0f} of {mix.mixed_s:.0f} s"
     return [TrackWarning("stereo_cancels", f"left and right cancel each other{when}: only one of them was analysed")]

@@ -10,7 +10,7 @@ from fluxbeat.audio.chunks import end_of_chunks
 from fluxbeat.audio.mpeg_frames import frame_at, is_mp3_frame
 from fluxbeat.audio.source import places
 
-_MOST_STEPS = 10_000_000
+_MOST_STEPS, _MOST_PAGES, _MOST_GAPS = 100_000, 1_000_000, 100
 _BOX_NAME = re.compile(rb"[\xa9A-Za-z0-9 _-]{4}")
 _SEGMENT = b"\x18\x53\x80\x67"  # of Matroska, which holds all but a short header
 _ASF_OBJECTS = (  # headers, sound, and indexes, by the first half of their names
@@ -18,6 +18,7 @@ _ASF_OBJECTS = (  # headers, sound, and indexes, by the first half of their name
     bytes.fromhex("d329e2d6da35d111"), bytes.fromhex("f803b1fead12644c"), bytes.fromhex("d03fb73c4a0c0348"),
 )  # fmt: skip
 _LARGEST_FRAME, _LARGEST_BLOCK = 2**16, 2**20  # bytes, of FLAC and WavPack
+_MOST_BEGINNINGS = 8  # of a frame of FLAC, most of which only look like one
 _TAIL = 2**13
 
 
@@ -50,19 +51,23 @@ def told_end(file: BinaryIO, begin: int, size: int) -> int | None:
 
 def _end_of_pages(file: BinaryIO, at: int, size: int) -> int:
     """Of Ogg: behind the last page."""
-    for _ in range(_MOST_STEPS):
+    gaps = 0
+    for _ in range(_MOST_PAGES):
         file.seek(at)
         header = file.read(282)
         if header[:5] != b"OggS\0" or len(header) < 27:
+            gaps += 1
+            if gaps > _MOST_GAPS:
+                return size
             further = next(places(file, (b"OggS",), re.compile(rb"OggS\0[\0-\x07].{21}", re.DOTALL), at), None)
             if further is None:
-                break
+                return min(at, size)
             at = further[0]
             continue
         at += 27 + header[26] + sum(header[27 : 27 + header[26]])
         if at >= size:
             break
-    return min(at, size)
+    return size
 
 
 def _end_of_boxes(file: BinaryIO, at: int, size: int) -> int:
@@ -80,6 +85,8 @@ def _end_of_boxes(file: BinaryIO, at: int, size: int) -> int:
         at += length
         if at >= size:
             return size
+    else:
+        return size
     return at
 
 
@@ -120,7 +127,7 @@ def _ends_with_its_own_frame(file: BinaryIO, head: bytes, begin: int, end: int) 
     if head[:4] == b"fLaC":
         file.seek(begin + 4)
         told = file.read(18)
-        largest = int.from_bytes(told[11:14], "big") or _LARGEST_FRAME
+        largest = min(int.from_bytes(told[11:14], "big") or _LARGEST_FRAME, _LARGEST_FRAME)
         return _is_end_of_flac(_tail(file, begin, end, largest))
     if head[:4] == b"wvpk":
         tail = _tail(file, begin, end, _LARGEST_BLOCK)
@@ -145,7 +152,7 @@ def _tail(file: BinaryIO, begin: int, end: int, most: int) -> bytes:
 
 def _is_end_of_flac(tail: bytes) -> bool:
     """Whether a frame ends here: the sum over all of it, with the two bytes that check it, is 0."""
-    for match in re.finditer(rb"\xff[\xf8\xf9]", tail):
+    for match in list(re.finditer(rb"\xff[\xf8\xf9]", tail))[-_MOST_BEGINNINGS:]:
         total = 0
         for byte in tail[match.start() :]:
             total = (total << 8 & 0xFFFF) ^ _CRC_16[total >> 8 ^ byte]

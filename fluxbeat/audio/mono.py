@@ -15,6 +15,9 @@ for equal ones, 0 where they cancel. Under 0.5 two equally strong channels have 
 _QUIET = 1e-12  # mean power per sample, -120 dB
 _EVERY = 3  # frame that is enough to compare powers
 _FADE_S = 0.02
+_BASS_PERIOD_S = 1 / 300  # means over so long keep what lies below about 130 Hz
+_LEAST_BASS = 0.02  # of all power; less is not missed
+_BASS_CANCELS_BELOW = 0.25
 
 
 class MonoMix:
@@ -37,6 +40,13 @@ class MonoMix:
         self._of_sum = self._of_channels = 0.0
         self._channel: int | None = None
         self.cancelled_s = self.mixed_s = 0.0
+        self._bass_of_sum = self._bass_of_channels = self._all_of_channels = 0.0
+
+    @property
+    def bass_cancels(self) -> bool:
+        """Whether channels that were averaged cancel each other in the bass alone, so that it is missing."""
+        is_there = self._bass_of_channels > _LEAST_BASS * self._all_of_channels
+        return is_there and self._bass_of_sum < _BASS_CANCELS_BELOW * self._bass_of_channels
 
     @property
     def cancels(self) -> bool:
@@ -60,6 +70,8 @@ class MonoMix:
         self.mixed_s += length_s
         if self._channel is not None:
             self.cancelled_s += length_s
+        else:
+            self._hear_bass(frames)
         new = mean if self._channel is None else frames[:, self._channel].copy()
         if before == self._channel or self.mixed_s == length_s:
             return new
@@ -68,6 +80,18 @@ class MonoMix:
         ramp = np.linspace(0, 1, fade, dtype=np.float32)
         new[:fade] = new[:fade] * ramp + old[:fade] * (1 - ramp)
         return new
+
+    def _hear_bass(self, frames: Samples) -> None:
+        """Keep the power of the bass, (frames, channels), in each channel and in their sum."""
+        size = max(1, round(_BASS_PERIOD_S * self._rate_hz))
+        whole = len(frames) - len(frames) % size
+        if not whole:
+            return
+        channels = [channel[:whole].reshape(-1, size).mean(axis=1) for channel in frames.T]
+        total = np.sum(channels, axis=0)
+        self._bass_of_sum += size * float(np.dot(total, total))
+        self._bass_of_channels += size * sum(float(np.dot(channel, channel)) for channel in channels)
+        self._all_of_channels += _EVERY * sum(float(np.dot(one, one)) for one in frames[:whole:_EVERY].T)
 
     def _decide(self, frames: Samples, mean: Samples) -> int | None:
         """The channel to take in place of the mean, or None."""

@@ -16,6 +16,7 @@ from fluxbeat.audio.source import after_id3, before_tags, places, syncsafe
 _MOST_PARTS = 1000
 _MOST_BOXES = 100_000
 _MOST_BLOCKS = 10_000
+_MOST_TAGS = 20
 _LEAST_UNHEARD = 1024  # bytes; fewer hold no sound
 
 
@@ -132,8 +133,8 @@ def _next_sound(file: BinaryIO, at: int, end: int) -> tuple[int, int]:
 
     One of them: it is the end where there is none, or they are 0.
     """
-    begin = at
-    while at < end:
+    begin, tags = at, 0
+    while at < end and tags < _MOST_TAGS:
         for place in {max(begin, at - 3), at}:  # the size with which MP4 begins may have three bytes of 0
             if _begins_sound(file, place):
                 return place, 0
@@ -141,10 +142,11 @@ def _next_sound(file: BinaryIO, at: int, end: int) -> tuple[int, int]:
         block = file.read(min(end - at, 2**16))
         zeros = len(block) - len(block.lstrip(b"\0"))
         behind = at + zeros if zeros else after_id3(file, at)
+        tags += not zeros
         if behind == at:
-            return end, end - at if end - at > _LEAST_UNHEARD else 0
+            break
         at = behind
-    return end, 0
+    return end, end - at if end - at > _LEAST_UNHEARD else 0
 
 
 def _begins_sound(file: BinaryIO, at: int) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
+from scipy.signal import butter, sosfilt
 
 from fluxbeat.analysis import analyze
 from fluxbeat.audio import SAMPLE_RATE_HZ, LoadedAudio, load_audio, open_audio
@@ -494,6 +495,17 @@ def test_channels_that_cancel_for_a_part_are_analysed_there_too() -> None:
     levels = [rms(loaded.samples[n * part + 22_050 : (n + 1) * part - 22_050]) for n in range(3)]
     assert levels[1] == pytest.approx(levels[0], rel=0.25)
     assert levels[2] == pytest.approx(levels[0], rel=0.01)
+
+
+def test_a_bass_that_cancels_alone_is_told() -> None:
+    stereo = stereo_music()
+    bass = tone(55, 6.0)
+    for plain in (stereo + bass, stereo, stereo + bass * [1, 0], stereo + 0.01 * bass * [1, -1]):
+        assert codes(load_audio((plain, RATE_HZ))) == []
+    treble = sosfilt(butter(4, 250, "highpass", fs=RATE_HZ, output="sos"), stereo, axis=0)
+    loaded = load_audio((treble + 0.6 * rms(treble) / rms(bass) * bass * [1, -1], RATE_HZ))
+    assert codes(loaded) == ["stereo_cancels"]
+    assert "in the bass" in loaded.warnings[0].text
 
 
 def test_wide_stereo_and_one_channel_alone_are_averaged() -> None:
