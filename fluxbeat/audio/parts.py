@@ -202,8 +202,8 @@ def _mp3_files(file: BinaryIO, begin: int, end: int) -> Iterator[int]:
             if behind and behind[0] - behind_tag < 4096:
                 tag_at, tag_end = at, max(behind_tag, behind[0] + 4)
                 yield at
-        elif (begin := begins_recording(file, at)) is not None and not tag_at < begin < tag_end:
-            yield begin
+        elif (frame_at := begins_recording(file, at)) is not None and not tag_at < frame_at < tag_end:
+            yield frame_at
 
 
 def _mp4_files(file: BinaryIO, begin: int) -> Iterator[int]:
