@@ -81,7 +81,7 @@ def test_each_model_has_its_river_and_how_often_it_is_right_and_no_duration(visi
     rows = visit.page.locator("#compare .fb-row")
     assert rows.locator("h4").all_inner_texts() == TITLES
     for name, row in zip(("all", "cnn", "crnn", "vit"), rows.all(), strict=True):
-        right = accuracy(load(name).network)
+        right = accuracy(load(name).network.config.metrics)
         shown = row.locator(".fb-accuracy")
         assert shown.inner_text() == right["words"]
         assert shown.get_attribute("title") == right["why"]

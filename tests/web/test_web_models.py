@@ -78,8 +78,8 @@ def test_cards_say_what_each_model_is_before_any_track_is_given(visit: Visit) ->
         assert "MIT" in shown
         assert all(label in shown for label in model.network.config.labels)
         measured = next(row for row in model.network.config.metrics if row["measure"] == "accuracy")
-        right = accuracy(model.network)
-        assert f"first genre {right['words']}" in shown
+        right = accuracy(model.network.config.metrics)
+        assert f"first genre {right['words'].removesuffix(' songs')}" in shown
         assert f"Measured on {measured['n']} tracks that it never heard ({measured['split']})" in shown
         low, high = (f"{100 * end:.0f}" for end in measured["interval_95"])
         assert f"with 95 % certainty {low} to {high}" in right["why"]
@@ -226,8 +226,8 @@ def test_another_page_does_not_get_what_this_one_fetched(browser: Any, server: S
     other = Visit(browser, server.url, width=390, height=844, scheme="dark")
     open_tab(other)
     assert other.page.locator(".fb-model").count() == len(OWN)
-    other.page.locator("summary").nth(0).click()
-    other.page.locator("summary").nth(1).click()
+    other.page.locator(".fb-model summary").nth(0).click()
+    other.page.locator(".fb-model summary").nth(1).click()
     assert other.page.evaluate("document.documentElement.scrollWidth") <= 390
     assert other.errors == []
     other.close()

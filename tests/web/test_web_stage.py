@@ -72,7 +72,7 @@ def test_the_answer_comes_first_with_how_far_to_trust_it(visit: Visit, song: Tra
     told = timeline.get_by_text(re.compile(r"such answers are right in \d+ of 10 songs"))
     config = json.loads((CHANGE.parents[4] / "checkpoints" / "all" / "config.json").read_text(encoding="utf-8"))
     right = next(row["value"] for row in config["metrics"] if row["measure"] == "accuracy")
-    assert f"about {right * 10:.0f} of 10" in told.inner_text()
+    assert f"in {right * 10:.0f} of 10" in told.inner_text()
     assert f"{right:.0%}"[:-1] in told.get_attribute("title")
 
 
