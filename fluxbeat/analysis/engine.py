@@ -18,7 +18,7 @@ from fluxbeat.analysis.result import Genre, OtherLabel, Tempo, Timeline, TrackAn
 from fluxbeat.analysis.segments import find_segments, sharpen, with_silence, with_tempo
 from fluxbeat.analysis.tempo import find_tempo, pulses_needed
 from fluxbeat.analysis.tempo_parts import settle_tempo, tempo_borders
-from fluxbeat.analysis.track import Progress, Track, read_beginning, read_track, sounding_share
+from fluxbeat.analysis.track import BEGINNINGS_S, Progress, Track, read_beginning, read_track, sounding_share
 from fluxbeat.analysis.windows import KnownWindows, WindowPredictions, slide
 from fluxbeat.audio import MAX_DURATION_S, AudioSource
 from fluxbeat.audio.decoding import TELEPHONE_HZ
@@ -148,11 +148,13 @@ def analyze_beginning(
     name: str | None = None,
     progress: Progress | None = None,
     max_duration_s: float = MAX_DURATION_S,
+    length_s: float = BEGINNINGS_S[0],
 ) -> TrackAnalysis | None:
-    """What a model says of the first half minute of a long recording, on the time axis of the whole.
+    """What a model says of the first `length_s` of a long recording, on the time axis of the whole.
 
     It is there long before the answer to the whole is. Behind the beginning no genre is present and there is no beat;
-    `segments` end with the beginning. Parameters and errors are those of `analyze`.
+    `segments` end with the beginning. Other parameters and errors are those of `analyze`; `length_s` is one of
+    `fluxbeat.analysis.track.BEGINNINGS_S`.
 
     Returns
     -------
@@ -161,7 +163,7 @@ def analyze_beginning(
     """
     if model.network.takes_sound:
         return None
-    begun = read_beginning(source, model.network.config.features, name, progress, max_duration_s)
+    begun = read_beginning(source, model.network.config.features, name, progress, max_duration_s, length_s)
     if begun is None:
         return None
     track, whole_s = begun

@@ -19,7 +19,8 @@ from fluxbeat.features import FeatureConfig, LogMel
 
 ENVELOPE_STEPS = 2000
 LEAST_AUDIBLE_SHARE = 0.02
-BEGINNING_S = 30.0
+BEGINNINGS_S = (30.0, 240.0, 1920.0)
+"""How much of a long recording is shown before all of it is read: each costs an eighth of the next."""
 LEAST_BEGUN = 3
 """A recording must be so many times as long for its beginning to be shown before the whole is read."""
 SILENT = TrackWarning("silent", "silent: there is nothing to hear in this file")
@@ -87,8 +88,11 @@ def read_beginning(
     name: str | None = None,
     progress: Progress | None = None,
     max_duration_s: float = MAX_DURATION_S,
+    length_s: float = BEGINNINGS_S[0],
 ) -> tuple[Track, float] | None:
-    """The first `BEGINNING_S` of a recording as a track, and how long all of it is by what its header tells.
+    """The first `length_s` of a recording as a track, and how long all of it is by what its header tells.
+
+    `length_s` is one of `BEGINNINGS_S`.
 
     Returns
     -------
@@ -97,12 +101,13 @@ def read_beginning(
     """
     rate_hz = features.sample_rate_hz
     with open_audio(
-        source, name=name, sample_rate_hz=rate_hz, block_s=BEGINNING_S, max_duration_s=max_duration_s
+        source, name=name, sample_rate_hz=rate_hz, block_s=BEGINNINGS_S[0], max_duration_s=max_duration_s
     ) as stream:
         whole_s = stream.expected_duration_s or 0.0
-        if whole_s < LEAST_BEGUN * BEGINNING_S:
+        if whole_s < LEAST_BEGUN * length_s:
             return None
-        return _read(stream, islice(stream, 1), source, features, BEGINNING_S, progress, None), whole_s
+        blocks = islice(stream, round(length_s / BEGINNINGS_S[0]))
+        return _read(stream, blocks, source, features, length_s, progress, None), whole_s
 
 
 def _read(

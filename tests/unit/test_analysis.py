@@ -19,6 +19,7 @@ from fluxbeat.analysis import (
     presence,
 )
 from fluxbeat.analysis.result import Genre, Segment
+from fluxbeat.analysis.track import BEGINNINGS_S
 from fluxbeat.analysis.windows import last_window, slide
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
 from fluxbeat.library.stored_analysis import pack, unpack
@@ -250,8 +251,12 @@ def test_what_a_long_track_begins_with_is_known_first_on_the_axis_of_the_whole()
     assert begun.segments[-1].end_s == pytest.approx(30.0, abs=0.05)
 
 
-def test_a_short_track_is_not_shown_before_it_is_whole():
-    assert analyze_beginning((noise(60), RATE_HZ), sure_of()) is None
+def test_a_beginning_grows_and_is_not_shown_where_the_whole_is_there_nearly_as_soon():
+    model, mix = sure_of(), (np.tile(noise(20), 37), RATE_HZ)
+    known = [analyze_beginning(mix, model, length_s=length_s) for length_s in BEGINNINGS_S]
+    assert [found and round(found.segments[-1].end_s) for found in known] == [30, 240, None]
+    assert {round(found.duration_s) for found in known if found} == {740}
+    assert analyze_beginning((noise(60), RATE_HZ), model) is None
 
 
 def test_a_hop_of_nothing_is_refused_in_words():

@@ -207,8 +207,8 @@ class _Page(PageParts):
         try:
             yield {self.player: self.playing(job.track, job.opening)}
             self._kept.keep(job.track)
-            if not job.track.analyses and (begun := self.beginning(job.track, model)):
-                yield begun
+            if not job.track.analyses:
+                yield from self.beginnings(job.track, model, lambda *_: self._go_on(job))
             for updates in answers:
                 first, progress.locked = progress.locked, False
                 yield updates | self.first_look(job, updates[self.results], model) if first else updates
@@ -223,9 +223,7 @@ class _Page(PageParts):
         self, job: Job, track: TrackResults, models: list[str], compared: list[str], progress: AnalysisProgress
     ) -> Iterator[Updates]:
         def report(share: float, words: str) -> None:
-            self._queue.give_way()
-            if not self._jobs.wanted(job):
-                raise AnalysisCancelled("a newer track was given")
+            self._go_on(job)
             progress.report(share, words)
 
         found = track
@@ -235,6 +233,12 @@ class _Page(PageParts):
             self._kept.keep(found)
             yield {self.results: found, self.compare: self.compared_models(found, compared)}
         self._answered.remember(found)
+
+    def _go_on(self, job: Job) -> None:
+        """Let others have their turn; raises where nobody waits for the job any more."""
+        self._queue.give_way()
+        if not self._jobs.wanted(job):
+            raise AnalysisCancelled("a newer track was given")
 
     async def _in_own_queue(
         self, job: Job, steps: Iterator[Updates], progress: AnalysisProgress

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from fluxbeat.analysis import analyze_beginning
+from fluxbeat.analysis import Progress, analyze_beginning
+from fluxbeat.analysis.track import BEGINNINGS_S
 from fluxbeat.charts.wording import model_title
 from fluxbeat.models.registry import default_model
 from fluxbeat.web.service import Service
@@ -95,18 +96,18 @@ class PageParts:
             self.explain.whole: panel_value(None),
         }
 
-    def beginning(self, track: TrackResults, model: str) -> Updates:
-        """A picture of what a long track begins with, before all of it is decoded; nothing where that is not sooner."""
+    def beginnings(self, track: TrackResults, model: str, check: Progress) -> Iterator[Updates]:
+        """The Timeline of what a long track begins with, as it grows, before all of it is read.
+
+        `check` is called now and then; what it raises ends the work.
+        """
         loaded = self._offered.models[model]
-        give_way = self._queue.give_way
-        found = analyze_beginning(track.path, loaded, track.name, lambda *_: give_way(), self._longest_s)
-        if found is None:
-            return {}
-        return {
-            self.timeline: panel_value(
-                beginning_view(track.key, found, self._offered.paints, loaded.network.config.metrics)
-            )
-        }
+        for length_s in BEGINNINGS_S:
+            found = analyze_beginning(track.path, loaded, track.name, check, self._longest_s, length_s)
+            if found is None:
+                return
+            metrics = loaded.network.config.metrics
+            yield {self.timeline: panel_value(beginning_view(track.key, found, self._offered.paints, metrics))}
 
     def timeline_again(self, before: TrackResults | None, model: str) -> str:
         """The Timeline of the track that the page showed `before`; empty where there is none."""
