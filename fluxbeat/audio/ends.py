@@ -51,11 +51,13 @@ def told_end(file: BinaryIO, begin: int, size: int) -> int | None:
 
 def _end_of_pages(file: BinaryIO, at: int, size: int) -> int:
     """Of Ogg: behind the last page."""
-    gaps = 0
+    begin, gaps = at, 0
     for _ in range(_MOST_PAGES):
         file.seek(at)
         header = file.read(282)
         if header[:5] != b"OggS\0" or len(header) < 27:
+            if at == begin:
+                return size  # not even one page: nothing tells where it ends
             gaps += 1
             if gaps > _MOST_GAPS:
                 return size

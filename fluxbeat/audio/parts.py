@@ -46,7 +46,7 @@ def _kind(head: bytes, marks: tuple[bytes, ...], again: bytes) -> _Kind:
 
 _BIT_3 = b"[" + b"".join(re.escape(bytes([byte])) for byte in range(256) if byte & 8) + b"]"
 _KINDS = (
-    _kind(rb"OggS", (b"OggS",), rb"OggS\0[\x02\x03\x06\x07].{22}"),  # flag 2: a page that begins a stream
+    _kind(rb"OggS\0", (b"OggS",), rb"OggS\0[\x02\x03\x06\x07].{22}"),  # flag 2: a page that begins a stream
     _kind(rb"fLaC", (b"fLaC",), rb"fLaC[\x00\x80]\x00\x00\x22"),
     _kind(rb"R(?:IFF|IFX|F64)....WAVE", (b"RIFF", b"RIFX", b"RF64"), rb"R.......WAVE(?:fmt |ds64|JUNK|bext)"),
     _kind(rb"FORM....AIF[FC]", (b"FORM",), rb"FORM....AIF[FC](?:COMM|FVER)"),
@@ -108,7 +108,7 @@ def _other_file(file: BinaryIO, head: bytes, sound_at: int, end: int) -> int:
     others = [kind for kind in (*_KINDS, _BOXES, _ARCHIVES) if not kind.head.match(head)]
     marks = [mark for kind in others for mark in kind.marks]
     pattern = re.compile(b"|".join(b"(?:%s)" % kind.again.pattern for kind in others), re.DOTALL)
-    begin = _behind_pictures(file, sound_at) if head[:4] == b"fLaC" else sound_at + 1
+    begin = _behind_cover(file, sound_at) if head[:4] == b"fLaC" else sound_at + 1
     found = next(((at, text) for at, text in places(file, marks, pattern, begin)), None)
     other = end if found is None else found[0] - (4 if found[1].startswith(b"ftyp") else 0)
     if is_mp3_frame(head):
@@ -116,7 +116,7 @@ def _other_file(file: BinaryIO, head: bytes, sound_at: int, end: int) -> int:
     return min(next(_mp3_files(file, begin, other), other), other, end)
 
 
-def _behind_pictures(file: BinaryIO, begin: int) -> int:
+def _behind_cover(file: BinaryIO, begin: int) -> int:
     """Where the sound of FLAC begins, behind its tags and pictures."""
     at = begin + 4
     for _ in range(_MOST_BLOCKS):

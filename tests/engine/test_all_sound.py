@@ -355,7 +355,7 @@ def test_what_lies_behind_the_sound_and_is_none_is_told(tmp_path: Path, ending: 
     ],
     ids="-".join,
 )  # fmt: skip
-def test_joined_files_of_different_kinds_are_all_heard(tmp_path: Path, endings: tuple[str, ...]) -> None:
+def test_joined_files_of_different_kinds_are_all_read(tmp_path: Path, endings: tuple[str, ...]) -> None:
     pitches_hz = (440, 880, 1320)[: len(endings)]
     files = [
         made(tmp_path / f"{hz}.{ending}", tone(hz, 2.0), *JOINED[ending]).read_bytes()

@@ -18,7 +18,7 @@ from fluxbeat.models import load_checkpoint, save_checkpoint
 from fluxbeat.models.fingerprint_file import read_fingerprints
 from fluxbeat.models.quick_head import with_labels
 from fluxbeat.models.registry import CHECKPOINTS_VARIABLE
-from fluxbeat.training import own_data
+from fluxbeat.training import own_data, own_stores
 from fluxbeat.training.data.artist_split import read_split
 from fluxbeat.training.data.datasets import read_dataset
 from fluxbeat.training.data.recordings import Recording
@@ -191,7 +191,7 @@ def test_pieces_of_one_recording_get_one_artist_and_so_one_side():
         return Recording(Path(name), ("x",), None, artist, "", name)
 
     given = [recording("a"), recording("b", "Ada"), recording("c"), recording("d", "Bo"), recording("e")]
-    kept = own_data._kept_together(given, {"a": 0, "b": 0, "c": 2, "e": 2, "d": 3})
+    kept = own_stores._kept_together(given, {"a": 0, "b": 0, "c": 2, "e": 2, "d": 3})
     assert [one.artist for one in kept] == ["Ada", "Ada", "c", "Bo", "c"]
 
 
