@@ -214,19 +214,24 @@ def test_another_track_ends_what_was_being_made(browser: Any, server: Server, tm
     visit.await_track(TECHNO.name)
     visit.page.get_by_role("button", name="Save …").click()
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
-    visit.page.locator("#save [data-kind=explained]").click()
-    visit.page.wait_for_selector("#save progress:visible")
-    visit.page.get_by_role("button", name="Save …").dispatch_event("click")
-    assert visit.page.locator("#save-list").is_hidden(), "one thing at a time"
     downloads: list[Any] = []
     visit.page.on("download", lambda download: downloads.append(download))
+    begun = """() => {
+      document.querySelector('#save [data-kind=explained]').click();
+      document.querySelector('.fb-save-opener').click();
+      return [document.querySelector('.fb-save-message').textContent, document.querySelector('#save-list').hidden];
+    }"""
+    words, hidden = visit.page.evaluate(begun)
+    assert words.startswith("Making it")
+    assert hidden, "one thing at a time"
     visit.give(CHANGE)
     visit.await_track(CHANGE.name)
     assert visit.page.locator("#save progress").is_hidden()
     assert visit.page.locator(".fb-save-message").inner_text() == ""
+    before = len(downloads)  # a quick machine may have been done with it before the other track came
     report = saved(visit, "explained", tmp_path)
     assert report.name == f"{CHANGE.stem}.fluxbeat.html"
-    assert len(downloads) == 1
+    assert len(downloads) == before + 1
     assert visit.errors == []
     visit.close()
 
