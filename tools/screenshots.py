@@ -74,7 +74,7 @@ def library(visit: Visit, music: Path) -> None:
         album.mkdir()
         for song in songs:
             (album / song.name).write_bytes(song.read_bytes())
-        visit.page.locator(".fb-library input[type=file]").set_input_files(album)
+        visit.page.locator(".fb-library input[webkitdirectory]").set_input_files(album)
         visit.page.wait_for_function(
             "count => document.querySelector('.fb-library-words')?.textContent.startsWith(`${count} file`)",
             arg=len(songs), timeout=ANSWER_MS,
