@@ -15,11 +15,11 @@ from typing import Any, BinaryIO
 from mutagen.id3 import ID3, ID3NoHeaderError
 
 from fluxbeat.audio.source import syncsafe
+from fluxbeat.export.riff_info import chunks
 
 GENRE_NAMES = frozenset({"genre", "genres"})
 TEMPO_NAMES = frozenset({"bpm", "fbpm", "tbpm", "tempo"})
 """Free texts, in small letters, in which programs keep what has a field of its own."""
-_MOST_CHUNKS = 10_000
 _LARGEST_TAG = 2**26
 _ONE_SHOT = 1
 """Flag of a sound that is no loop: its tempo means nothing."""
@@ -67,7 +67,7 @@ def without_doubles(tags: Any, genre: bool, tempo: bool) -> bool:
 
 def set_loop_tempo(file: BinaryIO, bpm: float) -> None:
     """Give a WAV file that is a loop its tempo where the makers of loops keep it (chunk `acid`)."""
-    for mark, at, size in list(_chunks(file, "<")):
+    for mark, at, size in list(chunks(file, "<")):
         if mark != b"acid" or size < 24:
             continue
         file.seek(at)
@@ -87,7 +87,7 @@ def _id3_tags(file: BinaryIO) -> Iterator[tuple[int, int]]:
     file.seek(0)
     head = file.read(12)
     if head[:4] in (b"RIFF", b"FORM"):
-        for mark, place, length in _chunks(file, "<" if head[:4] == b"RIFF" else ">"):
+        for mark, place, length in chunks(file, "<" if head[:4] == b"RIFF" else ">"):
             if mark.upper() == b"ID3 " and 0 < (size := _id3_size(file, place, end)) <= length:
                 yield place, size
     for last in (end, end - 128):  # one may stand at the end, before ID3v1
@@ -106,19 +106,6 @@ def _id3_size(file: BinaryIO, at: int, end: int) -> int:
         return 0
     size = 10 + syncsafe(header[6:10])
     return size if size <= min(end - at, _LARGEST_TAG) else 0
-
-
-def _chunks(file: BinaryIO, order: str) -> Iterator[tuple[bytes, int, int]]:
-    """Mark, place of the content and size of each chunk of WAV or AIFF."""
-    at = 12
-    for _ in range(_MOST_CHUNKS):
-        file.seek(at)
-        header = file.read(8)
-        if len(header) < 8:
-            return
-        mark, size = struct.unpack(f"{order}4sI", header)
-        yield mark, at + 8, size
-        at += 8 + size + size % 2
 
 
 def _as_syncsafe(number: int) -> bytes:

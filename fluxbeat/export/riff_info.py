@@ -28,21 +28,28 @@ def replace_words(file: BinaryIO, words: Mapping[bytes, str]) -> None:
             _move_to_end(file, at, changed)
 
 
-def _lists(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Where each list of words begins, and what is in it."""
-    end = file.seek(0, os.SEEK_END)
+def chunks(file: BinaryIO, order: str = "<") -> Iterator[tuple[bytes, int, int]]:
+    """Mark, place of the content and size of each chunk of WAV, or with the order `>` of AIFF."""
     at = 12
     for _ in range(_MOST_CHUNKS):
         file.seek(at)
         header = file.read(8)
         if len(header) < 8:
             return
-        mark, size = struct.unpack("<4sI", header)
-        if mark == b"LIST" and size <= min(_LARGEST_LIST, end - at - 8):
+        mark, size = struct.unpack(f"{order}4sI", header)
+        yield mark, at + 8, size
+        at += 8 + size + size % 2
+
+
+def _lists(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Where each list of words begins, and what is in it."""
+    end = file.seek(0, os.SEEK_END)
+    for mark, place, size in chunks(file):
+        if mark == b"LIST" and size <= min(_LARGEST_LIST, end - place):
+            file.seek(place)
             content = file.read(size)
             if content[:4] == b"INFO":
-                yield at, content
-        at += 8 + size + size % 2
+                yield place - 8, content
 
 
 def _entries(content: bytes) -> Iterator[tuple[bytes, bytes]]:
