@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -49,7 +50,8 @@ class DecodingTime:
         self.ended = False
         self.waited_s = 0.0
         """In the newest step, on the clock."""
-        self._patience, self._end, self._pid = patience, end, pid
+        self._patience, self._end = patience, end
+        self._process_s = None if pid is None else _work_of_process(pid)
         self._step: _Step | None = None
         self._worked_s = self._waited_s = self._decoded_s = 0.0
         self._closed = threading.Event()
@@ -67,7 +69,7 @@ class DecodingTime:
         """Something that the decoder does."""
         ahead_s = min(0.0, self._decoded_s - self._worked_s), min(0.0, self._decoded_s - self._waited_s)
         limits = Patience(self._patience.work_s + ahead_s[0], self._patience.clock_s + ahead_s[1])
-        work_s = _work_of_this_thread() if self._pid is None else _work_of_process(self._pid)
+        work_s = self._process_s or _work_of_this_thread()
         self._step = step = _Step(limits, work_s, work_s(), time.monotonic())
         try:
             yield
@@ -123,10 +125,21 @@ def _work_of_this_thread() -> Callable[[], float]:
 
 
 def _work_of_process(pid: int) -> Callable[[], float]:
-    """What tells how much processor time a process and its children have had; the clock where nothing does."""
+    """What tells how much processor time a process and its children have had; the clock where nothing does.
+
+    It looks no more often than the watcher does: a look takes as long as the decoding of a hundred frames.
+    """
     if not Path("/proc/self/stat").exists():
         return time.monotonic
-    return lambda: _ticks_of_process(pid) / _TICKS_PER_S
+    looked_s, told_s = -math.inf, 0.0
+
+    def work_s() -> float:
+        nonlocal looked_s, told_s
+        if (now_s := time.monotonic()) - looked_s > _LOOK_EVERY_S / 2:
+            looked_s, told_s = now_s, _ticks_of_process(pid) / _TICKS_PER_S
+        return told_s
+
+    return work_s
 
 
 def _ticks_of_process(pid: int) -> int:

@@ -257,6 +257,27 @@ def test_a_decoder_that_works_without_end_is_ended_by_its_own_work(
         assert time.monotonic() - began < 60.0
 
 
+def test_a_decoder_is_looked_at_a_few_times_a_second_however_often_it_gives_sound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path / "song.m4a", noise())
+    stand_in(
+        tmp_path,
+        monkeypatch,
+        "out.write(sound[:24]); out.flush()\nfor _ in range(1000): time.sleep(0.001); out.write(bytes(4)); out.flush()",
+    )
+    looks, look = [], decoding_time._ticks_of_process
+
+    def counted(pid: int) -> int:
+        looks.append(pid)
+        return look(pid)
+
+    monkeypatch.setattr(decoding_time, "_ticks_of_process", counted)
+    began = time.monotonic()
+    load_audio(path)
+    assert 1 <= len(looks) <= 10 + 20 * (time.monotonic() - began)  # before: twice for each of what came
+
+
 def test_a_decoder_that_gets_little_of_the_processor_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
