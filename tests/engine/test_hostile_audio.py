@@ -264,7 +264,8 @@ def test_a_decoder_is_looked_at_a_few_times_a_second_however_often_it_gives_soun
     stand_in(
         tmp_path,
         monkeypatch,
-        "out.write(sound[:24]); out.flush()\nfor _ in range(1000): time.sleep(0.001); out.write(bytes(4)); out.flush()",
+        "print('[info] Output #0', file=sys.stderr, flush=True); out.write(sound[:24]); out.flush()\n"
+        "for _ in range(1000): time.sleep(0.001); out.write(bytes(4)); out.flush()",
     )
     looks, look = [], decoding_time._ticks_of_process
 
