@@ -19,7 +19,7 @@ import numpy as np
 from fluxbeat.analysis import analyze
 from fluxbeat.audio import load_audio
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.explanation.intervals import wilson
+from fluxbeat.models.label_calibration import wilson
 from fluxbeat.models.registry import LoadedModel, load
 from fluxbeat.training.data.store import SPLITS
 from fluxbeat.training.evaluation.catalogue import CATALOGUE_FILE

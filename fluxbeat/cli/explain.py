@@ -170,7 +170,7 @@ def _report(options: argparse.Namespace) -> int:
 def _measured(options: argparse.Namespace, model: LoadedModel) -> dict[str, Any]:
     """What was measured of one model on a store of features, or on the music of a folder."""
     from fluxbeat.cli.terminal import progress_of
-    from fluxbeat.explanation import report
+    from fluxbeat.training.evaluation import explanation_report as report
 
     with progress_of(model.info.name) as progress:
         unread: list[dict[str, str]] = []

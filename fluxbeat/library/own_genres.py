@@ -16,7 +16,6 @@ from pathlib import Path, PurePath
 from typing import Any, Literal
 
 import numpy as np
-from scipy.stats import binomtest
 from threadpoolctl import threadpool_limits
 
 from fluxbeat.errors import FluxBeatError
@@ -27,7 +26,7 @@ from fluxbeat.models import GenreTempoModel, save_checkpoint
 from fluxbeat.models.config_file import LONGEST_LABEL, MOST_LABELS
 from fluxbeat.models.fingerprint_file import write_fingerprints
 from fluxbeat.models.hub.model_card import Card, card_to_publish
-from fluxbeat.models.label_calibration import LabelledWindows, fit_labels, fit_thresholds
+from fluxbeat.models.label_calibration import LabelledWindows, fit_labels, fit_thresholds, wilson
 from fluxbeat.models.quick_head import crossed_logits, fit_head, with_head
 from fluxbeat.models.registry import LoadedModel, checkpoint_folder
 
@@ -322,8 +321,7 @@ def _judgement(
     right = truth[np.arange(len(truth)), scores.argmax(axis=1)]
     each = {label: (int(right[own].sum()), int(own.sum())) for label, own in zip(labels, truth.T, strict=True)}
     people = len(set(groups))
-    sure = binomtest(round(people * float(right.mean())), people).proportion_ci(method="wilson")
-    interval = float(sure.low), float(sure.high)
+    interval = wilson(round(people * float(right.mean())), people)
     return Judgement(int(right.sum()), len(right), interval, each, guessing, apart, unknown, more)
 
 
@@ -336,7 +334,7 @@ def _metrics(judgement: Judgement) -> list[dict[str, Any]]:
             "value": round(judgement.hits / judgement.n, 4),
             "n": judgement.n,
             "split": OWN_SPLIT[judgement.apart],
-            "interval_95": [round(end, 4) for end in judgement.interval],
+            "interval_95": list(judgement.interval),
             "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
         }
     ]

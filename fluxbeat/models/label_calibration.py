@@ -1,4 +1,4 @@
-"""From answers on music that a model did not see to calibrated probabilities and thresholds, as functions of arrays."""
+"""From answers on music that a model did not see to calibrated probabilities, thresholds and shares with intervals."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from scipy.special import expit
+from scipy.stats import binomtest
 from torch import Tensor
 
 from fluxbeat.models.base import Calibration
@@ -167,3 +168,11 @@ def fit_thresholds(probability: np.ndarray, targets: np.ndarray, known: np.ndarr
         own = best(probability[rows, column], truth) if truth.any() else common
         found.append(round(float(trust * own + (1 - trust) * common), 3))
     return tuple(found)
+
+
+def wilson(hits: int, count: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson, JASA 1927); (0, 1) where nothing was counted."""
+    if count == 0:
+        return 0.0, 1.0
+    between = binomtest(hits, count).proportion_ci(method="wilson")
+    return round(float(between.low), 4), round(float(between.high), 4)

@@ -17,11 +17,11 @@ from fluxbeat.errors import FluxBeatError
 from fluxbeat.explanation import Cam, explain_tempo, explain_track, explain_whole_track, split_sound
 from fluxbeat.explanation.attribution import attribute
 from fluxbeat.explanation.files import window_parts
-from fluxbeat.explanation.report import explanation_report, samples_of_files
-from fluxbeat.explanation.sanity import likeness, mass_inside, randomised, splice
 from fluxbeat.explanation.windows import cut_window
 from fluxbeat.models import load_checkpoint, save_checkpoint
 from fluxbeat.models.registry import bundled_names, checkpoints_folder, load
+from fluxbeat.training.evaluation.explanation_report import explanation_report, samples_of_files
+from fluxbeat.training.evaluation.sanity import likeness, mass_inside, randomised, splice
 
 METAL = EXAMPLES / "metal_muldjord_chaos_god.mp3"
 CLASSICAL = EXAMPLES / "classical_john_michel_ave_maria.mp3"

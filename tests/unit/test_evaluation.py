@@ -15,7 +15,6 @@ from fluxbeat.analysis import analyze_track, read_track
 from fluxbeat.analysis.windows import slide
 from fluxbeat.cli.main import main
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.explanation.intervals import estimate, resamples
 from fluxbeat.features import FeatureConfig
 from fluxbeat.models import ModelConfig, build_model, save_checkpoint
 from fluxbeat.models.registry import LoadedModel, ModelInfo, load
@@ -24,6 +23,7 @@ from fluxbeat.training.data.store import Excerpt
 from fluxbeat.training.evaluation.answers import Answer, ask
 from fluxbeat.training.evaluation.catalogue import read_catalogue, spectrograms, tracks
 from fluxbeat.training.evaluation.composed import crossfaded, mixes, pairs, splices
+from fluxbeat.training.evaluation.intervals import estimate, resamples
 from fluxbeat.training.evaluation.measures import (
     average_precision,
     border_hits,

@@ -24,18 +24,18 @@ from fluxbeat.explanation import attribution
 from fluxbeat.explanation.attribution import CHOSEN, METHODS, Cam, attribute
 from fluxbeat.explanation.explain import explain_track
 from fluxbeat.explanation.faithfulness import curves, energy_map, random_map
-from fluxbeat.explanation.intervals import mean_with_interval
 from fluxbeat.explanation.layers import placed_layers
 from fluxbeat.explanation.mean_spectrum import mean_spectrum
 from fluxbeat.explanation.regions import Region, strongest_regions
-from fluxbeat.explanation.report import Sample, compare_cams, explanation_report
-from fluxbeat.explanation.sanity import likeness, mass_inside, randomised, splice
 from fluxbeat.explanation.whole_track import MOST_COLUMNS, explain_whole_track
 from fluxbeat.features import FeatureConfig
 from fluxbeat.models import FAMILIES, GenreTempoModel, ModelConfig, build_model
 from fluxbeat.models.convolutions import ConvNorm
 from fluxbeat.models.inverted_residuals import InvertedResidual, InvertedResidualStack
 from fluxbeat.models.registry import LoadedModel, ModelInfo
+from fluxbeat.training.evaluation.explanation_report import Sample, compare_cams, explanation_report
+from fluxbeat.training.evaluation.intervals import mean_with_interval
+from fluxbeat.training.evaluation.sanity import likeness, mass_inside, randomised, splice
 
 LABELS = ("high", "low")
 FEATURES = FeatureConfig(n_mels=40)

@@ -20,13 +20,13 @@ from scipy.special import expit, logit
 
 from fluxbeat.atomic_write import atomic_write
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.explanation.intervals import resamples
 from fluxbeat.models import GenreTempoModel, build_model, load_checkpoint, save_checkpoint
 from fluxbeat.models.checkpoint import CONFIG_FILE
 from fluxbeat.models.label_calibration import LabelledWindows, fit_labels, fit_thresholds
 from fluxbeat.training.data.store import Excerpt, label_shares
 from fluxbeat.training.evaluation.answers import WindowAnswers, ask
 from fluxbeat.training.evaluation.catalogue import default_cache, read_catalogue, spectrograms, tracks
+from fluxbeat.training.evaluation.intervals import resamples
 from fluxbeat.training.evaluation.measures import average_precision
 from fluxbeat.training.run import HEADS_FILE
 from tools.release.choosing import crossed, fit_kind, naming_loss, roc_auc

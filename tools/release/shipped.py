@@ -50,7 +50,7 @@ def counted_data(folder: Path) -> str:
 
 
 def explained_text(report: Mapping[str, Any]) -> str:
-    """Markdown of what `fluxbeat.explanation.report` found of one model."""
+    """Markdown of what `fluxbeat.training.evaluation.explanation_report` found of one model."""
     lines = ["| map | insertion minus deletion | of a random map | of the sound's energy | apart from both |"]
     lines.append("|---|---|---|---|---|")
     for name, found in report["layers"].items():

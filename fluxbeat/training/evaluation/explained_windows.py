@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from fluxbeat.errors import ConfigMismatchError
-from fluxbeat.explanation.report import Sample, explanation_report, sample_of
 from fluxbeat.features.log_mel import normalise
 from fluxbeat.models.base import GenreTempoModel, WindowModel
 from fluxbeat.models.registry import LoadedModel
 from fluxbeat.training.data.store import FeatureStore
+from fluxbeat.training.evaluation.explanation_report import Sample, explanation_report, sample_of
 from fluxbeat.training.evaluation.rankings import Measure
 from fluxbeat.training.evaluation.report import Further, Material
 

@@ -1,7 +1,7 @@
 """Measures as plain mathematics on arrays: shares, rankings, calibration, borders, tempo, and how sure each is.
 
-What is measured over tracks takes `weights`, (draws, tracks), as `fluxbeat.explanation.intervals.resamples` makes them:
-how often each track counts, one result per row.
+What is measured over tracks takes `weights`, (draws, tracks), as `intervals.resamples` makes them: how often each track
+counts, one result per row.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fluxbeat.analysis.tempo import TOLERANCE
-from fluxbeat.explanation.intervals import estimate, resamples
+from fluxbeat.training.evaluation.intervals import estimate, resamples
 
 BINS = 15
 BORDER_TOLERANCE_S = 3.0

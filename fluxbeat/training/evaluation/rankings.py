@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fluxbeat.explanation.intervals import estimate, resamples, wilson
+from fluxbeat.models.label_calibration import wilson
+from fluxbeat.training.evaluation.intervals import estimate, resamples
 from fluxbeat.training.evaluation.measures import average_precision, calibration_error
 
 

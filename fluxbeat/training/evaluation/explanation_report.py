@@ -16,12 +16,12 @@ from fluxbeat.analysis.track import audible_windows
 from fluxbeat.errors import ExplanationError, FluxBeatError
 from fluxbeat.explanation.attribution import METHODS, Cam, attribute, chosen_cam, shown_probability
 from fluxbeat.explanation.faithfulness import STEPS, curves, energy_map, random_map
-from fluxbeat.explanation.intervals import mean_with_interval
 from fluxbeat.explanation.layers import placed_layers
-from fluxbeat.explanation.sanity import likeness, mass_inside, randomised, splice
 from fluxbeat.explanation.windows import cut_window
 from fluxbeat.models.base import WindowModel
 from fluxbeat.models.registry import LoadedModel
+from fluxbeat.training.evaluation.intervals import mean_with_interval
+from fluxbeat.training.evaluation.sanity import likeness, mass_inside, randomised, splice
 
 PASSES_BELOW = 0.2
 """Rank correlation with the map of a model that knows nothing, below which a map depends on what was learned."""

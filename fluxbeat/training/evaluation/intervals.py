@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 
 DRAWS = 1000
 
@@ -62,11 +61,3 @@ def mean_with_interval(values: Sequence[float] | np.ndarray, groups: Sequence[st
     weights = resamples(np.asarray(groups)[known].tolist())
     with np.errstate(invalid="ignore"):  # where nothing was measured
         return estimate(weights @ numbers[known] / weights.sum(axis=1), int(known.sum()))
-
-
-def wilson(hits: int, count: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson, JASA 1927); (0, 1) where nothing was counted."""
-    if count == 0:
-        return 0.0, 1.0
-    between = binomtest(hits, count).proportion_ci(method="wilson")
-    return round(float(between.low), 4), round(float(between.high), 4)
