@@ -95,9 +95,7 @@ def comparable(analyses: Sequence[TrackAnalysis]) -> list[TrackAnalysis]:
     return max(groups, key=len, default=[])
 
 
-def disputed_passages(
-    analyses: Sequence[TrackAnalysis], most: int = MOST_PASSAGES, least_s: float = LEAST_S
-) -> tuple[DisputedPassage, ...]:
+def disputed_passages(analyses: Sequence[TrackAnalysis]) -> tuple[DisputedPassage, ...]:
     """The passages in which models name different genres, those first that weigh most by distance and length.
 
     A track is cut where a segment of any model begins, and where a genre becomes present for one of them. Models
@@ -108,10 +106,6 @@ def disputed_passages(
     ----------
     analyses : sequence of TrackAnalysis
         Of one track, by models that have genres in common.
-    most : int
-        At most so many passages.
-    least_s : float
-        Length of the shortest passage.
 
     Raises
     ------
@@ -120,7 +114,7 @@ def disputed_passages(
     """
     compared, known, common = _side_by_side(analyses)
     found: list[tuple[float, float, list[frozenset[str]]]] = []
-    for start_s, end_s in itertools.pairwise(_borders_s(compared, known, common, least_s)):
+    for start_s, end_s in itertools.pairwise(_borders_s(compared, known, common)):
         by_model = _shares(compared, known, common, start_s, end_s)
         named = [frozenset(np.array(common)[shares >= PRESENT].tolist()) for shares in by_model]
         if found and found[-1][1] == start_s and found[-1][2] == named:
@@ -135,7 +129,7 @@ def disputed_passages(
         if apart >= LEAST_APART:
             statements = _statements(analyses, start_s, end_s, frozenset().union(*named))
             passages.append(DisputedPassage(start_s, end_s, apart, statements))
-    return tuple(sorted(passages, key=lambda one: one.apart * (one.start_s - one.end_s))[:most])
+    return tuple(sorted(passages, key=lambda one: one.apart * (one.start_s - one.end_s))[:MOST_PASSAGES])
 
 
 def _side_by_side(
@@ -196,17 +190,17 @@ def _by_common_genre(timeline: Timeline) -> dict[str, np.ndarray]:
 
 
 def _borders_s(
-    compared: Sequence[TrackAnalysis], known: Sequence[dict[str, np.ndarray]], common: Sequence[str], least_s: float
+    compared: Sequence[TrackAnalysis], known: Sequence[dict[str, np.ndarray]], common: Sequence[str]
 ) -> list[float]:
-    """Begin, end, and between them where something changes, none nearer than `least_s` to another.
+    """Begin, end, and between them where something changes, none nearer than `LEAST_S` to another.
 
-    Segments come before the moments at which a genre's mean over `least_s` becomes present, or ceases to be.
+    Segments come before the moments at which a genre's mean over `LEAST_S` becomes present, or ceases to be.
     """
     end_s = compared[0].duration_s
     changes = [segment.start_s for one in compared for segment in one.segments[1:]]
     for one, genres in zip(compared, known, strict=True):
         centre_s = one.timeline.centre_s
-        wide = max(1, round(least_s / one.timeline.hop_s))
+        wide = max(1, round(LEAST_S / one.timeline.hop_s))
         for genre in common:
             if genre not in genres or len(centre_s) <= wide:
                 continue
@@ -217,7 +211,7 @@ def _borders_s(
     for at_s in changes:
         place = bisect.bisect(borders, at_s)
         near = borders[max(0, place - 1) : place + 1]
-        if all(abs(at_s - border_s) >= least_s for border_s in near):
+        if all(abs(at_s - border_s) >= LEAST_S for border_s in near):
             borders.insert(place, at_s)
     return borders
 

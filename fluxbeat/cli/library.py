@@ -103,9 +103,8 @@ def _correction(text: str) -> tuple[str, str]:
 
 def _correct(options: argparse.Namespace, files: Sequence[SoundFile], model: LoadedModel, cache: AnalysisCache) -> None:
     """Remember what the person says of files' tempi; each is analysed for it if it was not yet."""
-    from fluxbeat.analysis import DEFAULT_HOP_S, analyze, wanted_bpm
+    from fluxbeat.analysis import analyze, wanted_bpm
     from fluxbeat.analysis.correction import WORDS
-    from fluxbeat.library import question
 
     # a name that is typed and one that a Mac wrote are spelled differently in Unicode
     by_name = {unicodedata.normalize("NFC", file.shown): file for file in files} | {file.shown: file for file in files}
@@ -119,7 +118,7 @@ def _correct(options: argparse.Namespace, files: Sequence[SoundFile], model: Loa
             continue
         analysis = None
         if given in WORDS:
-            analysis = cache.find(sha256, question(model, DEFAULT_HOP_S), name)
+            analysis = cache.find(sha256, model.info.revision, name)
             analysis = analysis or analyze(file.path, model, name=name)
         cache.correct(sha256, wanted_bpm(analysis, given))
 

@@ -68,7 +68,7 @@ class Region:
 
 
 def strongest_regions(
-    positive: np.ndarray, start_s: float, frame_rate_hz: float, edges_hz: np.ndarray, most: int = MOST
+    positive: np.ndarray, start_s: float, frame_rate_hz: float, edges_hz: np.ndarray
 ) -> tuple[Region, ...]:
     """Cut a map into its strongest connected places.
 
@@ -81,13 +81,11 @@ def strongest_regions(
     frame_rate_hz : float
     edges_hz : float array, shape (mels + 1,)
         Borders between bands.
-    most : int
-        At most this many.
 
     Returns
     -------
     tuple of Region
-        Strongest first; empty where nothing speaks for the answer.
+        `MOST` at most, strongest first; empty where nothing speaks for the answer.
     """
     total = float(positive.sum())
     if total <= 0:
@@ -107,7 +105,7 @@ def strongest_regions(
                     share,
                 )
             )
-    return tuple(sorted(found, key=lambda region: -region.share)[:most])
+    return tuple(sorted(found, key=lambda region: -region.share)[:MOST])
 
 
 def _hz(frequency: float) -> str:

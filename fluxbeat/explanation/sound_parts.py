@@ -50,14 +50,14 @@ def split_sound(explanation: Explanation, samples: np.ndarray, sample_rate_hz: i
     return SoundParts(attended, samples.astype(np.float32) - attended, sample_rate_hz)
 
 
-def marked(positive: np.ndarray, mass: float = MARKED_MASS) -> np.ndarray:
-    """The smallest set of places that holds `mass` of a map, soft at its edges: 0..1, shape as `positive`."""
+def marked(positive: np.ndarray) -> np.ndarray:
+    """The smallest set of places that holds `MARKED_MASS` of a map, soft at its edges: 0..1, shape as `positive`."""
     total = float(positive.sum())
     if total <= 0:
         return np.zeros_like(positive)
     smooth = gaussian_filter(positive, EDGE, mode="nearest")
     ordered = np.sort(smooth, axis=None)[::-1]
-    enough = ordered[min(int(np.searchsorted(np.cumsum(ordered), mass * ordered.sum())), ordered.size - 1)]
+    enough = ordered[min(int(np.searchsorted(np.cumsum(ordered), MARKED_MASS * ordered.sum())), ordered.size - 1)]
     inside: np.ndarray = gaussian_filter((smooth >= enough).astype(np.float32), EDGE, mode="nearest")
     return inside
 

@@ -1,7 +1,7 @@
 """Whole folders of music: every sound file analysed once, remembered by its content, and laid out as one table."""
 
 from fluxbeat.audio.sound_files import SOUND_SUFFIXES, SoundFile, find_sound_files
-from fluxbeat.library.cache import AnalysisCache, cache_folder, question
+from fluxbeat.library.cache import AnalysisCache, cache_folder
 from fluxbeat.library.job import LibraryJob, Step
 from fluxbeat.library.table import LibraryRow, analysed_row, filtered, ordered, write_csv
 from fluxbeat.library.workers import ThreadWorkers, Workers
@@ -20,6 +20,5 @@ __all__ = [
     "filtered",
     "find_sound_files",
     "ordered",
-    "question",
     "write_csv",
 ]

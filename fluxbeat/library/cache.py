@@ -23,7 +23,6 @@ from fluxbeat.audio import check_file, safe_name
 from fluxbeat.audio.sound_files import SoundFile
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.library.stored_analysis import pack, unpack
-from fluxbeat.models.registry import LoadedModel
 
 CACHE_VARIABLE = "FLUXBEAT_CACHE"
 TABLES = 2
@@ -58,18 +57,13 @@ def program_revision() -> str:
     return f"{SCHEMA}/{__version__}/{digest[:12]}"
 
 
-def question(model: LoadedModel, hop_s: float) -> str:
-    """What an answer depends on beside the content of the file and the program: the model's revision, and the hop."""
-    return f"{model.info.revision} each {float(hop_s)} s"
-
-
 def cache_folder() -> Path:
     """$FLUXBEAT_CACHE, else the folder that this system keeps for a person's caches."""
     return Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("fluxbeat", appauthor=False))
 
 
 class AnalysisCache:
-    """Answers by content and question, and digests by path, size and time of change; safe to use from many threads.
+    """Answers by content and model, and digests by path, size and time of change; safe to use from many threads.
 
     Every answer is on the disk when `keep` returns, so that a program that is killed loses only what it was at.
 
@@ -143,15 +137,15 @@ class AnalysisCache:
             ).fetchone()
         return found[0] if found else None
 
-    def find(self, sha256: str, asked: str, name: str) -> TrackAnalysis | None:
-        """What was answered before for this content and `question`, under the name `name`.
+    def find(self, sha256: str, revision: str, name: str) -> TrackAnalysis | None:
+        """What the model of this revision answered before for this content, under the name `name`.
 
         A person's correction of the tempo is in it.
         """
         with self._using() as base:
             found = base.execute(
                 "SELECT analysis FROM analyses WHERE sha256 = ? AND question = ? AND program = ?",
-                (sha256, asked, program_revision()),
+                (sha256, revision, program_revision()),
             ).fetchone()
         if found is None:
             return None
@@ -161,9 +155,9 @@ class AnalysisCache:
             _log.warning("an entry of %s is asked for anew: %s", self.path.name, error)
             return None
 
-    def keep(self, sha256: str, asked: str, analysis: TrackAnalysis) -> None:
+    def keep(self, sha256: str, revision: str, analysis: TrackAnalysis) -> None:
         """Remember an answer; one that is there already is replaced."""
-        row = (sha256, asked, program_revision(), pack(analysis))
+        row = (sha256, revision, program_revision(), pack(analysis))
         with self._using() as base:
             base.execute("INSERT OR REPLACE INTO analyses VALUES (?, ?, ?, ?)", row)
 

@@ -11,11 +11,10 @@ from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from fluxbeat.analysis import DEFAULT_HOP_S
 from fluxbeat.audio import safe_name
 from fluxbeat.audio.sound_files import SoundFile
 from fluxbeat.errors import AnalysisCancelled, AudioDecodeError
-from fluxbeat.library.cache import AnalysisCache, question
+from fluxbeat.library.cache import AnalysisCache
 from fluxbeat.library.table import LibraryRow, analysed_row, failed_row
 from fluxbeat.library.workers import Answer, Workers
 from fluxbeat.models.registry import LoadedModel
@@ -64,8 +63,6 @@ class LibraryJob:
         Only this job's caller writes to it, never a worker.
     workers : Workers
         Not closed by the job.
-    hop_s : float
-        Distance of windows in seconds.
     fresh : bool
         Analyse everything anew, whatever the cache knows; the new answers are kept.
     """
@@ -77,16 +74,14 @@ class LibraryJob:
         cache: AnalysisCache,
         workers: Workers,
         *,
-        hop_s: float = DEFAULT_HOP_S,
         fresh: bool = False,
     ) -> None:
         self._files = files
         self._model = model
         self._cache = cache
         self._workers = workers
-        self._hop_s = hop_s
         self._fresh = fresh
-        self._asked = question(model, hop_s)
+        self._revision = model.info.revision
         self._stop = threading.Event()
         self._running: dict[Future[Answer], str] = {}
         self._copies: dict[str, list[int]] = {}
@@ -128,7 +123,7 @@ class LibraryJob:
     def _known(self, file: SoundFile) -> LibraryRow | None:
         """The row of a file that looks unchanged and was answered before; its content is not read."""
         sha256 = None if file.problem else self._cache.known_digest(file)
-        kept = self._cache.find(sha256, self._asked, file.shown) if sha256 else None
+        kept = self._cache.find(sha256, self._revision, file.shown) if sha256 else None
         return analysed_row(file, kept) if kept else None
 
     def _begin_some(self, waiting: deque[int]) -> list[Placed]:
@@ -154,10 +149,10 @@ class LibraryJob:
             self._copies[sha256].append(place)
             return None
         wanted = not self._fresh or sha256 in self._answered
-        kept = self._cache.find(sha256, self._asked, file.shown) if wanted else None
+        kept = self._cache.find(sha256, self._revision, file.shown) if wanted else None
         if kept:
             return analysed_row(file, kept)
-        future = self._workers.begin(file, self._model, self._hop_s, self._stop)
+        future = self._workers.begin(file, self._model, self._stop)
         self._copies[sha256] = [place]
         self._running[future] = sha256
         return None
@@ -188,7 +183,7 @@ class LibraryJob:
             rows = [failed_row(file, answer.replace(named, f'"{safe_name(file.shown)}"')) for file in files]
         else:
             self._answered.add(sha256)
-            self._cache.keep(sha256, self._asked, answer)
+            self._cache.keep(sha256, self._revision, answer)
             rows = [analysed_row(file, self._cache.with_correction(sha256, answer)) for file in files]
         return list(zip(copies, rows, strict=True))
 

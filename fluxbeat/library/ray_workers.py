@@ -71,13 +71,13 @@ class RayWorkers:
         self._task = ray.remote(num_cpus=1, max_retries=1)(_analyse_content)
         self._model: tuple[LoadedModel, ray.ObjectRef] | None = None
 
-    def begin(self, file: SoundFile, model: LoadedModel, hop_s: float, stop: threading.Event) -> Future[Answer]:
+    def begin(self, file: SoundFile, model: LoadedModel, stop: threading.Event) -> Future[Answer]:
         """Send one file; `close` ends what is no longer wanted."""
         if self._model is None or self._model[0] is not model:
             self._model = model, ray.put(model)
         content = file.path.read_bytes()
         try:
-            future: Future[Answer] = self._task.remote(content, file.shown, self._model[1], hop_s, __version__).future()
+            future: Future[Answer] = self._task.remote(content, file.shown, self._model[1], __version__).future()
         except RayError as error:
             future = Future()
             future.set_exception(error)
@@ -130,7 +130,7 @@ def _same_version(there: str, here: str) -> None:
         )
 
 
-def _analyse_content(content: bytes, name: str, model: LoadedModel, hop_s: float, version: str) -> Answer:
+def _analyse_content(content: bytes, name: str, model: LoadedModel, version: str) -> Answer:
     """What runs on the cluster."""
     _same_version(__version__, version)
-    return analyse_file(content, name, model, hop_s)
+    return analyse_file(content, name, model)

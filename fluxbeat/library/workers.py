@@ -37,7 +37,7 @@ class Workers(Protocol):
 
     at_once: int
 
-    def begin(self, file: SoundFile, model: LoadedModel, hop_s: float, stop: threading.Event) -> Future[Answer]:
+    def begin(self, file: SoundFile, model: LoadedModel, stop: threading.Event) -> Future[Answer]:
         """Begin one file; once `stop` is set, its answer is not wanted any more."""
 
     def close(self) -> None:
@@ -67,13 +67,13 @@ class ThreadWorkers:
         self._turn: TurnOf = turn or (lambda stop: nullcontext(lambda: None))
         self._pool = threads_that_compute_alone(self.count, "fluxbeat-library")
 
-    def begin(self, file: SoundFile, model: LoadedModel, hop_s: float, stop: threading.Event) -> Future[Answer]:
-        return self._pool.submit(self._in_turn, file, model, hop_s, stop)
+    def begin(self, file: SoundFile, model: LoadedModel, stop: threading.Event) -> Future[Answer]:
+        return self._pool.submit(self._in_turn, file, model, stop)
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _in_turn(self, file: SoundFile, model: LoadedModel, hop_s: float, stop: threading.Event) -> Answer:
+    def _in_turn(self, file: SoundFile, model: LoadedModel, stop: threading.Event) -> Answer:
         with self._turn(stop) as give_way:
 
             def watch(share: float, doing: str) -> None:
@@ -81,14 +81,13 @@ class ThreadWorkers:
                     raise AnalysisCancelled("no longer wanted")
                 give_way()
 
-            return analyse_file(file.path, file.shown, model, hop_s, watch, self._max_duration_s)
+            return analyse_file(file.path, file.shown, model, watch, self._max_duration_s)
 
 
 def analyse_file(
     source: str | os.PathLike[str] | bytes,
     name: str,
     model: LoadedModel,
-    hop_s: float,
     progress: Progress | None = None,
     max_duration_s: float = MAX_DURATION_S,
 ) -> Answer:
@@ -100,7 +99,7 @@ def analyse_file(
         If `progress` raises it.
     """
     try:
-        return analyze(source, model, name=name, hop_s=hop_s, max_duration_s=max_duration_s, progress=progress)
+        return analyze(source, model, name=name, max_duration_s=max_duration_s, progress=progress)
     except AnalysisCancelled:
         raise
     except FluxBeatError as error:

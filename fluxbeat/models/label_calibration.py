@@ -23,7 +23,7 @@ SCALE_SPREAD, BIAS_SPREAD = 0.02, 0.1
 likewise: with 0.02 and 0.1, 0.05 and 0.2, 0.1 and 0.4 the CNN's average precision was 0.547, 0.537 and 0.523."""
 
 
-def fit_calibration(logits: np.ndarray, targets: np.ndarray, known: np.ndarray | None = None) -> Calibration:
+def fit_calibration(logits: np.ndarray, targets: np.ndarray) -> Calibration:
     """Scale and bias that make sigmoid(scale * logit + bias) a probability (Platt 1999).
 
     Parameters
@@ -32,12 +32,8 @@ def fit_calibration(logits: np.ndarray, targets: np.ndarray, known: np.ndarray |
         Of music the model did not see.
     targets : float array, shape (windows, labels)
         1 where the label is true, else 0.
-    known : bool array, shape (windows, labels), optional
-        Where the truth is known; everywhere by default.
     """
-    counted = np.ones(logits.shape, bool) if known is None else known
-    x = torch.from_numpy(logits[counted].astype(np.float64))
-    y = torch.from_numpy(targets[counted].astype(np.float64))
+    x, y = (torch.from_numpy(values.astype(np.float64)) for values in (logits, targets))
     values = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
     minimise(values, lambda: torch.nn.functional.binary_cross_entropy_with_logits(x * values[0] + values[1], y))
     scale, bias = values.detach().tolist()
@@ -145,13 +141,12 @@ def fit_labels(
     return LabelCalibration(np.exp(scale + own_scale), bias + own_bias)
 
 
-def fit_thresholds(probability: np.ndarray, targets: np.ndarray, known: np.ndarray | None = None) -> tuple[float, ...]:
+def fit_thresholds(probability: np.ndarray, targets: np.ndarray) -> tuple[float, ...]:
     """Threshold per label with the best F1, drawn to the best common one the more, the fewer recordings have it.
 
-    All arrays have the shape (recordings, labels); `known` says where the truth is known, by default everywhere.
+    Both arrays have the shape (recordings, labels).
     """
     steps = np.linspace(*THRESHOLD_RANGE, 61)
-    counted = np.ones(probability.shape, bool) if known is None else known
 
     def best(scores: np.ndarray, truth: np.ndarray) -> float:
         given = scores[None] >= steps[:, None]
@@ -160,12 +155,12 @@ def fit_thresholds(probability: np.ndarray, targets: np.ndarray, known: np.ndarr
         # the middle of the best steps: what lies between two recordings is not decided by the first of them
         return float(np.median(steps[f1 >= f1.max() - 1e-9]))
 
-    common = best(probability[counted], targets[counted] > 0)
+    true = targets > 0
+    common = best(probability.ravel(), true.ravel())
     found = []
-    for column, rows in enumerate(counted.T):
-        truth = targets[rows, column] > 0
+    for scores, truth in zip(probability.T, true.T, strict=True):
         trust = truth.sum() / (truth.sum() + FEW)
-        own = best(probability[rows, column], truth) if truth.any() else common
+        own = best(scores, truth) if truth.any() else common
         found.append(round(float(trust * own + (1 - trust) * common), 3))
     return tuple(found)
 

@@ -29,7 +29,7 @@ from fluxbeat.features import FeatureConfig
 from fluxbeat.web.analysis_queue import AnalysisQueue
 from fluxbeat.web.ui import stage_layers
 from fluxbeat.web.ui.offered_models import OfferedModels
-from fluxbeat.web.ui.packed_files import Packed, PackedStreams
+from fluxbeat.web.ui.packed_files import Packed
 from fluxbeat.web.ui.stage_layers import BLOCK_S, MOST_COLUMNS, StageLayers, present_blocks, spectrogram_view
 from fluxbeat.web.ui.timeline_tab import timeline_view
 
@@ -182,10 +182,21 @@ def test_a_script_is_packed_as_the_browser_takes_it(accepted: str, encoding: str
     assert status == 200
     assert headers.get("content-encoding") == encoding
     assert unpack(body).decode() == SCRIPT
-    assert int(headers["content-length"]) == len(body)
-    if encoding:
+    if not encoding:
+        assert int(headers["content-length"]) == len(body)
+    else:
+        assert "content-length" not in headers  # it is known when all is sent
         assert headers["vary"] == "Accept-Encoding"
         assert len(body) < len(SCRIPT) / 10
+
+
+def test_few_bytes_and_an_answer_without_a_body_are_left_as_they_are() -> None:
+    few = PlainTextResponse("const answer = 42;", media_type="text/javascript")
+    _, headers, body = _asked("/static/a.js", few, "br")
+    assert "content-encoding" not in headers and body == few.body
+    script = PlainTextResponse(SCRIPT, media_type="text/javascript")
+    _, headers, _ = _asked("/static/a.js", script, "br", method="HEAD")
+    assert "content-encoding" not in headers and int(headers["content-length"]) == len(SCRIPT)
 
 
 def test_other_paths_images_errors_and_parts_are_left_as_they_are() -> None:
@@ -222,7 +233,7 @@ def test_events_are_packed_and_each_can_be_read_before_the_next_is_sent(accepted
             assert read[-1] == EVENTS[number]
 
     stream = StreamingResponse(events(), media_type="text/event-stream")
-    _ask(PackedStreams(stream, ["/events"]), "/events", accepted, sent)
+    _ask(Packed(stream, ["/events"]), "/events", accepted, sent)
     assert read == EVENTS
     headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     assert headers.get("content-encoding") == encoding
@@ -238,24 +249,26 @@ def test_only_whole_answers_of_text_at_the_paths_of_streams_are_packed() -> None
     text = PlainTextResponse(SCRIPT)
     for path, response in (("/other", text), ("/events", PlainTextResponse(SCRIPT, 404)), ("/events", Response(b"1"))):
         sent: list[Any] = []
-        _ask(PackedStreams(response, ["/events"]), path, "br", sent)
+        _ask(Packed(response, ["/events"]), path, "br", sent)
         assert b"content-encoding" not in dict(sent[0]["headers"])
     sent = []
-    _ask(PackedStreams(text, ["/events"]), "/events", "br", sent)
+    _ask(Packed(text, ["/events"]), "/events", "br", sent)
     assert b"content-length" not in dict(sent[0]["headers"])
     assert brotli.decompress(b"".join(message["body"] for message in sent[1:])).decode() == SCRIPT
 
 
 def _asked(
-    path: str, response: Response, accepted: str, extra: dict[str, str] | None = None
+    path: str, response: Response, accepted: str, extra: dict[str, str] | None = None, method: str = "GET"
 ) -> tuple[int, dict[str, str], bytes]:
     sent: list[Any] = []
-    _ask(Packed(response, ["/"], ["/static/"]), path, accepted, sent, extra)
+    _ask(Packed(response, ["/"], ["/static/"]), path, accepted, sent, extra, method)
     begun = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return sent[0]["status"], begun, b"".join(message["body"] for message in sent[1:])
 
 
-def _ask(app: ASGIApp, path: str, accepted: str, sent: list[Any], extra: dict[str, str] | None = None) -> None:
+def _ask(
+    app: ASGIApp, path: str, accepted: str, sent: list[Any], extra: dict[str, str] | None = None, method: str = "GET"
+) -> None:
     async def send(message: Any) -> None:
         sent.append(message)
 
@@ -265,5 +278,5 @@ def _ask(app: ASGIApp, path: str, accepted: str, sent: list[Any], extra: dict[st
     wanted = {"accept-encoding": accepted, **(extra or {})}
     headers = [(name.encode(), value.encode()) for name, value in wanted.items()]
     asgi = {"version": "3.0", "spec_version": "2.4"}
-    scope = {"type": "http", "asgi": asgi, "method": "GET", "path": path, "headers": headers}
+    scope = {"type": "http", "asgi": asgi, "method": method, "path": path, "headers": headers}
     asyncio.run(app(scope, receive, send))

@@ -78,15 +78,13 @@ class AnalysisProgress:
         return panel_answer({"busy": True, **whose, "locked": self.locked, **now})
 
 
-async def now_and_then(
-    steps: AsyncGenerator[Step, None], every_s: float = TOLD_EVERY_S
-) -> AsyncGenerator[Step | None, None]:
+async def now_and_then(steps: AsyncGenerator[Step, None]) -> AsyncGenerator[Step | None, None]:
     """The steps as they come, and None whenever none came for so long."""
     while True:
         coming = asyncio.ensure_future(anext(steps, _END))
         try:
             while not coming.done():
-                await asyncio.wait([coming], timeout=every_s)
+                await asyncio.wait([coming], timeout=TOLD_EVERY_S)
                 if not coming.done():
                     yield None
         finally:

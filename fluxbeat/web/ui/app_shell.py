@@ -23,7 +23,7 @@ from fluxbeat.web.ui.example_tracks import FOLDER as EXAMPLES
 from fluxbeat.web.ui.example_tracks import ExampleAnswers, read_examples
 from fluxbeat.web.ui.gradio_internals import ANSWERS, fetch_nothing, guard_paths
 from fluxbeat.web.ui.live_tab import LIVE_ROUTE
-from fluxbeat.web.ui.packed_files import Packed, PackedStreams
+from fluxbeat.web.ui.packed_files import Packed
 from fluxbeat.web.ui.page import build_page
 from fluxbeat.web.ui.theme import page_theme
 
@@ -76,8 +76,7 @@ def add_page(app: FastAPI, service: Service) -> FastAPI:
     _once_it_runs(app, answers)
     guard_paths(page)  # or a mounted page would read any file
     fetch_nothing()
-    app.add_middleware(PackedStreams, paths=ANSWERS)
-    app.add_middleware(Packed, pages=["/"], folders=[f"{STATIC_ROUTE}/"])
+    app.add_middleware(Packed, paths=["/", *ANSWERS], folders=[f"{STATIC_ROUTE}/"])
 
     @app.get(f"{STATIC_ROUTE}/plotly.min.js", include_in_schema=False)
     def plotly() -> Response:

@@ -12,7 +12,7 @@ from typing import Any
 
 import gradio as gr
 
-from fluxbeat.analysis import DEFAULT_HOP_S, TrackAnalysis
+from fluxbeat.analysis import TrackAnalysis
 from fluxbeat.audio import safe_name
 from fluxbeat.charts.wording import as_sentence, clock, confidence, model_title, tempo_words
 from fluxbeat.errors import FluxBeatError
@@ -25,7 +25,6 @@ from fluxbeat.library import (
     Step,
     ThreadWorkers,
     analysed_row,
-    question,
     write_csv,
 )
 from fluxbeat.library.workers import cores
@@ -128,8 +127,8 @@ class LibraryTab:
         """A file of the table, with the analysis of this model where it is kept."""
         if state is None or not 0 <= index < len(state.files):
             return None
-        file, asked = state.files[index], question(self._offered.models[model], DEFAULT_HOP_S)
-        return file, self._cache.find(self._cache.digest(file), asked, Path(file.shown).name)
+        file, revision = state.files[index], self._offered.models[model].info.revision
+        return file, self._cache.find(self._cache.digest(file), revision, Path(file.shown).name)
 
     def corrected(self, state: LibraryState | None, path: str, bpm: float | None) -> tuple[Any, Any]:
         """A person says what the tempo of a file is: remembered where it is the library's. Values for panel and CSV."""
@@ -139,7 +138,7 @@ class LibraryTab:
         file, asked, cache = state.files[places[0]], self._offered.models.get(state.model), self._cache
         sha256 = cache.digest(file)
         cache.correct(sha256, bpm)
-        kept = cache.find(sha256, question(asked, DEFAULT_HOP_S), file.shown) if asked else None
+        kept = cache.find(sha256, asked.info.revision, file.shown) if asked else None
         if kept is None:
             return gr.skip(), gr.skip()
         row = analysed_row(file, kept)
