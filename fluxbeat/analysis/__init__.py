@@ -1,5 +1,6 @@
 """Windows over a track, through a model, to a TrackAnalysis."""
 
+from fluxbeat.analysis.beginning import analyze_beginning
 from fluxbeat.analysis.correction import BPM_RANGE, as_found, corrected, wanted_bpm
 from fluxbeat.analysis.disagreement import (
     DisputedPassage,
@@ -10,9 +11,7 @@ from fluxbeat.analysis.disagreement import (
 )
 from fluxbeat.analysis.engine import (
     DEFAULT_HOP_S,
-    NOT_TAUGHT_TEMPO,
     analyze,
-    analyze_beginning,
     analyze_each,
     analyze_track,
     compare,
@@ -32,6 +31,7 @@ from fluxbeat.analysis.result import (
     TrackKind,
 )
 from fluxbeat.analysis.track import Progress, Track, read_track, track_of
+from fluxbeat.analysis.track_warnings import NOT_TAUGHT_TEMPO
 
 __all__ = [
     "BPM_RANGE",

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fluxbeat.analysis.engine import ONLY_STRONGEST
 from fluxbeat.analysis.presence import PRESENT
 from fluxbeat.analysis.result import Genre, Timeline, TrackAnalysis
+from fluxbeat.analysis.track_warnings import ONLY_STRONGEST
 from fluxbeat.models.common_genres import common_genre
 from fluxbeat.models.registry import CONSENSUS
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fluxbeat.analysis.correction import NO_BEAT, check_bpm, corrected
+from fluxbeat.analysis.correction import check_bpm, corrected
 from fluxbeat.analysis.downbeats import find_downbeats
 from fluxbeat.analysis.hearing import Hearing
 from fluxbeat.analysis.octave import freely_bpm_of
@@ -18,39 +18,19 @@ from fluxbeat.analysis.result import Genre, OtherLabel, Tempo, Timeline, TrackAn
 from fluxbeat.analysis.segments import find_segments, sharpen, with_silence, with_tempo
 from fluxbeat.analysis.tempo import find_tempo, pulses_needed
 from fluxbeat.analysis.tempo_parts import settle_tempo, tempo_borders
-from fluxbeat.analysis.track import BEGINNINGS_S, Progress, Track, read_beginning, read_track, sounding_share
+from fluxbeat.analysis.track import Progress, Track, read_track, sounding_share
+from fluxbeat.analysis.track_warnings import MANY_LABELS, MOSTLY, SHORTEST_GENRE_S, STRONGEST, warnings_of
 from fluxbeat.analysis.windows import KnownWindows, WindowPredictions, slide
 from fluxbeat.audio import MAX_DURATION_S, AudioSource
 from fluxbeat.audio.decoding import TELEPHONE_HZ
-from fluxbeat.errors import TrackWarning
 from fluxbeat.features import FeatureConfig
 from fluxbeat.models import HubClassifier, ModelConfig, WindowModel
 from fluxbeat.models.registry import LoadedModel, load, model_title
 
 DEFAULT_HOP_S = 1.0
-SHORTEST_GENRE_S = 1.0
-"""Less sound than this has no genre."""
 SHORTEST_TEMPO_S = 2.0
 MOST_WITHOUT_TREBLE = 0.95
 """Share of its threshold that a genre reaches at most where the sound ends as low as on the telephone."""
-MANY_LABELS, STRONGEST = 50, 20
-"""Of a model with more labels than this only the strongest are shown, so many."""
-MOSTLY = 0.5
-"""From here on a share of music, speech or strangeness speaks for the whole track."""
-TOO_SHORT = TrackWarning("too_short", "shorter than a second: too short for a genre or a tempo")
-PADDED = TrackWarning("padded", "shorter than one window: padded")
-SPEECH = TrackWarning("no_music", "mostly speech: genres are named only where there is music")
-NOISE = TrackWarning("no_music", "hardly any music: genres are named only where there is some")
-UNFAMILIAR = TrackWarning(
-    "unfamiliar", "unlike the music that this model learned: it holds its answers back, take them with care"
-)
-NOT_TAUGHT_TEMPO = TrackWarning("tempo_not_taught", "this model was not taught tempo: none given")
-ONLY_STRONGEST = TrackWarning(
-    "only_strongest",
-    f"this model knows very many labels: the {STRONGEST} that are strongest in some passage are drawn, the others can "
-    "be searched",
-)
-TEMPO_CHANGES = TrackWarning("tempo_changes", "the tempo changes on the way: the one number is what is heard most")
 
 
 def analyze_track(
@@ -130,7 +110,10 @@ def analyze_track(
         tempo=tempo,
         timeline=timeline,
         segments=with_silence(segments, track.active, config.features.frame_rate_hz),
-        warnings=(*track.warnings, *_warnings(track, windows, sounding, kind, tempo, config)),
+        warnings=(
+            *track.warnings,
+            *warnings_of(track.duration_s, windows.padded, not sounding.any(), kind, tempo, config),
+        ),
         envelope=track.envelope,
         elapsed_s=time.perf_counter() - began,
         onsets=track.onsets,
@@ -140,49 +123,6 @@ def analyze_track(
         others=others,
     )
     return found if tempo_bpm is None else corrected(found, tempo_bpm)
-
-
-def analyze_beginning(
-    source: AudioSource,
-    model: LoadedModel,
-    name: str | None = None,
-    progress: Progress | None = None,
-    max_duration_s: float = MAX_DURATION_S,
-    length_s: float = BEGINNINGS_S[0],
-) -> TrackAnalysis | None:
-    """What a model says of the first `length_s` of a long recording, on the time axis of the whole.
-
-    It is there long before the answer to the whole is. Behind the beginning no genre is present and there is no beat;
-    `segments` end with the beginning. Other parameters and errors are those of `analyze`; `length_s` is one of
-    `fluxbeat.analysis.track.BEGINNINGS_S`.
-
-    Returns
-    -------
-    TrackAnalysis or None
-        None of what is short, or of unknown length, and where the model takes sound.
-    """
-    if model.network.takes_sound:
-        return None
-    begun = read_beginning(source, model.network.config.features, name, progress, max_duration_s, length_s)
-    if begun is None:
-        return None
-    track, whole_s = begun
-    found = analyze_track(track, model)
-    timeline = found.timeline
-    later_s = np.array([track.duration_s, whole_s - timeline.window_s])  # two windows in which nothing is known
-    nothing = np.zeros((len(later_s), len(timeline.labels)))
-    return replace(
-        found,
-        duration_s=whole_s,
-        timeline=replace(
-            timeline,
-            start_s=np.append(timeline.start_s, later_s),
-            probability=np.concatenate([timeline.probability, nothing]),
-            bpm=np.append(timeline.bpm, np.full(len(later_s), np.nan)),
-            kind=np.concatenate([timeline.kind, np.zeros((len(later_s), timeline.kind.shape[1]))]),
-            unfamiliar=np.append(timeline.unfamiliar, np.zeros(len(later_s))),
-        ),
-    )
 
 
 def _strongest(probability: np.ndarray) -> np.ndarray:
@@ -262,34 +202,6 @@ def _over_sound(values: np.ndarray, sounding: np.ndarray) -> np.ndarray:
 def _genres(labels: Sequence[str], shown: np.ndarray) -> tuple[Genre, ...]:
     found = [Genre(label, float(value)) for label, value in zip(labels, shown, strict=True)]
     return tuple(sorted(found, key=lambda genre: -genre.probability))
-
-
-def _warnings(
-    track: Track,
-    windows: WindowPredictions,
-    sounding: np.ndarray,
-    kind: TrackKind,
-    tempo: Tempo,
-    config: ModelConfig,
-) -> Iterator[TrackWarning]:
-    """What a person should know about this answer."""
-    if track.duration_s < SHORTEST_GENRE_S:
-        yield TOO_SHORT
-        return
-    if len(config.labels) > MANY_LABELS:
-        yield ONLY_STRONGEST
-    if windows.padded:
-        yield PADDED
-    if not sounding.any():
-        return
-    if kind.music < MOSTLY:
-        yield SPEECH if kind.speech >= MOSTLY else NOISE
-    if kind.unfamiliar >= MOSTLY:
-        yield UNFAMILIAR
-    if tempo.bpm is None:
-        yield NO_BEAT if config.tempo_taught else NOT_TAUGHT_TEMPO
-    elif not tempo.stable:
-        yield TEMPO_CHANGES
 
 
 def analyze(

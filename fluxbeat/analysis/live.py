@@ -12,7 +12,6 @@ import numpy.typing as npt
 import soxr
 from threadpoolctl import ThreadpoolController
 
-from fluxbeat.analysis.engine import MOSTLY
 from fluxbeat.analysis.octave import freely_bpm_of
 from fluxbeat.analysis.onsets import OnsetStream
 from fluxbeat.analysis.presence import own_scale
@@ -21,6 +20,7 @@ from fluxbeat.analysis.steady import exact_bpm
 from fluxbeat.analysis.tempo import pulses_needed, softmax, tempo_of
 from fluxbeat.analysis.tempo_parts import LEAST_PART_S, with_number
 from fluxbeat.analysis.track import LEAST_AUDIBLE_SHARE
+from fluxbeat.analysis.track_warnings import MOSTLY
 from fluxbeat.analysis.windows import last_window
 from fluxbeat.audio import Samples
 from fluxbeat.audio.mono import MonoMix

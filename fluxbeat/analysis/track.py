@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 
 import numpy as np
 
@@ -19,10 +18,6 @@ from fluxbeat.features import FeatureConfig, LogMel
 
 ENVELOPE_STEPS = 2000
 LEAST_AUDIBLE_SHARE = 0.02
-BEGINNINGS_S = (30.0, 240.0, 1920.0)
-"""How much of a long recording is shown before all of it is read: each costs an eighth of the next."""
-LEAST_BEGUN = 3
-"""A recording must be so many times as long for its beginning to be shown before the whole is read."""
 SILENT = TrackWarning("silent", "silent: there is nothing to hear in this file")
 
 Progress = Callable[[float, str], None]
@@ -79,45 +74,17 @@ def read_track(
     rate_hz = features.sample_rate_hz
     with open_audio(source, name=name, sample_rate_hz=rate_hz, max_duration_s=max_duration_s) as stream:
         expected_s = min(stream.expected_duration_s or 0.0, max_duration_s)
-        return _read(stream, stream, source, features, expected_s, progress, hearing)
+        return read_blocks(stream, stream, source, features, expected_s, progress, hearing)
 
 
-def read_beginning(
-    source: AudioSource,
-    features: FeatureConfig,
-    name: str | None = None,
-    progress: Progress | None = None,
-    max_duration_s: float = MAX_DURATION_S,
-    length_s: float = BEGINNINGS_S[0],
-) -> tuple[Track, float] | None:
-    """The first `length_s` of a recording as a track, and how long all of it is by what its header tells.
-
-    `length_s` is one of `BEGINNINGS_S`.
-
-    Returns
-    -------
-    (Track, float) or None
-        None where the header tells no length, or one at which all of it is read nearly as soon.
-    """
-    rate_hz = features.sample_rate_hz
-    with open_audio(
-        source, name=name, sample_rate_hz=rate_hz, block_s=BEGINNINGS_S[0], max_duration_s=max_duration_s
-    ) as stream:
-        whole_s = stream.expected_duration_s or 0.0
-        if whole_s < LEAST_BEGUN * length_s:
-            return None
-        blocks = islice(stream, round(length_s / BEGINNINGS_S[0]))
-        return _read(stream, blocks, source, features, length_s, progress, None), whole_s
-
-
-def _read(
+def read_blocks(
     stream: AudioStream,
     blocks: Iterable[np.ndarray],
     source: AudioSource,
     features: FeatureConfig,
     expected_s: float,
-    progress: Progress | None,
-    hearing: Hearing | None,
+    progress: Progress | None = None,
+    hearing: Hearing | None = None,
 ) -> Track:
     """The track that these blocks of a stream are; `expected_s` is how long they probably are."""
     front_end, onsets = LogMel(features), OnsetStream(features.sample_rate_hz)

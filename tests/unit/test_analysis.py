@@ -18,8 +18,8 @@ from fluxbeat.analysis import (
     own_scale,
     presence,
 )
+from fluxbeat.analysis.beginning import BEGINNINGS_S
 from fluxbeat.analysis.result import Genre, Segment
-from fluxbeat.analysis.track import BEGINNINGS_S
 from fluxbeat.analysis.windows import last_window, slide
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
 from fluxbeat.library.stored_analysis import pack, unpack

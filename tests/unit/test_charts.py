@@ -12,7 +12,7 @@ import pytest
 
 from fluxbeat.analysis import Envelope, Genre, Segment, Tempo, TempoCandidate, Timeline, TrackAnalysis
 from fluxbeat.analysis.correction import NO_BEAT
-from fluxbeat.analysis.engine import PADDED, TEMPO_CHANGES
+from fluxbeat.analysis.track_warnings import PADDED, TEMPO_CHANGES
 from fluxbeat.charts.colours import PALETTE, genre_paints, ink_on, luminance
 from fluxbeat.charts.heat import FULL_COLOUR, track_heat_figure
 from fluxbeat.charts.plots import START_MS, timeline_figure

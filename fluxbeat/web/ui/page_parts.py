@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from fluxbeat.analysis import Progress, analyze_beginning
-from fluxbeat.analysis.track import BEGINNINGS_S
+from fluxbeat.analysis.beginning import BEGINNINGS_S
 from fluxbeat.charts.wording import model_title
 from fluxbeat.models.registry import default_model
 from fluxbeat.web.service import Service
