@@ -29,11 +29,11 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from fluxbeat.audio import load_audio
-from fluxbeat.cli.timings import drawn_mp3, machine_facts, threads, track_report
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.models import GenreTempoModel
 from fluxbeat.models.registry import bundled_names, load, load_all
 from fluxbeat.models.speed import answer_time, noise_window, timed
+from fluxbeat.training.evaluation.timings import drawn_mp3, machine_facts, threads, track_report
 from tools.teachers.musicnn import Musicnn, patches
 
 PEOPLE, SONGS_EACH = 8, 3

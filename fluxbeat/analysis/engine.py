@@ -176,7 +176,7 @@ def _with_tempo(
     freely_bpm: tuple[float, float],
 ) -> tuple[Tempo, Timeline, Sequence[float]]:
     """The tempo of the track, along it, and where one steady tempo gives way to another."""
-    # less than two slow beats: what would be heard is the repetition that fills the window
+    # less than two slow beats: what would be found is the repetition that fills the window
     long_enough = config.tempo_taught and track.duration_s >= SHORTEST_TEMPO_S
     beats_fit = (sounding > 0) & (timeline.kind[:, 1] < MOSTLY) & long_enough
     overlap = max(1.0, config.window_s / windows.hop_s)

@@ -37,7 +37,7 @@ HELD_S = 30.0
 LEAST_SOUND_S = 1.0
 """Less sound than this since the last pause gets no answer."""
 LEAST_TEMPO_S = 4.0
-"""Less sound than this has no tempo: what would be heard is the repetition that fills the window."""
+"""Less sound than this has no tempo: what would be found is the repetition that fills the window."""
 TEMPO_MEMORY_S = 6.0
 """Time in which an earlier tempo distribution loses 63 % of its weight."""
 ONSETS_S = 12.0
@@ -165,7 +165,7 @@ class LiveAnalysis:
 
     @property
     def elapsed_s(self) -> float:
-        """Sound heard and left out so far, in seconds."""
+        """Sound taken and left out so far, in seconds."""
         return self._clock_s
 
     def push(self, samples: npt.NDArray[Any]) -> LivePrediction | None:

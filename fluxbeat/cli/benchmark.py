@@ -28,9 +28,9 @@ def add(commands: Commands) -> None:
 def _benchmark(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from fluxbeat.cli.timings import drawn_mp3, machine_facts, track_report, window_report
     from fluxbeat.models import GenreTempoModel
     from fluxbeat.models.registry import load, load_all
+    from fluxbeat.training.evaluation.timings import drawn_mp3, machine_facts, track_report, window_report
 
     models = [load(name) for name in options.models] if options.models else load_all()
     networks = {model.info.name: model.network for model in models if isinstance(model.network, GenreTempoModel)}

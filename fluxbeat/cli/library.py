@@ -46,10 +46,10 @@ def add(commands: Commands) -> None:
         metavar="FILE=BPM",
         help="a file's tempo, if you know better: half, double or a number; it is remembered until FILE=back",
     )
-    library.add_argument("--fresh", action="store_true", help="hear everything anew, whatever is remembered")
-    library.add_argument("--workers", type=_count, metavar="N", help="files heard at once (default: one per core)")
+    library.add_argument("--fresh", action="store_true", help="analyse everything anew, whatever is remembered")
+    library.add_argument("--workers", type=_count, metavar="N", help="files in work at once (default: one per core)")
     library.add_argument(
-        "--ray", metavar="ADDRESS", help="hear them on a Ray cluster: auto, HOST:PORT, ray://HOST:PORT, or local"
+        "--ray", metavar="ADDRESS", help="analyse them on a Ray cluster: auto, HOST:PORT, ray://HOST:PORT, or local"
     )
 
 

@@ -42,7 +42,7 @@ def progress_of(name: str) -> Iterator[Callable[[float, str], None]]:
 
 
 def sparkline(values: np.ndarray, width: int) -> str:
-    """Values in 0..1 as `width` block characters, each the mean of its stretch."""
+    """Values in 0..1 as `width` block characters, each the mean of its part."""
     edges = np.linspace(0, len(values), width + 1)
     means = [values[int(a) : max(int(b), int(a) + 1)].mean() for a, b in itertools.pairwise(edges)]
     bars = BARS if can_hold(BARS) else PLAIN_BARS

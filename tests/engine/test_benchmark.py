@@ -12,9 +12,9 @@ import torch
 from fluxbeat.audio import load_audio
 from fluxbeat.audio.ffmpeg_reader import find_ffmpeg
 from fluxbeat.cli.main import main
-from fluxbeat.cli.timings import drawn_mp3, track_report, window_report
 from fluxbeat.models.registry import load
 from fluxbeat.models.speed import timed
+from fluxbeat.training.evaluation.timings import drawn_mp3, track_report, window_report
 
 
 def test_a_timing_is_the_median_of_runs_that_count():

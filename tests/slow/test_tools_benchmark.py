@@ -6,8 +6,8 @@ from copy import deepcopy
 import pytest
 from torch import nn
 
-from fluxbeat.cli.timings import drawn_mp3
 from fluxbeat.models.registry import load
+from fluxbeat.training.evaluation.timings import drawn_mp3
 from tools.benchmark import app_report, import_report, memory_report, operations, peer_report
 
 

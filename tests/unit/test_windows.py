@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from fluxbeat.analysis.windows import slide, window_starts
-from fluxbeat.cli.timings import threads
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
 from fluxbeat.features import FeatureConfig, fill_window
 from fluxbeat.models import FAMILIES, ModelConfig, build_model
+from fluxbeat.training.evaluation.timings import threads
 
 
 def fresh(family: str):

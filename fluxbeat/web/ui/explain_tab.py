@@ -209,7 +209,7 @@ class ExplainTab:
     def _window_probabilities(self, results: TrackResults, names: Sequence[str], start_s: float) -> dict[str, float]:
         """Probability of every genre in the window, mean over the models that know it.
 
-        A classifier that takes sound is not asked again: what it said of the nearest window counts.
+        A classifier that takes sound is not asked again: its answer to the nearest window counts.
 
         Those that most models know come first, the most probable first.
         """
@@ -311,7 +311,7 @@ def _probabilities(track: Track, model: LoadedModel, start_s: float) -> dict[str
 
 
 def _nearest(timeline: Timeline, start_s: float) -> dict[str, float]:
-    """What was said of the window that begins nearest to `start_s`."""
+    """The answer to the window that begins nearest to `start_s`."""
     row = int(np.abs(timeline.start_s - start_s).argmin())
     return dict(zip(timeline.labels, timeline.probability[row].tolist(), strict=True))
 

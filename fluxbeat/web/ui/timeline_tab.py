@@ -77,7 +77,7 @@ def timeline_view(
 def beginning_view(
     key: str, analysis: TrackAnalysis, paints: Mapping[str, Paint], metrics: Sequence[Mapping[str, Any]] = ()
 ) -> dict[str, Any]:
-    """As `timeline_view`, of what `analyze_beginning` found: what is known, said as that."""
+    """As `timeline_view`, of what `analyze_beginning` found: what is known, told as that."""
     known_s = analysis.segments[-1].end_s
     view = timeline_view(key, analysis, paints, metrics)
     words = f"{clock(known_s)} of {clock(analysis.duration_s)} so far."
