@@ -22,8 +22,8 @@ NO_BEAT = TrackWarning("no_steady_beat", "no steady beat: no tempo given")
 def corrected(analysis: TrackAnalysis, bpm: float) -> TrackAnalysis:
     """The analysis with the tempo that a person gives.
 
-    Timeline and segments move by the same factor, the beats are looked for anew. What was found stays in `found`, and
-    a second correction starts from there.
+    Timeline and segments move by the same factor, the beats are looked for anew in the onsets. What was found stays in
+    `found`, and a second correction starts from there.
 
     Parameters
     ----------
@@ -40,7 +40,8 @@ def corrected(analysis: TrackAnalysis, bpm: float) -> TrackAnalysis:
     found = as_found(analysis)
     timeline, before = found.timeline, found.tempo.bpm
     curve = np.full(len(timeline.bpm), bpm) if before is None else timeline.bpm * (bpm / before)
-    beats_s = _beats(found, curve, before, bpm)
+    onsets = found.onsets
+    beats_s = np.zeros(0) if onsets is None else track_beats(onsets, curve, timeline.centre_s)
     tempo = replace(
         found.tempo,
         bpm=bpm,
@@ -96,17 +97,6 @@ def check_bpm(bpm: float) -> float:
     if not BPM_RANGE[0] <= bpm <= BPM_RANGE[1]:
         raise TempoError(f"a tempo must be {BPM_RANGE[0]:g} to {BPM_RANGE[1]:g} BPM, got {bpm:g}")
     return bpm
-
-
-def _beats(found: TrackAnalysis, curve: np.ndarray, before: float | None, bpm: float) -> np.ndarray:
-    if found.onsets is not None:
-        return track_beats(found.onsets, curve, found.timeline.centre_s)
-    beats_s = found.tempo.beats_s
-    if before is not None and np.isclose(bpm, 2 * before) and len(beats_s):
-        return np.sort(np.concatenate([beats_s, (beats_s[1:] + beats_s[:-1]) / 2]))
-    if before is not None and np.isclose(bpm, before / 2):
-        return beats_s[::2]
-    return beats_s if before is not None and np.isclose(bpm, before) else np.zeros(0)
 
 
 def _segment(one: Segment, curve: np.ndarray, centre_s: np.ndarray, before: float | None, bpm: float) -> Segment:

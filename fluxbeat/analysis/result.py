@@ -266,6 +266,11 @@ class Envelope:
     peak: np.ndarray
     step_s: float
 
+    @property
+    def scaled(self) -> np.ndarray:
+        """The same with the loudest moment as 1, but for what is near silence."""
+        return (self.peak / max(float(self.peak.max(initial=0.0)), 1e-3)).clip(0.0, 1.0)
+
 
 @dataclass(frozen=True, eq=False)
 class TrackAnalysis:

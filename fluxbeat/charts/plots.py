@@ -28,7 +28,7 @@ LONG_CLOCK = "%-H:%M:%S"
 HOVER_LABELS, HOVER_AT_LEAST = 6, 3
 HOVER_LEAST = 0.15
 SEGMENT_LABELS = 2
-MOST_CURVE_POINTS = 1500
+MOST_CURVE_POINTS, MOST_WAVEFORM_POINTS = 1500, 1000
 TEMPO_TICKS = [30, 40, 60, 80, 100, 120, 150, 200, 240, 300]
 
 
@@ -233,15 +233,9 @@ def _add_ribbon(figure: go.Figure, segments: Sequence[Segment], paints: Mapping[
 
 def _add_waveform(figure: go.Figure, envelope: Envelope) -> None:
     """Loudness, mirrored about its middle line, as one closed shape."""
-    peak = envelope.peak
-    if len(peak) > 1000:
-        group = -(-len(peak) // 1000)
-        peak = np.pad(peak, (0, -len(peak) % group)).reshape(-1, group).max(axis=1)
-        step_s = envelope.step_s * group
-    else:
-        step_s = envelope.step_s
-    peak = (peak / max(float(peak.max(initial=0.0)), 1e-3)).clip(0.0, 1.0)
-    time_s = (np.arange(len(peak)) + 0.5) * step_s
+    group = max(1, -(-len(envelope.peak) // MOST_WAVEFORM_POINTS))
+    peak = np.pad(envelope.scaled, (0, -len(envelope.peak) % group)).reshape(-1, group).max(axis=1)
+    time_s = (np.arange(len(peak)) + 0.5) * group * envelope.step_s
     figure.add_scatter(
         x=_moments(np.concatenate([time_s, time_s[::-1]])),
         y=_rounded(np.concatenate([peak, -peak[::-1]])),

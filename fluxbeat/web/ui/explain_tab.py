@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -34,7 +33,7 @@ from fluxbeat.models.registry import LoadedModel
 from fluxbeat.web.analysis_queue import AnalysisQueue
 from fluxbeat.web.ui.gradio_internals import folder_to_serve, served_url
 from fluxbeat.web.ui.offered_models import OfferedModels
-from fluxbeat.web.ui.panel import HIDDEN, panel, panel_answer
+from fluxbeat.web.ui.panel import HIDDEN, panel, panel_answer, panel_bytes
 from fluxbeat.web.ui.track_results import TrackResults
 
 TEMPO = "tempo"
@@ -237,7 +236,7 @@ def _window(found: Explanation) -> dict[str, Any]:
         "band_hz": [round(float(hz)) for hz in found.band_hz],
         "places": [[round(float(band), 2), words] for band, (_, words) in zip(bands, PLACES, strict=True)],
         "registers": [[hz if np.isfinite(hz) else None, words] for hz, words in REGISTERS],
-        "level": _bytes((found.log_mel - QUIET) / (LOUD - QUIET)),
+        "level": panel_bytes((found.log_mel - QUIET) / (LOUD - QUIET)),
     }
 
 
@@ -253,7 +252,7 @@ def _row(found: Explanation, paints: Mapping[str, Paint]) -> dict[str, Any]:
         "percent": percent(found.probability),
         "colour": colour,
         "window": _window(found),
-        "map": _bytes(drawn),
+        "map": panel_bytes(drawn),
         "speaks": speaks,
         **_measured(found, speaks),
         "regions": [_region(region) for region in found.regions] if speaks else [],
@@ -314,8 +313,3 @@ def _nearest(timeline: Timeline, start_s: float) -> dict[str, float]:
     """The answer to the window that begins nearest to `start_s`."""
     row = int(np.abs(timeline.start_s - start_s).argmin())
     return dict(zip(timeline.labels, timeline.probability[row].tolist(), strict=True))
-
-
-def _bytes(values: np.ndarray) -> str:
-    """Values in 0..1 as one byte each, row by row, in base64."""
-    return base64.b64encode(np.round(values.clip(0, 1) * 255).astype(np.uint8).tobytes()).decode("ascii")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import time
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
+import numpy as np
 
 # The script may load later than Gradio draws: what comes first waits in a list.
 _ON_LOAD = """
@@ -61,3 +63,8 @@ def panel_answer(view: dict[str, Any]) -> str:
     waiting for the second one.
     """
     return panel_value({**view, "answer": next(_answers)})
+
+
+def panel_bytes(values: np.ndarray) -> str:
+    """Values in 0..1 as one byte each, row by row, in base64: how a panel is given an image."""
+    return base64.b64encode(np.round(values.clip(0, 1) * 255).astype(np.uint8).tobytes()).decode("ascii")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import threading
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator
@@ -25,7 +24,7 @@ from fluxbeat.models.registry import LoadedModel
 from fluxbeat.web.analysis_queue import AnalysisQueue, Waiting
 from fluxbeat.web.ui.jobs import session_of
 from fluxbeat.web.ui.offered_models import OfferedModels
-from fluxbeat.web.ui.panel import HIDDEN, panel, panel_answer
+from fluxbeat.web.ui.panel import HIDDEN, panel, panel_answer, panel_bytes
 from fluxbeat.web.ui.track_results import TrackResults
 
 MOST_COLUMNS = 1200
@@ -177,7 +176,7 @@ def spectrogram_view(key: str, track: Track, from_s: float, to_s: float) -> dict
         "rows": len(drawn),
         "columns": columns,
         "band_hz": [round(float(hz)) for hz in band_centres_hz(track.features)],
-        "level": _bytes(np.round((drawn - QUIET) / (LOUD - QUIET) * 255)),
+        "level": panel_bytes((drawn - QUIET) / (LOUD - QUIET)),
     }
 
 
@@ -193,7 +192,7 @@ def heat_view(key: str, label: str, heat: np.ndarray, track: Track, whole: bool)
         "columns": heat.shape[1],
         "most": int(heat.max(initial=0)),
         "whole": whole,
-        "level": _bytes(heat),
+        "level": panel_bytes(heat / 255),
     }
 
 
@@ -214,8 +213,3 @@ def _add_block(heat: np.ndarray, track: Track, model: LoadedModel, label: str, b
     mean = np.add.reduceat(found, starts, axis=1) / sizes
     drawn = np.round(mean * 255).astype(np.uint8)
     heat[:, column[starts]] = np.maximum(heat[:, column[starts]], drawn)
-
-
-def _bytes(values: np.ndarray) -> str:
-    """One byte each, row by row, in base64."""
-    return base64.b64encode(values.clip(0, 255).astype(np.uint8).tobytes()).decode("ascii")

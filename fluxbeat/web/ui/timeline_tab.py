@@ -65,7 +65,7 @@ def timeline_view(
         ],
         "waveform": {
             "step_s": analysis.envelope.step_s,
-            "peak": [round(float(peak), 3) for peak in _scaled(analysis.envelope.peak)],
+            "peak": [round(float(peak), 3) for peak in analysis.envelope.scaled],
         },
         "beats_s": [round(float(beat_s), 3) for beat_s in analysis.tempo.beats_s],
         "downbeats_s": [round(float(beat_s), 3) for beat_s in analysis.tempo.downbeats_s],
@@ -82,11 +82,6 @@ def beginning_view(
     view = timeline_view(key, analysis, paints, metrics)
     words = f"{clock(known_s)} of {clock(analysis.duration_s)} so far."
     return {**view, "so_far": True, "summary": words, "right": None, "unlike": "", "notes": []}
-
-
-def _scaled(peak: np.ndarray) -> np.ndarray:
-    """The loudest moment as 1, but for what is near silence."""
-    return (peak / max(float(peak.max(initial=0.0)), 1e-3)).clip(0.0, 1.0)
 
 
 def moments(analysis: TrackAnalysis) -> dict[str, Any]:
