@@ -43,18 +43,13 @@ def analyze_track(
 ) -> TrackAnalysis:
     """Run one model over a track that was read with the model's features.
 
+    Parameters are those of `analyze`, and:
+
     Parameters
     ----------
-    track : Track
-    model : LoadedModel
-    hop_s : float
-        Distance of windows in seconds; the nearest that the model can do is done.
-    progress : Progress, optional
     known : KnownWindows, optional
         What models found in this track before, as `fluxbeat.analysis.windows.slide` uses it; of a `HubClassifier` it
         must be there.
-    tempo_bpm : float, optional
-        What a person says the tempo is: see `corrected`.
 
     Raises
     ------

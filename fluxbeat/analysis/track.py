@@ -52,19 +52,8 @@ def read_track(
 ) -> Track:
     """Decode a recording block by block into the spectrogram that a model needs.
 
-    Parameters
-    ----------
-    source : path, bytes, or (array, sample rate)
-        As `fluxbeat.audio.open_audio` takes it.
-    features : FeatureConfig
-        The model's.
-    name : str, optional
-        Name shown to a person; the file's name where not given.
-    progress : Progress, optional
-    max_duration_s : float
-        Longest recording accepted.
-    hearing : Hearing, optional
-        A classifier that hears the sound while it is decoded.
+    Parameters are those of `fluxbeat.analyze`, with the model's features, and `hearing`: a classifier that takes the
+    sound while it is decoded.
 
     Raises
     ------

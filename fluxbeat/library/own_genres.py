@@ -184,14 +184,7 @@ def check_genre(name: str) -> None:
 
 @threadpool_limits.wrap(limits=1)  # of matrices this small threads cost more than they gain
 def teach(examples: Sequence[Example], base: LoadedModel) -> OwnGenres:
-    """Teach a head these songs' genres, and measure it where there are enough of them.
-
-    Parameters
-    ----------
-    examples : sequence of Example
-        Their songs were read with `base`'s network.
-    base : LoadedModel
-        A single network.
+    """Teach a head these songs' genres, read by `base`'s single network, and measure it where they are enough.
 
     Raises
     ------

@@ -141,13 +141,10 @@ def train_own_data(
     Parameters
     ----------
     plan : OwnPlan
-    report : callable, optional
-        Called as recordings are read, with how many are done and how many there are.
+    report, groups
+        As in `labelled_store`.
     prints : mapping of str to Fingerprint, optional
         Of the beginnings of recordings by their names: those learned from go into the checkpoint.
-    groups : mapping of str to int, optional
-        Recordings of one number, by their names, are pieces of one recording or by one artist: where the data set has
-        no split of its own they are never parted.
 
     Raises
     ------

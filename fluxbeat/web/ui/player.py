@@ -37,17 +37,9 @@ def player_view(key: str, token: str, path: str, name: str, opening: bool = Fals
 
 def beat_view(key: str, analysis: TrackAnalysis) -> dict[str, Any]:
     """What the bar shows of one model's tempo, and what its controls need to change it."""
-    tempo, found = analysis.tempo, as_found(analysis).tempo
-    return {
-        "key": key,
-        "bpm": None if tempo.bpm is None else round(tempo.bpm, 2),
-        "found": None if found.bpm is None else round(found.bpm, 2),
-        "stable": tempo.stable,
-        "corrected": tempo.corrected,
-        "range": list(BPM_RANGE),
-        "beats_s": [round(float(beat_s), 3) for beat_s in tempo.beats_s],
-        "downbeats_s": [round(float(beat_s), 3) for beat_s in tempo.downbeats_s],
-    }
+    tempo = analysis.tempo.to_dict()
+    shown = {name: tempo[name] for name in ("bpm", "stable", "corrected", "beats_s", "downbeats_s")}
+    return {"key": key, "found": as_found(analysis).tempo.to_dict()["bpm"], "range": list(BPM_RANGE), **shown}
 
 
 def browser_file(path: str, name: str, max_duration_s: float) -> str:

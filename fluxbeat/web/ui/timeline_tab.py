@@ -23,7 +23,7 @@ def timeline_view(
     key: str, analysis: TrackAnalysis, paints: Mapping[str, Paint], metrics: Sequence[Mapping[str, Any]] = ()
 ) -> dict[str, Any]:
     """What the Timeline tab shows of one model's analysis; `metrics` are those of the model's checkpoint."""
-    order = [genre.label for genre in analysis.genres]
+    order, tempo = [genre.label for genre in analysis.genres], analysis.tempo.to_dict()
     return {
         "key": key,
         "file": analysis.file,
@@ -67,8 +67,8 @@ def timeline_view(
             "step_s": analysis.envelope.step_s,
             "peak": [round(float(peak), 3) for peak in analysis.envelope.scaled],
         },
-        "beats_s": [round(float(beat_s), 3) for beat_s in analysis.tempo.beats_s],
-        "downbeats_s": [round(float(beat_s), 3) for beat_s in analysis.tempo.downbeats_s],
+        "beats_s": tempo["beats_s"],
+        "downbeats_s": tempo["downbeats_s"],
         "moments": moments(analysis),
         "notes": [as_sentence(warning.text) for warning in analysis.warnings if warning.code not in TOLD_IN_THE_ANSWER],
     }

@@ -71,20 +71,8 @@ class TrackResults:
     def answers(self, models: Sequence[LoadedModel], progress: Progress) -> Iterator[TrackResults]:
         """Analyse the track with each model in turn; every step holds all results so far.
 
-        What is there already comes first, and those models are not asked again. The track is decoded once for all
-        models that share their features.
-
-        Parameters
-        ----------
-        models : sequence of LoadedModel
-            In the order in which they are to answer.
-        progress : Progress
-            What it raises ends the work.
-
-        Raises
-        ------
-        AudioDecodeError
-            If there is nothing to analyse in the file, or it is too long.
+        What is there already comes first, and those models are not asked again. The rest is as in
+        `fluxbeat.analysis.analyze_each`.
         """
         if self.analyses:
             yield self
