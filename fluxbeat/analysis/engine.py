@@ -18,7 +18,7 @@ from fluxbeat.analysis.result import Genre, OtherLabel, Tempo, Timeline, TrackAn
 from fluxbeat.analysis.segments import find_segments, sharpen, with_silence, with_tempo
 from fluxbeat.analysis.tempo import find_tempo, pulses_needed
 from fluxbeat.analysis.tempo_parts import settle_tempo, tempo_borders
-from fluxbeat.analysis.track import Progress, Track, read_track, sounding_share
+from fluxbeat.analysis.track import Progress, Track, part_of, read_track, sounding_share
 from fluxbeat.analysis.track_warnings import MANY_LABELS, MOSTLY, SHORTEST_GENRE_S, STRONGEST, warnings_of
 from fluxbeat.analysis.windows import KnownWindows, WindowPredictions, slide
 from fluxbeat.audio import MAX_DURATION_S, AudioSource
@@ -308,13 +308,13 @@ def analyze_each(
         network, features = model.network, model.network.config.features
         hearing = Hearing(network, hop_s) if isinstance(network, HubClassifier) else None
         if hearing or features not in tracks:
-            part = _part(progress, done, steps)
+            part = part_of(progress, done, steps)
             tracks[features] = read_track(source, features, name, part, max_duration_s, hearing)
             done += 1
         track = tracks[features]
         shared = known.setdefault(features, {}) if len(chosen) > 1 else None
         found = hearing.finish(track.log_mel.shape[1]) if hearing else shared
-        analysis = analyze_track(track, model, hop_s, _part(progress, done, steps), found, tempo_bpm)
+        analysis = analyze_track(track, model, hop_s, part_of(progress, done, steps), found, tempo_bpm)
         if hearing:
             analysis = replace(analysis, elapsed_s=analysis.elapsed_s + hearing.elapsed_s)
         done += 1
@@ -329,9 +329,3 @@ def _readings(chosen: Sequence[LoadedModel], tracks: Iterable[FeatureConfig]) ->
             read.add(model.network.config.features)
             count += 1
     return count
-
-
-def _part(progress: Progress | None, number: int, of: int) -> Progress | None:
-    if progress is None:
-        return None
-    return lambda share, doing: progress((number + share) / of, doing)

@@ -8,7 +8,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from fluxbeat.analysis.windows import KnownWindows, WindowPredictions, hop_frames, present, window_starts
+from fluxbeat.analysis.windows import (
+    KnownWindows,
+    WindowPredictions,
+    hop_frames,
+    present,
+    sound_logits,
+    window_starts,
+)
 from fluxbeat.models import HubClassifier
 
 AT_ONCE = 4
@@ -99,7 +106,6 @@ class Hearing:
             # resampled, the recording may be shorter than its frames by a sample
             sound = self._sound[max(0, self._sample(start) - self._begin) :][:length]
             row[: len(sound)] = sound
-        with torch.inference_mode():
-            logits = self.model(torch.from_numpy(windows)).genre_logits.float().numpy()
+        logits = sound_logits(self.model, torch.from_numpy(windows)).numpy()
         self._logits |= dict(zip(starts, logits, strict=True))
         self.elapsed_s += time.perf_counter() - began

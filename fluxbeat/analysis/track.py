@@ -25,6 +25,13 @@ Progress = Callable[[float, str], None]
 `fluxbeat.errors.AnalysisCancelled` from it to cancel."""
 
 
+def part_of(progress: Progress | None, number: int, of: int) -> Progress | None:
+    """What part `number` of `of` equal parts of a work reports to, so that `progress` counts for the whole."""
+    if progress is None:
+        return None
+    return lambda share, doing: progress((number + share) / of, doing)
+
+
 @dataclass(frozen=True, eq=False)
 class Track:
     """A recording as the models see it: decoded once, analysed by as many models as share the features."""

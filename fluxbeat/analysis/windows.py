@@ -9,14 +9,16 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.features import fill_window
 from fluxbeat.features.torch_threads import shared_threads
-from fluxbeat.models import Consensus, FrameFeatures, GenreTempoModel, ModelOutput, WindowModel
+from fluxbeat.models import Consensus, FrameFeatures, GenreTempoModel, HubClassifier, ModelOutput, WindowModel
 from fluxbeat.models.base import TAKES_SOUND
 
 if os.environ.get("SPACES_ZERO_GPU"):
@@ -255,15 +257,38 @@ def _values_by_gpu(model: GenreTempoModel, log_mel: np.ndarray, parts: Sequence[
 
 @in_gpu_process
 def _in_gpu(model: GenreTempoModel, log_mel: np.ndarray, parts: Sequence[np.ndarray]) -> list[np.ndarray]:
-    there = _on_gpu(model)
+    there: GenreTempoModel = _on_gpu(model)
     each = [_values(there, log_mel, part) for part in parts]
     return [np.concatenate(values) for values in zip(*each, strict=True)]
 
 
+@torch.inference_mode()
+def sound_logits(model: HubClassifier, sounds: Tensor) -> Tensor:
+    """Genre logits of a classifier that takes sound, (batch, labels), by the GPU where there is one.
+
+    On a Space that shares its GPU the CPU answers: the model would be sent to another process with every question.
+    `sounds` has the shape (batch, window_samples); the answer is on the CPU.
+    """
+    if torch.cuda.is_available() and not os.environ.get("SPACES_ZERO_GPU"):
+        try:
+            there: HubClassifier = _on_gpu(model)
+            by_gpu: Tensor = there(sounds).genre_logits.float().cpu()
+            return by_gpu
+        except Exception as error:  # whatever CUDA raises, mostly that its memory is full
+            _log.warning("the GPU did not answer (%s): the CPU does", error)
+    logits: Tensor = model(sounds).genre_logits.float()
+    return logits
+
+
 @lru_cache(maxsize=8)
-def _on_gpu(model: GenreTempoModel) -> GenreTempoModel:
+def _on_gpu(model: GenreTempoModel | HubClassifier) -> Any:
     """A copy: what explains or listens live goes on with the one on the CPU."""
     return copy.deepcopy(model).to("cuda")
+
+
+def free_gpu() -> None:
+    """Hold no copies of models on the GPU; those that are asked again are copied anew."""
+    _on_gpu.cache_clear()
 
 
 def last_window(model: WindowModel, log_mel: np.ndarray) -> WindowPredictions:

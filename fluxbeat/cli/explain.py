@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,7 @@ def _print_json(found: list[dict[str, Any]]) -> None:
 def _one_window(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from fluxbeat.cli.terminal import draw_explanation
+    from fluxbeat.cli.terminal import draw_explanation, progress_of
     from fluxbeat.explanation import explain, explain_tempo
 
     models, found = _models(options), []
@@ -95,7 +96,9 @@ def _one_window(options: argparse.Namespace) -> int:
             found.append(explain_tempo(options.file, model, options.bpm, options.start_s))
         else:
             cam = _cam(options, model)
-            found.append(explain(options.file, model, options.label, options.start_s, cam=cam))
+            # one that takes sound is asked again and again; all others answer at once
+            with progress_of(model.info.name) if model.network.takes_sound else nullcontext() as report:
+                found.append(explain(options.file, model, options.label, options.start_s, cam=cam, progress=report))
         _write(found[-1], options, model.info.name if len(models) > 1 else "")
     if options.json:
         _print_json([explanation.to_dict() for explanation in found])

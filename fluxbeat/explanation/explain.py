@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fluxbeat.analysis import DEFAULT_HOP_S, Track, read_track
+from fluxbeat.analysis import DEFAULT_HOP_S, Progress, Track, read_track
 from fluxbeat.analysis.hearing import Hearing
 from fluxbeat.analysis.presence import own_scale
-from fluxbeat.analysis.track import audible_windows
+from fluxbeat.analysis.track import audible_windows, part_of
 from fluxbeat.analysis.windows import KnownWindows, slide
 from fluxbeat.audio import AudioSource
 from fluxbeat.errors import ExplanationError
@@ -44,6 +44,7 @@ def explain(
     name: str | None = None,
     cam: Cam | None = None,
     measure: bool = True,
+    progress: Progress | None = None,
 ) -> Explanation:
     """What in one window of a recording speaks for a genre.
 
@@ -63,6 +64,9 @@ def explain(
         Where and how the network is explained; as `fluxbeat.explanation.CHOSEN` says, where not given.
     measure : bool
         Whether to measure how faithful the map is, which takes longer than the map.
+    progress : Progress, optional
+        Called with the finished share (0..1) and what is being done, of a classifier of transformers between all the
+        questions that are put to it. What it raises ends the work.
 
     Raises
     ------
@@ -73,8 +77,9 @@ def explain(
         no such layer.
     """
     chosen = model if isinstance(model, LoadedModel) else load(model)
-    track = read_track(source, chosen.network.config.features, name)
-    return explain_track(track, chosen, label, start_s, cam=cam, measure=measure, sound=source)
+    track = read_track(source, chosen.network.config.features, name, part_of(progress, 0, 2))
+    asking = part_of(progress, 1, 2)
+    return explain_track(track, chosen, label, start_s, cam=cam, measure=measure, sound=source, progress=asking)
 
 
 def explain_track(
@@ -87,17 +92,18 @@ def explain_track(
     measure: bool = True,
     steps: int = STEPS,
     sound: AudioSource | None = None,
+    progress: Progress | None = None,
 ) -> Explanation:
     """As `explain`, of a track that was read with the model's features; `steps` of measuring how faithful it is.
 
-    `sound` is the recording that was read: a classifier of transformers is explained by it alone.
+    `sound` is the recording that was read: a classifier of transformers is explained by it alone, and tells `progress`.
     """
     network = model.network
     if isinstance(network, HubClassifier):
         if cam is not None or sound is None:
             chosen_cam(network)  # which says why not
         else:
-            return _by_sound(track, model, network, label, start_s, sound)
+            return _by_sound(track, model, network, label, start_s, sound, progress)
     cam = cam or chosen_cam(network)
     if label is not None:
         label_index(network, label)
@@ -124,6 +130,7 @@ def _by_sound(
     label: str | None,
     start_s: float | None,
     sound: AudioSource,
+    progress: Progress | None,
 ) -> Explanation:
     """As `explain_track`, of a classifier that takes sound: by what it says without each part of that."""
     if label is not None:
@@ -131,7 +138,8 @@ def _by_sound(
     if start_s is None:
         hop_s = network.config.window_s / 2
         hearing = Hearing(network, hop_s)
-        track = read_track(sound, network.config.features, track.file, hearing=hearing)
+        track = read_track(sound, network.config.features, track.file, part_of(progress, 0, 2), hearing=hearing)
+        progress = part_of(progress, 1, 2)
         known = hearing.finish(track.log_mel.shape[1])
         start_s, strongest = _strongest(track, network, label, hop_s, known)
         label = label or strongest
@@ -144,7 +152,7 @@ def _by_sound(
         probability = network.probabilities(network(torch.from_numpy(samples[None])).genre_logits)[0]
     label = label or network.config.labels[int(probability.argmax())]
     index = label_index(network, label)
-    parts, logit = sound_evidence(asker(network, index), samples, network.rate_hz)
+    parts, logit = sound_evidence(asker(network, index), samples, network.rate_hz, progress)
     evidence = torch.from_numpy(on_bands(parts, band_centres_hz(track.features), cut.log_mel.shape[1]))
     shown = float(own_scale(probability.double().numpy(), network.thresholds)[index])
     return _explanation(track, model, cut, evidence, OCCLUSION, label, "genre", logit, shown)

@@ -14,6 +14,8 @@ import torch
 from scipy.signal import istft, stft
 from torch import Tensor
 
+from fluxbeat.analysis import Progress
+from fluxbeat.analysis.windows import sound_logits
 from fluxbeat.explanation.attribution import Cam
 from fluxbeat.explanation.regions import REGISTERS
 from fluxbeat.models import HubClassifier
@@ -22,6 +24,7 @@ OCCLUSION = Cam("sound", "occlusion")
 TIMES = 6
 """Parts of a window along time; with the registers that is one question to the model for each of 30 parts."""
 BATCH = 4
+DOING = "listening without parts of the sound"
 SLICE_S = 0.064
 """Of the spectra that the sound is taken apart by."""
 _SURE = 1e-9
@@ -32,7 +35,9 @@ def register_of(hz: np.ndarray) -> np.ndarray:
     return np.searchsorted([below_hz for below_hz, _ in REGISTERS], hz, side="right")
 
 
-def sound_evidence(ask: Callable[[Tensor], Tensor], samples: np.ndarray, rate_hz: int) -> tuple[np.ndarray, float]:
+def sound_evidence(
+    ask: Callable[[Tensor], Tensor], samples: np.ndarray, rate_hz: int, progress: Progress | None = None
+) -> tuple[np.ndarray, float]:
     """How far an answer falls without each part of the sound.
 
     Parameters
@@ -42,6 +47,8 @@ def sound_evidence(ask: Callable[[Tensor], Tensor], samples: np.ndarray, rate_hz
     samples : float32 array, shape (samples,)
         Mono.
     rate_hz : int
+    progress : Progress, optional
+        Called before each question, which a large model takes seconds for. What it raises ends the asking.
 
     Returns
     -------
@@ -56,8 +63,11 @@ def sound_evidence(ask: Callable[[Tensor], Tensor], samples: np.ndarray, rate_hz
     time = np.minimum((time_s * rate_hz * TIMES / len(samples)).astype(int), TIMES - 1)
     answers = []
     parts = [(row, column) for row in range(len(REGISTERS)) for column in range(TIMES)]
+    report = progress or (lambda share, doing: None)
+    report(0.0, DOING)
     whole = float(ask(torch.from_numpy(samples[None]))[0])
     for first in range(0, len(parts), BATCH):
+        report((1 + first) / (1 + len(parts)), DOING)
         without = []
         for row, column in parts[first : first + BATCH]:
             part = np.zeros(len(samples), np.float32)
@@ -74,7 +84,7 @@ def asker(model: HubClassifier, label: int) -> Callable[[Tensor], Tensor]:
 
     @torch.inference_mode()
     def ask(sounds: Tensor) -> Tensor:
-        probability = model.probabilities(model(sounds).genre_logits)[:, label]
+        probability = model.probabilities(sound_logits(model, sounds))[:, label]
         return torch.logit(probability.double(), eps=_SURE)
 
     return ask

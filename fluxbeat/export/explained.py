@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fluxbeat.analysis import Track, TrackAnalysis
+from fluxbeat.analysis import Progress, Track, TrackAnalysis
+from fluxbeat.analysis.track import part_of
 from fluxbeat.audio import AudioSource
 from fluxbeat.explanation import explain_track
 from fluxbeat.explanation.drawing import draw_png
@@ -14,7 +15,11 @@ MOST_GENRES = 4
 
 
 def explanation_images(
-    track: Track, model: LoadedModel, analysis: TrackAnalysis, sound: AudioSource
+    track: Track,
+    model: LoadedModel,
+    analysis: TrackAnalysis,
+    sound: AudioSource,
+    progress: Progress | None = None,
 ) -> list[CaptionedImage]:
     """An image for each of `explained_genres`.
 
@@ -27,8 +32,13 @@ def explanation_images(
         By the same model, of the same track.
     sound : path, bytes, or (array, sample rate)
         The recording that was read.
+    progress : Progress, optional
     """
-    return [explanation_image(track, model, analysis, label, sound) for label in explained_genres(analysis)]
+    genres = explained_genres(analysis)
+    return [
+        explanation_image(track, model, analysis, label, sound, part_of(progress, number, len(genres)))
+        for number, label in enumerate(genres)
+    ]
 
 
 def explained_genres(analysis: TrackAnalysis) -> list[str]:
@@ -38,13 +48,18 @@ def explained_genres(analysis: TrackAnalysis) -> list[str]:
 
 
 def explanation_image(
-    track: Track, model: LoadedModel, analysis: TrackAnalysis, label: str, sound: AudioSource
+    track: Track,
+    model: LoadedModel,
+    analysis: TrackAnalysis,
+    label: str,
+    sound: AudioSource,
+    progress: Progress | None = None,
 ) -> CaptionedImage:
     """Caption and PNG of what speaks for a genre where it is strongest; the rest as in `explanation_images`."""
     timeline = analysis.timeline
     probability = timeline.probability[:, timeline.labels.index(label)]
     start_s = strongest_start_s(track, model.network, timeline.start_s, probability)
-    found = explain_track(track, model, label, start_s, sound=sound)
+    found = explain_track(track, model, label, start_s, sound=sound, progress=progress)
     trust = f"; {found.faithfulness.in_words()}" if found.faithfulness else ""
     where = "; ".join(region.words() for region in found.regions[:3]) or "no single place"
     return f"What speaks for {label}: {where}{trust}.", draw_png(found)

@@ -127,10 +127,14 @@ class HubClassifier(WindowModel):
         return (self.window_samples,)
 
     def forward(self, samples: Tensor) -> ModelOutput:
-        """Mono sound (batch, window_samples) at `rate_hz` -> ModelOutput; only its genre logits say anything."""
+        """Mono sound (batch, window_samples) at `rate_hz` -> ModelOutput; only its genre logits say anything.
+
+        The sound is on the CPU, where features are made; the answer is where the network is.
+        """
         # one by one: for a batch some extractors draw lots (CLAP's, which of its sounds counts as longer)
         each = [self.extractor(sound, sampling_rate=self.rate_hz, return_tensors="pt") for sound in samples.numpy()]
-        inputs = {name: torch.cat([one[name] for one in each]) for name in each[0]}
+        device = next(self.network.parameters()).device
+        inputs = {name: torch.cat([one[name] for one in each]).to(device) for name in each[0]}
         logits = self.network(**inputs).logits if self.texts is None else self._likeness(inputs, self.texts)
         nothing = logits.new_zeros(len(logits), 0)
         return ModelOutput(logits, logits.new_zeros(len(logits), self.config.tempo_grid.bins), nothing, nothing)
@@ -144,7 +148,7 @@ class HubClassifier(WindowModel):
     def _likeness(self, inputs: Any, texts: Tensor) -> Tensor:
         """How like each text the sounds are, (batch, labels), as CLAP's own forward has it."""
         sounds = self.network.get_audio_features(**inputs).pooler_output
-        likeness: Tensor = sounds @ texts.T * self.network.logit_scale_a.exp()
+        likeness: Tensor = sounds @ texts.to(sounds.device).T * self.network.logit_scale_a.exp()
         return likeness
 
 

@@ -269,6 +269,13 @@ def load_all() -> list[LoadedModel]:
     return models
 
 
+def forget(model: LoadedModel) -> None:
+    """Hold a model no longer: `load` reads it anew, and its memory is free once nobody else holds it."""
+    with _lock:
+        for key in [key for key, one in _loaded.items() if one is model]:
+            del _loaded[key]
+
+
 def checkpoint_folder(model: LoadedModel) -> Path:
     """The folder that a model was loaded from.
 

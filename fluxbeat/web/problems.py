@@ -12,9 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import Scope
 
 from fluxbeat.errors import AudioDecodeError, ExplanationError, ExportError, FluxBeatError
+from fluxbeat.web.hub_fetching import NotFetchedError
 
 MEDIA_TYPE = "application/problem+json"
 CLIENT_GONE = 499
@@ -69,7 +71,7 @@ def problem(status: int, detail: str, errors: list[InvalidPart] | None = None) -
 
 def problem_of(error: FluxBeatError) -> Problem:
     """What the engine says, as a problem: 422 if it is about the recording or what was asked of it, else 500."""
-    asked = isinstance(error, AudioDecodeError | ExplanationError | ExportError)
+    asked = isinstance(error, AudioDecodeError | ExplanationError | ExportError | NotFetchedError)
     return problem(422 if asked else 500, str(error))
 
 
@@ -113,7 +115,20 @@ def _refused(request: Request, error: Any) -> Response:
     details = {404: f"there is nothing at {request.url.path}", 405: f"{request.method} is not possible here"}
     phrase = HTTPStatus(error.status_code).phrase
     detail = details.get(error.status_code, phrase) if error.detail == phrase else str(error.detail)
-    return _response(problem(error.status_code, detail), error.headers)
+    headers = error.headers
+    if error.status_code == 405:
+        headers = {**(headers or {}), "Allow": ", ".join(sorted(_methods_at(request)))}
+    return _response(problem(error.status_code, detail), headers)
+
+
+def _methods_at(request: Request) -> set[str]:
+    """What can be done at the place of a request: Starlette tells of the first of several routes only."""
+    found: set[str] = set()
+    # FastAPI keeps the routes of included routers from sight
+    for route in (*request.app.routes, *getattr(request.app.state, "included_routes", ())):
+        if route.matches(request.scope)[0] is not Match.NONE:
+            found |= set(getattr(route, "methods", None) or ())
+    return found
 
 
 def _invalid(request: Request, error: Any) -> Response:

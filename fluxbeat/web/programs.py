@@ -31,7 +31,7 @@ class Programs:
     Attributes
     ----------
     names : list of str
-        Of the models there are.
+        Of the models that the service began with.
     default : str
         Name of the model that answers where none is named.
     folders : tuple of Path
@@ -39,7 +39,7 @@ class Programs:
     """
 
     def __init__(self, service: Service) -> None:
-        self._models, self._queue = service.models, service.queue
+        self._service, self._queue = service, service.queue
         self._longest_s = service.settings.max_duration_s
         self.names, self.folders = list(service.models), service.settings.folders
         self.default = default_model(self.names)
@@ -104,14 +104,15 @@ class Programs:
             wanted = dict.fromkeys(_NAMES.validate_python(models))
         except ValidationError as error:
             raise FluxBeatError("models are given by name, such as cnn") from error
-        unknown = [model for model in wanted if model not in self._models]
+        offered = self._service.models
+        unknown = [model for model in wanted if model not in offered]
         if unknown:
-            raise FluxBeatError(f"no model {unknown[0][:80]!r}: there are {', '.join(self.names)}")
+            raise FluxBeatError(f"no model {unknown[0][:80]!r}: there are {', '.join(offered)}")
 
         def work(progress: Progress) -> list[dict[str, Any]]:
             analyses = compare(
                 recording,
-                [self._models[model] for model in wanted],
+                [offered[model] for model in wanted],
                 name=name,
                 progress=progress,
                 max_duration_s=self._longest_s,

@@ -31,7 +31,7 @@ OPEN_PATHS = {"/health", "/docs", "/openapi.json"}
 OPEN_FOLDER = "/static-offline-docs/"
 """Without a key: what says that the service lives, and how to use it."""
 HUB_REFUSAL = (
-    "Only on the machine that serves this page: weights are files that this server would store and run for others. "
+    "Only on the machine that runs this server: weights are files that it would store and run for others. "
     "Whoever runs it can allow it to everyone with FLUXBEAT_ALLOW_HUB=1."
 )
 _CHANGES_NOTHING = ("GET", "HEAD", "OPTIONS")

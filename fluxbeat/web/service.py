@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from fluxbeat.errors import ModelLoadError
-from fluxbeat.models.registry import LoadedModel, checkpoints_folder, load_all
+from fluxbeat.analysis.windows import free_gpu
+from fluxbeat.errors import FluxBeatError, ModelLoadError
+from fluxbeat.models.registry import LoadedModel, checkpoints_folder, forget, load_all
 from fluxbeat.web.analysis_queue import AnalysisQueue
+from fluxbeat.web.hub_fetching import with_fetched
 from fluxbeat.web.live_socket import LiveSessions
 from fluxbeat.web.settings import WebSettings
 
@@ -18,13 +20,43 @@ class Service:
     ----------
     settings : WebSettings
     models : mapping of str to LoadedModel
-        By name. Clients choose among these only: no path and no address of theirs is ever opened.
+        By name. Clients choose among these only: no path and no address of theirs is ever opened. It is never changed,
+        only replaced: whoever goes through it sees one moment.
+
+    Attributes
+    ----------
+    own : tuple of str
+        Names of those it began with; programs may add others, which answer only where they are named.
+    fetches : AnalysisQueue
+        Who fetches from the Hub, one after the other: that takes minutes, and hardly the processor.
     """
 
     def __init__(self, settings: WebSettings, models: Mapping[str, LoadedModel]) -> None:
-        self.settings, self.models = settings, models
+        self.settings, self.models, self.own = settings, models, tuple(models)
         self.queue = AnalysisQueue(settings.analyses_at_once, settings.waiting_at_most)
+        self.fetches = AnalysisQueue(1, settings.waiting_at_most)
         self.live = LiveSessions(self.queue)
+
+    def add(self, found: Sequence[LoadedModel]) -> None:
+        """Offer these to programs too. Errors as in `with_fetched`."""
+        self.models = with_fetched(self.models, found, len(self.own))
+
+    def remove(self, name: str) -> None:
+        """Offer a model no longer, and free its memory once nobody computes with it.
+
+        Raises
+        ------
+        KeyError
+            If there is none of this name.
+        FluxBeatError
+            If it is one of those that the service began with.
+        """
+        model = self.models[name]
+        if name in self.own:
+            raise FluxBeatError(f"{name} is the server's own: only models that were added can be taken away")
+        self.models = {key: one for key, one in self.models.items() if key != name}
+        forget(model)
+        free_gpu()
 
 
 def start_service(settings: WebSettings) -> Service:

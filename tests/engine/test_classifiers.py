@@ -271,6 +271,20 @@ def test_whoever_does_not_wait_any_more_ends_it(made):
         fluxbeat.analyze(TECHNO, made["ast"], progress=leave)
 
 
+def test_an_explanation_is_told_step_by_step_and_ends_for_who_leaves(made):
+    told: list[float] = []
+    source = (two_halves(), RATE_HZ)
+    fluxbeat.explain(source, made["ast"], progress=lambda share, doing: told.append(share))
+    assert told == sorted(told) and len(told) > 8 and 0.9 < told[-1] < 1.0
+
+    def leave(share: float, doing: str) -> None:
+        if doing == "listening without parts of the sound":
+            raise AnalysisCancelled("the page was closed")
+
+    with pytest.raises(AnalysisCancelled):
+        fluxbeat.explain(source, made["ast"], start_s=3.0, progress=leave)
+
+
 def test_the_models_tab_says_what_it_is_and_how_fast(made):
     model = registry.load(made["whisper"])
     facts = model_facts(model)

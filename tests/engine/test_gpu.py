@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_classifiers import MAKERS, save_clap, save_classifier
 from web_driving import ROOT, TECHNO
 
-from fluxbeat import analyze
+from fluxbeat import analyze, explain
 from fluxbeat.analysis import windows
 from fluxbeat.models import FAMILIES
-from fluxbeat.models.registry import load
+from fluxbeat.models.registry import LoadedModel, load
 
 NEAR = 0.01
 SPACES = '''
@@ -45,12 +46,13 @@ print(json.dumps(analyze(sys.argv[1], "cnn").to_dict()))
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A GPU as far as the program can see; which families were moved to it."""
+    """The GPU of this machine, or else one as far as the program can see; which families were moved to it."""
     moved: list[str] = []
+    device = "cuda" if torch.cuda.is_available() else "cpu"
 
     def on_gpu(model: torch.nn.Module) -> torch.nn.Module:
         moved.append(model.config.family)
-        return copy.deepcopy(model)
+        return copy.deepcopy(model).to(device)
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(windows, "_on_gpu", on_gpu)
@@ -67,8 +69,38 @@ def test_a_gpu_is_used_where_there_is_one(gpu: list[str], monkeypatch: pytest.Mo
     assert by_gpu.summary == by_cpu.summary
 
 
+@pytest.mark.parametrize("kind", [*MAKERS, "clap"])
+def test_a_classifier_of_the_hub_is_asked_on_the_gpu_too(
+    gpu: list[str], kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = save_clap(tmp_path / kind) if kind == "clap" else save_classifier(tmp_path / kind, kind)
+    model = load(f"{folder}?genres=dub,techno" if kind == "clap" else folder)
+    label = model.network.config.labels[0]
+    by_gpu, why = analyze(TECHNO, model, hop_s=5), explain(TECHNO, model, label, 2.0)
+    assert set(gpu) == {model.network.config.family}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    by_cpu = analyze(TECHNO, model, hop_s=5)
+    np.testing.assert_allclose(by_gpu.timeline.probability, by_cpu.timeline.probability, atol=NEAR)
+    np.testing.assert_allclose(why.evidence, explain(TECHNO, model, label, 2.0).evidence, atol=NEAR)
+    assert not sound_logits_moved(model, monkeypatch), "each question would take the model to the process of the GPU"
+    there = copy.deepcopy(model.network)
+    there.network.to("meta")
+    with torch.inference_mode():
+        assert there(torch.zeros(2, there.window_samples)).genre_logits.device.type == "meta"
+
+
+def sound_logits_moved(model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether a classifier goes to the GPU of a Space that shares it."""
+    moved: list[bool] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("SPACES_ZERO_GPU", "true")
+    monkeypatch.setattr(windows, "_on_gpu", lambda network: moved.append(True) or network)
+    windows.sound_logits(model.network, torch.zeros(1, model.network.window_samples))
+    return bool(moved)
+
+
 def test_the_cpu_answers_where_the_gpu_does_not(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     def fail(model: torch.nn.Module) -> torch.nn.Module:
         raise torch.OutOfMemoryError("no memory left")
@@ -78,6 +110,11 @@ def test_the_cpu_answers_where_the_gpu_does_not(
     monkeypatch.setattr(windows, "_on_gpu", fail)
     with caplog.at_level(logging.WARNING, "fluxbeat"):
         assert analyze(TECHNO, "cnn").to_dict() == expected
+    assert "no memory left" in caplog.text
+    model = load(save_classifier(tmp_path / "ast", "ast"))
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "fluxbeat"):
+        assert windows.sound_logits(model.network, torch.zeros(1, model.network.window_samples)).shape == (1, 4)
     assert "no memory left" in caplog.text
 
 

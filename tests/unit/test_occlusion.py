@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from fluxbeat.errors import AnalysisCancelled
 from fluxbeat.explanation.occlusion import TIMES, on_bands, register_of, sound_evidence
 from fluxbeat.explanation.regions import REGISTERS
 
@@ -43,6 +44,26 @@ def test_what_makes_no_difference_speaks_for_nothing():
     sound = np.random.default_rng(1).normal(0, 0.1, 40_000).astype(np.float32)
     evidence, whole = sound_evidence(lambda sounds: torch.full((len(sounds),), 0.7), sound, RATE_HZ)
     assert whole == pytest.approx(0.7) and not evidence.any()
+
+
+def test_each_question_is_told_before_it_is_asked_and_who_has_enough_ends_it():
+    sound, told, asked = np.zeros(20_000, np.float32), list[float](), list[int]()
+
+    def ask(sounds: Tensor) -> Tensor:
+        asked.append(len(sounds))
+        return torch.zeros(len(sounds))
+
+    sound_evidence(ask, sound, RATE_HZ, lambda share, doing: told.append(share))
+    assert len(told) == len(asked) and told[0] == 0.0 and told == sorted(set(told)) and told[-1] < 1.0
+    before = len(asked)
+
+    def leave(share: float, doing: str) -> None:
+        if share > 0.1:
+            raise AnalysisCancelled("enough")
+
+    with pytest.raises(AnalysisCancelled):
+        sound_evidence(ask, sound, RATE_HZ, leave)
+    assert len(asked) - before < before / 2
 
 
 def test_parts_spread_over_bands_and_frames_keep_their_sum():

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 import json
 import re
 import shutil
+import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote
@@ -25,6 +29,9 @@ from fluxbeat.web.ui import explain_tab
 from fluxbeat.web.ui.explain_tab import BY_SOUND, TEMPO, ExplainTab
 from fluxbeat.web.ui.offered_models import OfferedModels
 from fluxbeat.web.ui.track_results import TrackResults
+
+explaining = importlib.import_module("fluxbeat.explanation.explain")
+"""The module, whose function has the same name."""
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +145,68 @@ def test_both_parts_of_the_sound_make_the_window(explainer, results):
     window = load_audio(CHANGE, sample_rate_hz=44_100).samples[2 * 44_100 :][: len(parts["rest"])]
     assert parts["attended"] + parts["rest"] == pytest.approx(window, abs=2e-4)
     assert all(np.abs(part).max() > 0.05 for part in parts.values())
+
+
+class SlowPage:
+    """The tab for one page, with a classifier of the Hub that takes its time for every question."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        model, self.asked, answers = load(save_classifier(folder, "hubert")), 0, explaining.asker
+        offered = OfferedModels([load("cnn")])
+        offered.add([model])
+        self.tab = ExplainTab(offered, AnalysisQueue(1, 4))
+        self.results = TrackResults(str(CHANGE), CHANGE.name, {model.info.name: analyze(CHANGE, model)})
+        self.request: Any = SimpleNamespace(session_hash="one")
+
+        def slow(network: Any, label: int) -> Any:
+            def ask(sounds: Any) -> Any:
+                time.sleep(0.1)
+                self.asked += 1
+                return answers(network, label)(sounds)
+
+            return ask
+
+        monkeypatch.setattr(explaining, "asker", slow)
+        monkeypatch.setattr(explain_tab, "LOOK_EVERY_S", 0.02)
+
+    async def views(self, about: str = "jazz", stop_at: float = 2.0) -> list[dict[str, Any]]:
+        """What the page is told; it has enough once so much is done."""
+        event: Any = SimpleNamespace(about=about, start_s=2.0, moved=False, models=["sounds"])
+        views = []
+        async for view in self.tab.explain(self.results, event, self.request):
+            views.append(json.loads(view) if isinstance(view, str) else {})
+            if views[-1].get("busy", {}).get("share", 0.0) >= stop_at:
+                self.tab.stop(self.request)
+        return views
+
+
+def test_of_a_slow_model_it_is_told_how_far_it_is_and_the_sound_is_not_asked_for_again(tmp_path, monkeypatch):
+    page = SlowPage(tmp_path / "sounds", monkeypatch)
+    *busy, last = asyncio.run(page.views())
+    shares = [view["busy"]["share"] for view in busy]
+    assert len(set(shares)) > 3 and shares == sorted(shares) and shares[-1] < 1.0
+    assert busy[-1]["busy"]["words"] == "sounds is listening without parts of the sound"
+    assert [row["model"] for row in last["rows"]] == ["sounds"]
+    asked, event = page.asked, SimpleNamespace(model="sounds", about="jazz", start_s=2.0, ticket=1)
+    assert set(page.tab.sound(page.results, event)["urls"]) == {"attended", "rest"}
+    assert page.asked == asked
+
+
+def test_who_stops_waits_no_longer_and_a_new_question_takes_the_place_of_one_before(tmp_path, monkeypatch):
+    page = SlowPage(tmp_path / "sounds", monkeypatch)
+    *_, last = asyncio.run(page.views(stop_at=0.1))
+    assert "stopped" in last and "rows" not in last
+    assert page.asked < 6, "a stopped explanation goes on asking"
+
+    async def two() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        first = asyncio.create_task(page.views("jazz"))
+        await asyncio.sleep(0.2)
+        return await asyncio.gather(first, page.views("rock"))
+
+    first, second = asyncio.run(two())
+    assert first[-1] == {}, "an answer that nobody waits for is not shown over a newer one"
+    assert second[-1]["about"] == "rock"
+    assert page.tab._questions == {}
 
 
 def test_a_classifier_of_the_hub_is_explained_by_parts_of_the_sound(tmp_path):

@@ -17,9 +17,10 @@ from web_driving import ANSWER_MS, TECHNO, Server, serving
 from fluxbeat.charts.colours import genre_paints, more_paints
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.models.registry import checkpoints_folder, load
+from fluxbeat.web.hub_fetching import MOST_FETCHED
 from fluxbeat.web.security import may_fetch_weights
 from fluxbeat.web.ui.model_facts import accuracy, model_facts
-from fluxbeat.web.ui.offered_models import MOST_FETCHED, OfferedModels
+from fluxbeat.web.ui.offered_models import OfferedModels
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
@@ -239,7 +240,7 @@ def test_who_comes_from_elsewhere_is_told_why_there_is_no_field(browser: Any, se
     page = context.new_page()
     page.goto(server.url)
     page.get_by_role("tab", name="Models").click()
-    page.get_by_text("Only on the machine that serves this page").wait_for()
+    page.get_by_text("Only on the machine that runs this server").wait_for()
     assert page.locator("#hub-address").is_hidden()
     context.close()
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fluxbeat.analysis import TempoCandidate, TrackKind
 from fluxbeat.errors import TrackWarning
+from fluxbeat.models.hub.address import LONGEST
 from fluxbeat.models.registry import ModelInfo
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -120,6 +121,17 @@ class ModelFactsDocument(_Document):
     licence: str | None
     accuracy: MeasuredDocument | None = Field(description="of genre, on music of artists the model was not trained on")
     tempo_accuracy: MeasuredDocument | None = Field(description="within 4 % of the annotated tempo")
+
+
+class ModelToAdd(_Document):
+    """A model of the Hub that shall stand beside the others."""
+
+    source: str = Field(
+        min_length=1,
+        max_length=LONGEST,
+        description="hf://owner/repo[/folder][@revision][?options], as `--model` takes it",
+        examples=["hf://MIT/ast-finetuned-audioset-10-10-0.4593?scores=sigmoid"],
+    )
 
 
 class LabelThresholdDocument(_Document):

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from fluxbeat import __version__
 from fluxbeat.web.api.request_limits import RequestLimits
-from fluxbeat.web.api.routes import analysis, catalogue, explanation, exports, live
+from fluxbeat.web.api.routes import adding, analysis, catalogue, explanation, exports, live
 from fluxbeat.web.problems import API_PREFIX, MEDIA_TYPE, answer_with_problems, problems_of
 from fluxbeat.web.security import KeyNeeded
 from fluxbeat.web.service import Service, start_service
@@ -23,7 +23,8 @@ from fluxbeat.web.settings import WebSettings
 from fluxbeat.web.temporary_folder import leave_own_folder
 
 ROUTERS: tuple[APIRouter, ...] = (
-    analysis.router, explanation.router, exports.router, catalogue.router, live.router,
+    analysis.router, explanation.router, exports.router, catalogue.router, adding.router,
+    live.router,
 )  # fmt: skip
 
 DESCRIPTION = """See how genre and tempo flow through a piece of music.
@@ -58,6 +59,7 @@ def build_api(service: Service) -> FastAPI:
     answer_with_problems(app)
     for router in ROUTERS:
         app.include_router(router)
+    app.state.included_routes = [route for router in ROUTERS for route in router.routes]
     _complete_openapi(app)
     return app
 
@@ -91,7 +93,7 @@ def _cors(settings: WebSettings) -> Middleware:
     return Middleware(
         CORSMiddleware,
         allow_origins=list(settings.cors_origins),
-        allow_methods=["GET", "POST"],
+        allow_methods=["GET", "POST", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "X-API-Key"],
         expose_headers=["Retry-After"],
     )

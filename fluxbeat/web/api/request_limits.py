@@ -10,14 +10,15 @@ from fluxbeat.web.analysis_queue import QueueFullError
 from fluxbeat.web.problems import Refused
 from fluxbeat.web.security import refuse
 from fluxbeat.web.service import Service
-from fluxbeat.web.settings import WebSettings
 
 COME_BACK_S = 10
+ADDING, MOST_WORDS_BYTES = "/models", 20_000
+"""What is posted there is read into memory at once, whoever sends it."""
 _LAST = {"Connection": "close"}  # the rest of the body is not wanted
 
 
 class RequestLimits:
-    """ASGI layer in front of all routes that take a recording."""
+    """ASGI layer in front of all routes that take a body: recordings, and the few words of `ADDING`."""
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app = app
@@ -27,13 +28,14 @@ class RequestLimits:
         if scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
+        most_bytes = MOST_WORDS_BYTES if scope["path"].endswith(ADDING) else self._settings.max_body_bytes
         announced = Headers(scope=scope).get("content-length", "")
-        if announced.isdecimal() and int(announced) > self._settings.max_body_bytes:
-            await refuse(_too_large(self._settings.max_body_bytes), scope, receive, send)
+        if announced.isdecimal() and int(announced) > most_bytes:
+            await refuse(_too_large(most_bytes), scope, receive, send)
             return
         try:
             with self._queue.place():
-                await self._app(scope, _BodyReader(receive, self._settings), send)
+                await self._app(scope, _BodyReader(receive, most_bytes, self._settings.upload_pause_s), send)
         except QueueFullError as full:
             await refuse(Refused(429, str(full), {"Retry-After": str(COME_BACK_S)}), scope, receive, send)
 
@@ -41,10 +43,8 @@ class RequestLimits:
 class _BodyReader:
     """The body as it comes in: counted, and not waited for forever."""
 
-    def __init__(self, receive: Receive, settings: WebSettings) -> None:
-        self._receive = receive
-        self._limit_bytes = settings.max_body_bytes
-        self._pause_s = settings.upload_pause_s
+    def __init__(self, receive: Receive, limit_bytes: int, pause_s: float) -> None:
+        self._receive, self._limit_bytes, self._pause_s = receive, limit_bytes, pause_s
         self._read_bytes = 0
         self._complete = False
 

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Query
 from starlette.requests import HTTPConnection
 
+from fluxbeat.models.hub.address import SCHEME
 from fluxbeat.models.registry import LoadedModel, default_model
 from fluxbeat.web.problems import Refused
 from fluxbeat.web.service import Service
@@ -22,17 +23,23 @@ RunningService = Annotated[Service, Depends(_running)]
 
 
 def model_named(service: Service, name: str | None) -> LoadedModel:
-    """The model of this name, the default one where there is no name.
+    """The model of this name, or that came from this address; the default one where there is no name.
 
     Raises
     ------
     Refused
-        404, with the names there are.
+        404, with the names there are. No address is ever opened here: POST /models is for that.
     """
-    name = default_model(list(service.models)) if name is None else name
-    if name not in service.models:
-        raise Refused(404, f"no model {name[:80]!r}: there are {', '.join(service.models)}")
-    return service.models[name]
+    models = service.models
+    name = default_model(service.own) if name is None else name
+    if name in models:
+        return models[name]
+    if name.startswith(SCHEME):
+        for model in models.values():
+            if model.info.source == name:
+                return model
+    add = "; POST /models adds one of the Hub, where that is allowed" if name.startswith(SCHEME) else ""
+    raise Refused(404, f"no model {name[:80]!r}: there are {', '.join(models)}{add}")
 
 
 def _chosen(

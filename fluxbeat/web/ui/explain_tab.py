@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -11,11 +13,12 @@ import soundfile
 import torch
 
 from fluxbeat.analysis import Progress, Timeline, Track, presence
+from fluxbeat.analysis.track import part_of
 from fluxbeat.charts.colours import Paint
 from fluxbeat.charts.heat import track_heat_figure
 from fluxbeat.charts.plots import river_figure, river_rise
-from fluxbeat.charts.wording import capitalised, clock, model_title, percent
-from fluxbeat.errors import FluxBeatError
+from fluxbeat.charts.wording import capitalised, clock, model_title, percent, waiting
+from fluxbeat.errors import AnalysisCancelled, FluxBeatError
 from fluxbeat.explanation import (
     Explanation,
     SegmentEvidence,
@@ -31,9 +34,10 @@ from fluxbeat.explanation.regions import REGISTERS, Region
 from fluxbeat.explanation.windows import cut_window, last_start_s
 from fluxbeat.models.registry import LoadedModel
 from fluxbeat.web.analysis_queue import AnalysisQueue
-from fluxbeat.web.ui.gradio_internals import folder_to_serve, served_url
+from fluxbeat.web.ui.gradio_internals import asks_whether_wanted, folder_to_serve, served_url
+from fluxbeat.web.ui.jobs import session_of
 from fluxbeat.web.ui.offered_models import OfferedModels
-from fluxbeat.web.ui.panel import HIDDEN, panel, panel_answer, panel_bytes
+from fluxbeat.web.ui.panel import HIDDEN, panel, panel_answer
 from fluxbeat.web.ui.track_results import TrackResults
 
 TEMPO = "tempo"
@@ -43,6 +47,9 @@ FAITHFULNESS_STEPS = 5
 QUIET, LOUD = -3.0, 3.0
 """Levels between which the spectrogram is drawn, in units of the normalised log-mel."""
 REGIONS_OF_SEGMENT = 3
+LOOK_EVERY_S = 0.3
+MOST_KEPT = 32
+"""Explanations of models that take long, for whoever then listens to what they marked."""
 VISIBLE = 0.2
 """Strength below which no mark is seen: where none is stronger, nothing speaks for the answer."""
 PLACES = ((80, "bass"), (280, "low mids"), (1000, "voice"), (3200, "snare"), (7500, "cymbals"))
@@ -59,7 +66,9 @@ class ExplainTab:
 
     def __init__(self, offered: OfferedModels, queue: AnalysisQueue) -> None:
         self._offered, self._queue = offered, queue
-        self.panel = panel("explain", events=["asked", "played"])
+        self._questions: dict[str, _Question] = {}
+        self._found: dict[tuple[Any, ...], Explanation] = {}
+        self.panel = panel("explain", events=["asked", "played", "stopped"])
         self.whole = panel("whole", events=["asked"])
         self.played = panel("sound")
 
@@ -68,26 +77,64 @@ class ExplainTab:
         # they wait in our own queue
         each: dict[str, Any] = {**HIDDEN, "trigger_mode": "multiple", "concurrency_limit": None}
         self.panel.asked(self.explain, results, self.panel, **each)
+        self.panel.stopped(self.stop, None, None, queue=False, **HIDDEN)
         self.whole.asked(self.explain_whole, [results, model], self.whole, **each)
         self.panel.played(self.play, results, self.played, **each)
 
-    async def _in_turn(self, work: Callable[[Progress], dict[str, Any]]) -> str:
+    async def _in_turn(
+        self, work: Callable[[Progress], dict[str, Any]], told: Callable[[int], None] | None = None
+    ) -> str:
         """The view that `work` computes when its turn comes."""
         try:
             with self._queue.place():
-                return panel_answer(await self._queue.run(work))
+                return panel_answer(await self._queue.run(work, told=told))
+        except AnalysisCancelled:
+            return panel_answer({"stopped": True})
         except FluxBeatError as error:
             return panel_answer({"error": str(error)})
 
-    async def explain(self, results: TrackResults | None, event: gr.EventData) -> str:
-        """As `explained`, when its turn comes."""
-        return await self._in_turn(lambda _: self.explained(results, event))
+    async def explain(
+        self, results: TrackResults | None, event: gr.EventData, request: gr.Request
+    ) -> AsyncIterator[Any]:
+        """As `explained`, when its turn comes; until then how far it is, where that takes long.
+
+        What a page asks takes the place of what it asked before.
+        """
+        session, wanted = session_of(request), asks_whether_wanted()
+        self.stop(request)
+        question = self._questions[session] = _Question()
+
+        def work(progress: Progress) -> dict[str, Any]:
+            return self.explained(results, event, question.reporting(progress))
+
+        doing = asyncio.create_task(self._in_turn(work, question.tell_place))
+        try:
+            while not doing.done():
+                await asyncio.wait([doing], timeout=LOOK_EVERY_S)
+                if not wanted():
+                    question.stop()
+                if question.words and not doing.done() and self._questions.get(session) is question:
+                    yield panel_answer({"busy": {"share": question.share, "words": question.words}})
+        finally:
+            question.stop()
+            newest = self._questions.get(session) is question
+            if newest:
+                del self._questions[session]
+        yield doing.result() if newest else gr.skip()
+
+    def stop(self, request: gr.Request) -> None:
+        """The page does not wait for what it asked any more."""
+        question = self._questions.get(session_of(request))
+        if question:
+            question.stop()
 
     async def play(self, results: TrackResults | None, event: gr.EventData) -> str:
         """As `sound`, when its turn comes."""
         return await self._in_turn(lambda _: self.sound(results, event))
 
-    def explained(self, results: TrackResults | None, event: gr.EventData) -> dict[str, Any]:
+    def explained(
+        self, results: TrackResults | None, event: gr.EventData, progress: Progress | None = None
+    ) -> dict[str, Any]:
         """The window that begins at `start_s` for the genre `about`, or else its strongest, by all of `models`.
 
         A genre that was chosen at another moment (`moved`) gives way to the strongest where it is absent. A model that
@@ -105,6 +152,7 @@ class ExplainTab:
         if about != TEMPO and (about not in probabilities or absent):
             about = next(iter(probabilities), "")
         rows, paints = list[dict[str, Any]](), self._offered.paints
+        slow = [name for name in names if self._offered.models[name].network.takes_sound]
         for name in names:  # one model that cannot be explained leaves the others be
             try:
                 network = self._offered.models[name].network
@@ -112,7 +160,10 @@ class ExplainTab:
                     chosen_cam(network)
                 if about != TEMPO and about not in network.config.labels:
                     raise FluxBeatError(f"{model_title(name)} does not know {about}")
-                rows.append(_row(self._of(results, name, about, float(event.start_s)), paints))
+                report = part_of(_of_model(progress, name), slow.index(name), len(slow)) if name in slow else None
+                rows.append(_row(self._of(results, name, about, float(event.start_s), progress=report), paints))
+            except AnalysisCancelled:
+                raise
             except FluxBeatError as error:
                 rows.append({"model": name, "title": model_title(name), "missing": f"{error}."})
         explained = [row["window"] for row in rows if "window" in row]
@@ -190,16 +241,31 @@ class ExplainTab:
             urls[name] = served_url(self.played, written)
         return {"urls": urls, "start_s": round(found.start_s, 3), "ticket": event.ticket}
 
-    def _of(self, results: TrackResults, name: str, about: str, start_s: float, measure: bool = True) -> Explanation:
+    def _of(
+        self,
+        results: TrackResults,
+        name: str,
+        about: str,
+        start_s: float,
+        measure: bool = True,
+        progress: Progress | None = None,
+    ) -> Explanation:
+        """The explanation of a window; what a slow model was asked a moment ago it is not asked again."""
         track, model = self._ready(results, name)
         start_s = min(max(0.0, start_s), last_start_s(track, model.network))
+        if model.network.takes_sound and about != TEMPO:
+            asked = (results.key, model.info.revision, about, start_s)
+            if asked not in self._found:
+                found = explain_track(track, model, about, start_s, sound=results.path, progress=progress)
+                kept = list(self._found.items())[-MOST_KEPT:]
+                self._found = dict([*kept, (asked, found)])
+                return found
+            return self._found[asked]
         if about == TEMPO:
             analysis = results.analyses.get(name)
             bpm = analysis.tempo.bpm if analysis else None
             return explain_track_tempo(track, model, bpm, start_s)
-        return explain_track(
-            track, model, about, start_s, measure=measure, steps=FAITHFULNESS_STEPS, sound=results.path
-        )
+        return explain_track(track, model, about, start_s, measure=measure, steps=FAITHFULNESS_STEPS)
 
     def _ready(self, results: TrackResults, name: str) -> tuple[Track, LoadedModel]:
         model = self._offered.models[name]
@@ -222,6 +288,42 @@ class ExplainTab:
                 probabilities.setdefault(label, []).append(probability)
         ordered = sorted(probabilities.items(), key=lambda item: (-len(item[1]), -np.mean(item[1])))
         return {label: float(np.mean(values)) for label, values in ordered}
+
+
+class _Question:
+    """What one page asks for, whose share and words another thread reads."""
+
+    def __init__(self) -> None:
+        self._stopped = threading.Event()
+        self.share, self.words = 0.0, ""
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def tell_place(self, before: int) -> None:
+        """It is not its turn yet."""
+        self.words = waiting(before).rstrip(".") if before else ""
+        self._go_on()
+
+    def reporting(self, progress: Progress) -> Progress:
+        """As `progress`, which it tells as well."""
+
+        def report(share: float, doing: str) -> None:
+            self._go_on()
+            self.share, self.words = share, doing
+            progress(share, doing)
+
+        return report
+
+    def _go_on(self) -> None:
+        if self._stopped.is_set():
+            raise AnalysisCancelled("no longer wanted")
+
+
+def _of_model(progress: Progress | None, name: str) -> Progress | None:
+    if progress is None:
+        return None
+    return lambda share, doing: progress(share, f"{model_title(name)} is {doing}")
 
 
 def _window(found: Explanation) -> dict[str, Any]:

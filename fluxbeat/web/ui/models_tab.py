@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import gradio as gr
 
 from fluxbeat.charts.wording import model_title
-from fluxbeat.errors import AnalysisCancelled, FluxBeatError
-from fluxbeat.models.hub import HubAddress, fetch, models_in
-from fluxbeat.models.registry import LoadedModel, hub_choice, load
+from fluxbeat.errors import FluxBeatError
+from fluxbeat.models.registry import LoadedModel, hub_choice
 from fluxbeat.models.speed import milliseconds_per_window
+from fluxbeat.web.hub_fetching import Fetching
 from fluxbeat.web.security import HUB_REFUSAL, may_fetch_weights, may_use_login
 from fluxbeat.web.ui.jobs import session_of
 from fluxbeat.web.ui.model_facts import model_facts
@@ -49,7 +48,7 @@ class ModelsTab:
         self._offered, self._allow_hub = offered, allow_hub
         self._cards = panel("models", events=["asked"])
         self._hub = panel("hub", events=["wanted", "stopped"])
-        self._fetches: dict[str, _Fetching] = {}
+        self._fetches: dict[str, Fetching] = {}
         self.state = gr.State(ModelsState(), time_to_live=kept_s)
 
     def names(self, state: ModelsState | None) -> list[str]:
@@ -86,19 +85,13 @@ class ModelsTab:
             yield self._hub_view(request), *nothing
             return
         session = session_of(request)
-        fetching = self._fetches[session] = _Fetching(str(event.address).strip())
+        fetching = self._fetches[session] = Fetching(str(event.address).strip())
         try:
-            with ThreadPoolExecutor(1) as pool:
-                doing = pool.submit(fetching.run)
-                try:
-                    while not doing.done():
-                        busy = {"share": fetching.share, "words": fetching.words, "size": fetching.size}
-                        yield self._hub_view(request, busy=busy), *nothing
-                        wait([doing], LOOK_EVERY_S)
-                finally:
-                    fetching.stop()
-                found = doing.result()
-            self._offered.add(found)
+            with closing(fetching.steps(LOOK_EVERY_S)) as steps:
+                for _ in steps:
+                    busy = {"share": fetching.share, "words": fetching.words, "size": fetching.size}
+                    yield self._hub_view(request, busy=busy), *nothing
+            self._offered.add(found := fetching.found)
         except FluxBeatError as error:
             yield self._hub_view(request, error=f"{error}."), *nothing
             return
@@ -150,43 +143,6 @@ class ModelsTab:
         models = [self._offered.models[name] for name in self.names(state)]
         cards = [{**_facts(model), "speed": state.speeds.get(model.info.name)} for model in models]
         return panel_answer({"cards": cards, "measuring": measuring})
-
-
-class _Fetching:
-    """One fetch from the Hub, whose share, words and size another thread reads."""
-
-    def __init__(self, wanted: str) -> None:
-        self._wanted = wanted
-        self._stopped = threading.Event()
-        self.share, self.words, self.size = 0.0, "Asking the Hub", ""
-
-    def stop(self) -> None:
-        """The page was closed, its visitor changed their mind, or the fetch is over."""
-        self._stopped.set()
-
-    def run(self) -> list[LoadedModel]:
-        found = models_in(HubAddress.parse(self._wanted))
-        models = list[LoadedModel]()
-        for number, address in enumerate(found):
-
-            def report(share: float, file: str, number: int = number, address: HubAddress = address) -> None:
-                self._go_on()
-                self.share = (number + share) / len(found)
-                self.words = f"Fetching {file} of {address.short_name}"
-
-            fetch(address, report, self._tell_size)
-            self.words = f"Checking {address.short_name}"
-            models.append(load(str(address)))
-            self._go_on()
-        return models
-
-    def _tell_size(self, size: str) -> None:
-        self.size = size
-        self._go_on()
-
-    def _go_on(self) -> None:
-        if self._stopped.is_set():
-            raise AnalysisCancelled("Stopped: nothing was changed")
 
 
 def _who(request: gr.Request) -> tuple[dict[str, str], str]:

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from fluxbeat.charts.colours import Paint, genre_paints, more_paints
-from fluxbeat.errors import FluxBeatError
 from fluxbeat.models.registry import LoadedModel
-
-MOST_FETCHED = 32
-"""Models of visitors that are kept in memory beside the server's."""
+from fluxbeat.web.hub_fetching import with_fetched
 
 
 class OfferedModels:
@@ -36,11 +33,9 @@ class OfferedModels:
         Raises
         ------
         FluxBeatError
-            If there are too many already.
+            As `with_fetched`.
         """
-        models = {**self.models, **{model.info.name: model for model in found}}
-        if len(models) > len(self.own) + MOST_FETCHED:
-            raise FluxBeatError(f"this server keeps no more than {MOST_FETCHED} fetched models: start it anew")
+        models = with_fetched(self.models, found, len(self.own))
         labels = [label for model in found for label in model.network.config.labels]
         self.paints = {**self.paints, **more_paints(self.paints, labels)}
         self.models = models

@@ -339,4 +339,5 @@ class _Page(PageParts):
         """The page was closed."""
         self.library.leave(request)
         self.teach.leave(request)
+        self.explain.stop(request)
         self._jobs.cancel(session_of(request))

@@ -73,12 +73,16 @@ async def compare_models(
     request: Request,
     service: RunningService,
     upload: ReceivedUpload,
-    model: Annotated[list[str] | None, Query(description="may be repeated; all of GET /models if left out")] = None,
+    model: Annotated[
+        list[str] | None, Query(description="may be repeated; all of GET /models but those added, if left out")
+    ] = None,
     hop_s: HopS = DEFAULT_HOP_S,
     tempo_bpm: TempoBpm = None,
 ) -> Response:
     """What several models say of the same recording, in the order in which they are named."""
-    chosen = [model_named(service, name) for name in dict.fromkeys(model or [])] or list(service.models.values())
+    chosen = [model_named(service, name) for name in dict.fromkeys(model or [])] or [
+        service.models[name] for name in service.own
+    ]
 
     def work(progress: Progress) -> list[dict[str, Any]]:
         analyses = compare(

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from fluxbeat.analysis import Progress, read_track
+from fluxbeat.analysis.track import part_of
 from fluxbeat.explanation import Explanation, explain_track, explain_track_tempo
 from fluxbeat.explanation.drawing import draw_png
 from fluxbeat.explanation.files import npz_bytes
@@ -48,12 +49,12 @@ async def explain_recording(
 
     def found(progress: Progress) -> Explanation:
         track = read_track(
-            upload.path, chosen.network.config.features, upload.name, progress,
+            upload.path, chosen.network.config.features, upload.name, part_of(progress, 0, 2),
             max_duration_s=service.settings.max_duration_s,
         )  # fmt: skip
         if about == "tempo":
             return explain_track_tempo(track, chosen, None, start_s)
-        return explain_track(track, chosen, about, start_s, sound=upload.path)
+        return explain_track(track, chosen, about, start_s, sound=upload.path, progress=part_of(progress, 1, 2))
 
     def document(progress: Progress) -> dict[str, Any]:
         return found(progress).to_dict()

@@ -52,7 +52,9 @@ async def export_analysis(
             max_duration_s=service.settings.max_duration_s, tempo_bpm=tempo_bpm,
         )  # fmt: skip
         track, analysis = next(each)
-        images = explanation_images(track, chosen, analysis, upload.path) if explain and format == "html" else []
+        images = (
+            explanation_images(track, chosen, analysis, upload.path, progress) if explain and format == "html" else []
+        )
         return render(analysis, format, upload.path, images=images)
 
     content = await done(request, service.queue, work)

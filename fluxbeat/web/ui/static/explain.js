@@ -35,6 +35,14 @@ export function explain(host, trigger) {
   const strip = new TimeChart(host, 'Window to explain, on the timeline of genres', () => 84);
   const where = make('div', 'fb-explain-where', host);
   const words = make('span', 'fb-quiet', where);
+  const waiting = make('div', 'fb-explain-busy', host);
+  const doing = make('span', '', waiting);
+  doing.setAttribute('role', 'status');
+  const bar = make('progress', '', waiting);
+  bar.max = 1;
+  bar.setAttribute('aria-label', 'How far the explanation is');
+  const stop = button('fb-button', waiting, 'Stop', () => { stop.disabled = true; trigger('stopped', {}); });
+  waiting.hidden = true;
   const absent = make('p', 'fb-quiet fb-absent', host);
   absent.setAttribute('role', 'status');
   const rows = make('div', 'fb-explain-rows', host);
@@ -131,14 +139,25 @@ export function explain(host, trigger) {
     strip.draw(figure, opening.duration_s, opening.file);
   }
 
+  /** How far the server is with an explanation that takes long; nothing where none is asked for. */
+  function tell(busy) {
+    waiting.hidden = !busy;
+    if (!busy) { stop.disabled = false; return; }
+    setText(doing, `${busy.words} …`);
+    bar.value = busy.share;
+  }
+
   return next => {
+    tell(next?.busy);
+    if (next?.busy) return;
     host.removeAttribute('aria-busy');
+    if (next?.stopped) { asked = null; return; }
     host.hidden = !next;
     if (!next) { opening = view = asked = null; return; }
     error.hidden = !next.error;
     setText(error, next.error ?? '');
     if (next.river && next.key !== opening?.key) open(next);
-    if (!opening || !next.rows?.length) return;
+    if (!next.rows?.length || next.key !== opening?.key) return; // or it is of the track before
     view = next;
     startS = next.start_s ?? startS;
     offer(next.choices, next.about ?? about.value);
