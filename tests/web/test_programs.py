@@ -184,6 +184,9 @@ def test_tools_give_the_json_of_the_service(site: str) -> None:
     refused = over_mcp(site, "analyze", file=address_of(TECHNO.read_bytes()), model="oracle")
     assert refused.isError
     assert "no model 'oracle': there are all, cnn, crnn, vit" in refused.content[0].text
+    elsewhere = over_mcp(site, "analyze", file=address_of(TECHNO.read_bytes()), model="hf://owner/repo")
+    assert elsewhere.isError, "a tool names a model and never has one fetched"
+    assert "no model 'hf://owner/repo'" in elsewhere.content[0].text
 
 
 @WAYS
