@@ -37,7 +37,7 @@ from fluxbeat.web.analysis_queue import AnalysisQueue
 from fluxbeat.web.ui.gradio_internals import asks_whether_wanted, folder_to_serve, served_url
 from fluxbeat.web.ui.jobs import session_of
 from fluxbeat.web.ui.offered_models import OfferedModels
-from fluxbeat.web.ui.panel import HIDDEN, panel, panel_answer
+from fluxbeat.web.ui.panel import HIDDEN, panel, panel_answer, panel_bytes
 from fluxbeat.web.ui.track_results import TrackResults
 
 TEMPO = "tempo"
