@@ -7,19 +7,36 @@ import numpy as np
 from fluxbeat.audio.readers import Samples
 
 _SIZE = 4096
+_LEAST_RATE_HZ = 20_000
 _EVERY_S = 1.0
 _EDGES_HZ = np.arange(3_000.0, 8_300.0, 50.0)  # the telephone's 3.4 kHz and above
 _LEAST_DROP_DB = 25.0
 _LEAST_LEVEL_DB = -60.0
 """Of the band below an edge, against the strongest band: what is weaker is too weak to miss."""
 _SMOOTH_HZ = 150.0
+_GENTLE_EDGES_HZ = np.arange(3_000.0, 4_100.0, 100.0)
+_LEAST_GENTLE_DROP_DB = 28.0
+"""From below a gentle edge to an octave above it, less half of what the octave below it falls by. Of 1,173 recordings
+of music for training 13 fall so far, most of them made before there was tape; behind Butterworth filters at 3.4 kHz
+37 % of them do with order 3, 85 % with order 4, 98 % with order 5 and more."""
+_LEAST_GENTLE_LEVEL_DB = -50.0
+_MIRRORS_HZ = (4_000.0, 5_512.5)
+_LEAST_MIRRORED = 0.3
+"""Correlation of the levels on both sides. No recording of music for training has it; where each of them was sampled at
+8 or 11 kHz and its samples held, all of 99 do."""
+_LEAST_MIRRORED_DB = -70.0
+"""Mean on either side, against the spectrum's peak: what is weaker is the noise of a codec."""
+_FINE_HZ = 200.0
+_MIRROR_STEP_HZ = 5.0
 
 
 class UpperEdge:
-    """Listens to a recording for a sudden end of its spectrum.
+    """Listens to a recording for the end of its spectrum.
 
     Music loses its treble gradually; sampling rates, telephones and codecs cut it off. One short spectrum each second
-    is averaged, and an edge is where the level falls by 25 dB and more within an eighth and stays there.
+    is averaged. An edge is where the level falls by 25 dB and more within an eighth and stays there, or, as behind the
+    gentle filters of telephones, falls far faster above than below. Where samples were held in place of being
+    interpolated, it is where the spectrum above mirrors that below.
 
     Parameters
     ----------
@@ -32,6 +49,7 @@ class UpperEdge:
         self._size = _SIZE
         self._window = np.hanning(self._size).astype(np.float32)
         self._power = np.zeros(self._size // 2 + 1)
+        self._mirrored: list[list[float]] = [[] for _ in _MIRRORS_HZ]
         self._until_next = 0
 
     def push(self, block: Samples) -> None:
@@ -40,22 +58,70 @@ class UpperEdge:
         starts = range(first, len(block) - self._size + 1, step)
         for start in starts:
             spectrum = np.fft.rfft(block[start : start + self._size] * self._window)
-            self._power += spectrum.real**2 + spectrum.imag**2
+            power = spectrum.real**2 + spectrum.imag**2
+            self._power += power
+            if self._rate_hz >= _LEAST_RATE_HZ and power.any():
+                for mirror_hz, found in zip(_MIRRORS_HZ, self._mirrored, strict=True):
+                    found.append(_likeness(_level_db(power), mirror_hz, self._rate_hz / self._size))
         self._until_next = max((starts[-1] + step if starts else first) - len(block), 0)
 
     @property
     def hz(self) -> float | None:
         """Where the sound ends in Hz, 3,000 to 8,300; None where it goes on, or there is none."""
-        if self._rate_hz < 20_000 or not self._power.any():
+        if self._rate_hz < _LEAST_RATE_HZ or not self._power.any():
             return None
         bin_hz = self._rate_hz / self._size
         width = max(1, round(_SMOOTH_HZ / bin_hz))
-        level_db = 10 * np.log10(np.convolve(self._power, np.ones(width) / width, "same") + 1e-12 * self._power.max())
-        loudest_db = float(level_db.max())
-        best_hz, best_db = None, _LEAST_DROP_DB
-        for edge_hz in _EDGES_HZ:
-            below = level_db[round(0.88 * edge_hz / bin_hz) : round(0.98 * edge_hz / bin_hz)].mean()
-            above = level_db[round(1.1 * edge_hz / bin_hz) : -width].max()
-            if below - loudest_db > _LEAST_LEVEL_DB and below - above > best_db:
-                best_hz, best_db = float(edge_hz), float(below - above)
-        return best_hz
+        level_db = _level_db(np.convolve(self._power, np.ones(width) / width, "same"))
+        return _sudden_edge(level_db, bin_hz, width) or _gentle_edge(level_db, bin_hz, width) or self._mirror()
+
+    def _mirror(self) -> float | None:
+        for mirror_hz, found in zip(_MIRRORS_HZ, self._mirrored, strict=True):
+            if found and float(np.mean(found)) > _LEAST_MIRRORED:
+                return mirror_hz
+        return None
+
+
+def _level_db(power: np.ndarray) -> np.ndarray:
+    level: np.ndarray = 10 * np.log10(power + 1e-12 * power.max())
+    return level
+
+
+def _sudden_edge(level_db: np.ndarray, bin_hz: float, width: int) -> float | None:
+    loudest_db = float(level_db.max())
+    best_hz, best_db = None, _LEAST_DROP_DB
+    for edge_hz in _EDGES_HZ:
+        below = level_db[round(0.88 * edge_hz / bin_hz) : round(0.98 * edge_hz / bin_hz)].mean()
+        above = level_db[round(1.1 * edge_hz / bin_hz) : -width].max()
+        if below - loudest_db > _LEAST_LEVEL_DB and below - above > best_db:
+            best_hz, best_db = float(edge_hz), float(below - above)
+    return best_hz
+
+
+def _gentle_edge(level_db: np.ndarray, bin_hz: float, width: int) -> float | None:
+    loudest_db = float(level_db.max())
+    best_hz, best_db = None, _LEAST_GENTLE_DROP_DB
+    for edge_hz in _GENTLE_EDGES_HZ:
+        octave_below = level_db[round(0.3 * edge_hz / bin_hz) : round(0.475 * edge_hz / bin_hz)].mean()
+        below = level_db[round(0.6 * edge_hz / bin_hz) : round(0.95 * edge_hz / bin_hz)].mean()
+        above = level_db[round(1.9 * edge_hz / bin_hz) : -width].max()
+        drop_db = float(below - above - 0.5 * max(0.0, octave_below - below))
+        if below - loudest_db > _LEAST_GENTLE_LEVEL_DB and drop_db > best_db:
+            best_hz, best_db = float(edge_hz), drop_db
+    return best_hz
+
+
+def _likeness(level_db: np.ndarray, mirror_hz: float, bin_hz: float) -> float:
+    """Correlation of one spectrum's levels on both sides of a frequency, without their slow course."""
+    away_hz = np.arange(0.1 * mirror_hz, min(0.75 * mirror_hz, 10_000 - mirror_hz), _MIRROR_STEP_HZ)
+    width = round(_FINE_HZ / _MIRROR_STEP_HZ)
+    sides = []
+    for sign in (-1, 1):
+        level = np.interp((mirror_hz + sign * away_hz) / bin_hz, np.arange(len(level_db)), level_db)
+        if level.mean() - level_db.max() < _LEAST_MIRRORED_DB:
+            return 0.0
+        sides.append((level - np.convolve(level, np.ones(width) / width, "same"))[width:-width])
+    norms = [float(np.linalg.norm(side - side.mean())) for side in sides]
+    if min(norms) == 0:
+        return 0.0
+    return float(np.dot(sides[0] - sides[0].mean(), sides[1] - sides[1].mean())) / (norms[0] * norms[1])

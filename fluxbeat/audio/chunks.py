@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from fluxbeat.audio.mpeg_frames import first_frame, is_mp3_frame
+from fluxbeat.audio.raw_frames import begins_frames
 
 _UNTOLD = ((0x7FFF_0000, 0x8000_0100), (0xFFFF_0000, 0xFFFF_FFFF))  # sizes that recorders write that stream
 _JUNK = 1024  # fewer bytes than this behind the last chunk are no sound
@@ -197,7 +198,7 @@ class _Chunks:
     def _is_chunk(self, at: int) -> bool:
         """Whether a whole chunk stands at a place, and no file of another kind."""
         chunk = self._chunk(at)
-        if chunk is None or _is_file(self._file, at) or not _is_printable(chunk[0][:4]):
+        if chunk is None or _is_file(self._file, at, self._end) or not _is_printable(chunk[0][:4]):
             return False
         return chunk[1] + chunk[2] <= self._end + 1
 
@@ -243,7 +244,7 @@ class _Chunks:
             if self._end - at < _JUNK:
                 return True
             chunk = self._chunk(at)
-            if _is_file(self._file, at):
+            if _is_file(self._file, at, self._end):
                 return True
             if chunk is None or not _is_printable(chunk[0][:4]):
                 return False
@@ -271,19 +272,19 @@ def _is_printable(mark: bytes) -> bool:
     return all(0x20 <= byte < 0x7F for byte in mark)
 
 
-def _is_file(file: BinaryIO, at: int) -> bool:
-    """Whether a file begins at a place, or a tag."""
+def _is_file(file: BinaryIO, at: int, end: int) -> bool:
+    """Whether a file begins at a place, or a tag, that goes on to `end` at most."""
     file.seek(at)
     head = file.read(40)
     if _OTHER_FILE.match(head) or any(scheme.head.match(head) for scheme in _SCHEMES):
         return True
     found = first_frame(file, at) if is_mp3_frame(head) else None
-    return found is not None and found[0] == at
+    return (found is not None and found[0] == at) or begins_frames(file, at, end)
 
 
 def _is_no_sound(file: BinaryIO, at: int, end: int) -> bool:
     """Whether what follows up to the end is a file of another kind, or zeros."""
-    if _is_file(file, at):
+    if _is_file(file, at, end):
         return True
     file.seek(at)
     while at < end and (block := file.read(min(end - at, _TAIL))):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import BinaryIO
 
+from fluxbeat.audio.beginnings import begins_sound
 from fluxbeat.audio.chunks import end_of_chunks
 from fluxbeat.audio.mpeg_frames import frame_at, is_mp3_frame
 from fluxbeat.audio.source import places
@@ -59,6 +60,8 @@ def _end_of_pages(file: BinaryIO, at: int, size: int) -> int:
             if at == begin:
                 return size  # not even one page: nothing tells where it ends
             gaps += 1
+            if begins_sound(file, at, size):
+                return at
             if gaps > _MOST_GAPS:
                 return size
             further = next(places(file, (b"OggS",), re.compile(rb"OggS\0[\0-\x07].{21}", re.DOTALL), at), None)

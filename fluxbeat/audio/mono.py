@@ -9,9 +9,13 @@ import numpy as np
 from fluxbeat.audio.readers import Samples
 
 PIECE_S = 1.0
-_CANCELS_BELOW, _CANCELS_NO_MORE_ABOVE = 0.5, 0.8
+_MOMENT_S = 0.1
+_CANCELS_BELOW = 0.5
 """Power of the sum of channels over the sum of their powers: 1 for independent channels, as many as there are channels
 for equal ones, 0 where they cancel. Under 0.5 two equally strong channels have a correlation under -0.5."""
+_MUCH_CANCELS, _LITTLE_CANCELS = 0.25, 0.1
+"""From which share on of the power in moments that cancel one channel is taken, and below which no more: the phase may
+turn every half second."""
 _QUIET = 1e-12  # mean power per sample, -120 dB
 _EVERY = 3  # frame that is enough to compare powers
 _FADE_S = 0.02
@@ -32,13 +36,14 @@ class MonoMix:
     Attributes
     ----------
     cancelled_s, mixed_s : float
-        Seconds in which one channel was taken because the mean would have cancelled, and seconds in all.
+        Seconds in which the mean would have cancelled, so that one channel was taken, and seconds in all.
     """
 
     def __init__(self, rate_hz: int, memory_s: float = 0.25) -> None:
         self._rate_hz, self._memory_s = rate_hz, memory_s
-        self._of_sum = self._of_channels = 0.0
+        self._cancelled = self._of_moments = 0.0
         self._channel: int | None = None
+        self._share_that_cancels = 1.0  # of the newest piece's moments; silent ones go along
         self.cancelled_s = self.mixed_s = 0.0
         self._bass_of_sum = self._bass_of_channels = self._all_of_channels = 0.0
 
@@ -69,7 +74,7 @@ class MonoMix:
         length_s = len(frames) / self._rate_hz
         self.mixed_s += length_s
         if self._channel is not None:
-            self.cancelled_s += length_s
+            self.cancelled_s += length_s * self._share_that_cancels
         else:
             self._hear_bass(frames)
         new = mean if self._channel is None else frames[:, self._channel].copy()
@@ -95,18 +100,28 @@ class MonoMix:
 
     def _decide(self, frames: Samples, mean: Samples) -> int | None:
         """The channel to take in place of the mean, or None."""
-        some = frames[::_EVERY]
-        powers = np.array([np.dot(channel, channel) for channel in some.T], np.float64)
+        some, some_of_mean = frames[::_EVERY], mean[::_EVERY]
+        powers, cancelled, apart = np.zeros(frames.shape[1]), 0.0, 0
+        size = max(1, round(_MOMENT_S * self._rate_hz / _EVERY))
+        for first in range(0, len(some), size):
+            moment, its_mean = some[first : first + size], some_of_mean[first : first + size]
+            in_moment = np.array([np.dot(channel, channel) for channel in moment.T], np.float64)
+            of_sum = frames.shape[1] ** 2 * float(np.dot(its_mean, its_mean))
+            powers += in_moment
+            if of_sum < _CANCELS_BELOW * in_moment.sum():
+                cancelled += float(in_moment.sum())
+            elif in_moment.sum() > _QUIET * moment.size:
+                apart += len(moment)
+        self._share_that_cancels = 1 - apart / len(some)
         if powers.sum() < _QUIET * some.size:
             return self._channel
         kept = math.exp(-len(frames) / self._rate_hz / self._memory_s)
-        of_sum = frames.shape[1] ** 2 * float(np.dot(mean[::_EVERY], mean[::_EVERY]))
-        self._of_sum = self._of_sum * kept + of_sum
-        self._of_channels = self._of_channels * kept + float(powers.sum())
-        share = self._of_sum / self._of_channels
+        self._cancelled = self._cancelled * kept + cancelled
+        self._of_moments = self._of_moments * kept + float(powers.sum())
+        share = self._cancelled / self._of_moments
         if self._channel is not None:
-            return self._channel if share < _CANCELS_NO_MORE_ABOVE else None
-        return int(powers.argmax()) if share < _CANCELS_BELOW else None
+            return self._channel if share >= _LITTLE_CANCELS else None
+        return int(powers.argmax()) if share > _MUCH_CANCELS else None
 
 
 def _mean(frames: Samples) -> Samples:

@@ -6,11 +6,13 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from typing import BinaryIO
 
+from fluxbeat.audio.beginnings import ARCHIVES, BOXES, KINDS, begins_sound
 from fluxbeat.audio.ends import told_end
 from fluxbeat.audio.mpeg_frames import LENGTH_MARK, begins_recording, first_frame, is_mp3_frame
+from fluxbeat.audio.raw_frames import find_frames
 from fluxbeat.audio.source import after_id3, before_tags, places, syncsafe
 
 _MOST_PARTS = 1000
@@ -30,43 +32,6 @@ class Part:
     unheard: int = 0
 
 
-@dataclass(frozen=True)
-class _Kind:
-    """How a file of a kind begins, and how another one of the same kind does within it: with one of `marks`, and so
-    much behind it that it never stands there by chance."""
-
-    head: re.Pattern[bytes]
-    marks: tuple[bytes, ...]
-    again: re.Pattern[bytes]
-
-
-def _kind(head: bytes, marks: tuple[bytes, ...], again: bytes) -> _Kind:
-    return _Kind(re.compile(head, re.DOTALL), marks, re.compile(again, re.DOTALL))
-
-
-_BIT_3 = b"[" + b"".join(re.escape(bytes([byte])) for byte in range(256) if byte & 8) + b"]"
-_KINDS = (
-    _kind(rb"OggS\0", (b"OggS",), rb"OggS\0[\x02\x03\x06\x07].{22}"),  # flag 2: a page that begins a stream
-    _kind(rb"fLaC", (b"fLaC",), rb"fLaC[\x00\x80]\x00\x00\x22"),
-    _kind(rb"R(?:IFF|IFX|F64)....WAVE", (b"RIFF", b"RIFX", b"RF64"), rb"R.......WAVE(?:fmt |ds64|JUNK|bext)"),
-    _kind(rb"FORM....AIF[FC]", (b"FORM",), rb"FORM....AIF[FC](?:COMM|FVER)"),
-    _kind(rb"riff\x2e\x91", (b"riff\x2e\x91",), rb"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"),
-    _kind(rb"caff\0\x01", (b"caff\0",), rb"caff\0\x01\0\0desc\0\0\0\0\0\0\0 "),
-    _kind(rb"\x1a\x45\xdf\xa3", (b"\x1a\x45\xdf\xa3",), rb".{5,64}?\x42\x82[\x84-\x88](?:webm|matroska)"),
-    _kind(rb"\.snd", (b".snd",), rb"\.snd\0\0..(?:....)\0\0\0[\x01-\x1b]\0[\x00-\x0b]"),
-    # all blocks of WavPack begin so: the first of a recording is at sample 0, holds samples, and begins a frame
-    _kind(rb"wvpk", (b"wvpk",), rb"wvpk....[\x02-\x10]\x04\0.{5}\0{4}(?!\0{4})....." + _BIT_3 + rb".."),
-    _kind(rb"TTA1", (b"TTA1",), rb"TTA1[\x01\x02]\0[\x01-\x10]\0[\x08\x10\x18\x20]\0"),
-    _kind(rb"DSD ", (b"DSD ",), rb"DSD \x1c\0{7}.{16}fmt "),
-    _kind(rb"#!AMR", (b"#!AMR",), rb"#!AMR(?:-WB)?\n"),
-    _kind(rb"\x30\x26\xb2\x75", (b"\x30\x26\xb2\x75",), rb"....\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c"),
-)
-_BOXES = _kind(rb"....ftyp", (b"ftyp",), rb"ftyp(?:M4[ABPV] |isom|iso\d|mp4[12]|qt  |dash|3gp.|MSNV)")
-_ARCHIVES = _kind(
-    rb"PK\x03\x04",
-    (b"PK\x03\x04", b"Rar!", b"7z\xbc\xaf", b"%PDF"),
-    rb"PK\x03\x04[\x0a-\x3f]\0..[\0-\x63]\0|Rar!\x1a\x07|7z\xbc\xaf\x27\x1c|%PDF-[12]\.",
-)
 _MP3_MARKS = (b"ID3", b"Xing\0", b"Info\0", b"VBRI\0")
 _MP3 = re.compile(rb"ID3[\x02-\x04].[\x00-\xff][\0-\x7f]{4}|" + LENGTH_MARK.pattern, re.DOTALL)
 
@@ -87,6 +52,8 @@ def parts_of(file: BinaryIO) -> list[Part]:
         for further in _further(file, head, begin, sound_at, end):
             if further > begins[-1] and len(parts) + len(begins) < _MOST_PARTS:
                 begins.append(further)
+        end = _stranger(file, head, sound_at, begins, end)
+        begins = [first for first in begins if first < end]
         ends = zip(begins, [*begins[1:], end], strict=True)
         parts += [Part(first, before_tags(file, first, last)) for first, last in ends]
         begin, unheard = _next_sound(file, end, tags_at)
@@ -103,17 +70,28 @@ def _end(file: BinaryIO, head: bytes, sound_at: int, tags_at: int, size: int) ->
     return size if end >= tags_at else end
 
 
+def _stranger(file: BinaryIO, head: bytes, sound_at: int, begins: list[int], end: int) -> int:
+    """Where a file of another kind stands between several of one kind that does not tell its end; the end if none
+    does."""
+    for first, following in pairwise(begins):
+        begin = max(first, sound_at)
+        if told_end(file, begin, before_tags(file, begin, following)) is None:
+            other = _other_file(file, head, begin, following)
+            if other < following:
+                return other
+    return end
+
+
 def _other_file(file: BinaryIO, head: bytes, sound_at: int, end: int) -> int:
     """Where, behind a stream that does not tell its end, a file of another kind begins; the end if there is none."""
-    others = [kind for kind in (*_KINDS, _BOXES, _ARCHIVES) if not kind.head.match(head)]
+    others = [kind for kind in (*KINDS, BOXES, ARCHIVES) if not kind.head.match(head)]
     marks = [mark for kind in others for mark in kind.marks]
     pattern = re.compile(b"|".join(b"(?:%s)" % kind.again.pattern for kind in others), re.DOTALL)
     begin = _behind_cover(file, sound_at) if head[:4] == b"fLaC" else sound_at + 1
     found = next(((at, text) for at, text in places(file, marks, pattern, begin)), None)
-    other = end if found is None else found[0] - (4 if found[1].startswith(b"ftyp") else 0)
-    if is_mp3_frame(head):
-        return min(other, end)
-    return min(next(_mp3_files(file, begin, other), other), other, end)
+    other = min(end if found is None else found[0] - (4 if found[1].startswith(b"ftyp") else 0), end)
+    other = find_frames(file, head, begin, other)
+    return other if is_mp3_frame(head) else next(_mp3_files(file, begin, other), other)
 
 
 def _behind_cover(file: BinaryIO, begin: int) -> int:
@@ -136,7 +114,7 @@ def _next_sound(file: BinaryIO, at: int, end: int) -> tuple[int, int]:
     begin, tags = at, 0
     while at < end and tags < _MOST_TAGS:
         for place in {max(begin, at - 3), at}:  # the size with which MP4 begins may have three bytes of 0
-            if _begins_sound(file, place):
+            if begins_sound(file, place, end):
                 return place, 0
         file.seek(at)
         block = file.read(min(end - at, 2**16))
@@ -149,23 +127,12 @@ def _next_sound(file: BinaryIO, at: int, end: int) -> tuple[int, int]:
     return end, end - at if end - at > _LEAST_UNHEARD else 0
 
 
-def _begins_sound(file: BinaryIO, at: int) -> bool:
-    """Whether at this place, with or without a tag, a file of a known kind begins."""
-    sound_at = after_id3(file, at)
-    file.seek(sound_at)
-    head = file.read(16)
-    if any(kind.head.match(head) for kind in _KINDS) or _BOXES.head.match(head):
-        return True
-    found = first_frame(file, sound_at)
-    return found is not None and found[0] - sound_at < (4096 if sound_at > at else 1)
-
-
 def _further(file: BinaryIO, head: bytes, begin: int, sound_at: int, end: int) -> Iterator[int]:
     """Where, behind the first recording and before a place, others of its kind begin."""
     if head[4:8] == b"ftyp":
         yield from (at for at in _mp4_files(file, sound_at) if at < end)
         return
-    for kind in _KINDS:
+    for kind in KINDS:
         if kind.head.match(head):
             found = _before(end, places(file, kind.marks, kind.again, sound_at))
             yield from _ogg_links(found) if head[:4] == b"OggS" else (at for at, _ in found if at > sound_at)

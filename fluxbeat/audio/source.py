@@ -7,6 +7,7 @@ import os
 import re
 import struct
 from collections.abc import Iterator, Sequence
+from heapq import merge
 from typing import Any, BinaryIO
 
 _SCANNED_AT_ONCE = 2**22
@@ -110,7 +111,7 @@ def places(
         text = kept + block
         whole = len(block) == _SCANNED_AT_ONCE
         sure = len(text) - _LONGEST_MATCH if whole else len(text)  # a match that begins later may be cut short here
-        for place in sorted(place for mark in marks for place in _each_place(text, mark, sure)):
+        for place in merge(*(_each_place(text, mark, sure) for mark in marks)):
             if match := pattern.match(text, place):
                 yield at + place, match.group()
         kept = text[max(sure, 0) :]

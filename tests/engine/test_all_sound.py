@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import subprocess
 from pathlib import Path
@@ -289,6 +290,7 @@ JOINED = {
     "mp3": ("-b:a", "128k"), "ogg": ("-c:a", "libvorbis"), "opus": ("-c:a", "libopus"), "oga": ("-c:a", "flac"),
     "flac": (), "wav": (), "aiff": (), "w64": (), "m4a": ("-c:a", "aac"), "webm": ("-c:a", "libopus"), "wma": (),
     "mka": ("-c:a", "libvorbis"), "aac": ("-b:a", "96k"), "caf": (), "wv": (), "tta": (), "au": (), "ac3": (),
+    "mp2": (),
 }  # fmt: skip
 
 
@@ -352,11 +354,16 @@ def test_what_lies_behind_the_sound_and_is_none_is_told(tmp_path: Path, ending: 
         ("flac", "mp3"), ("mp3", "flac"), ("mp3", "ogg"), ("mp3", "wav"), ("ogg", "m4a"), ("m4a", "wav"),
         ("wav", "mp3"), ("wav", "flac"), ("aiff", "ogg"), ("caf", "mp3"), ("w64", "flac"), ("au", "mp3"),
         ("wma", "mp3"), ("wv", "mp3"), ("mka", "flac"), ("aac", "mp3"), ("ac3", "wav"), ("flac", "mp3", "wav"),
+        # streams of frames without a header, and others between two of a kind
+        ("flac", "aac"), ("flac", "ac3"), ("flac", "mp2"), ("mp3", "aac"), ("mp3", "ac3"), ("mp3", "mp2"),
+        ("wav", "aac"), ("wav", "ac3"), ("wav", "mp2"), ("aac", "ac3"), ("wav", "aac", "wav"), ("ogg", "ac3", "ogg"),
+        ("flac", "mp3", "flac"), ("mp3", "flac", "mp3"), ("flac", "aac", "flac"), ("ogg", "mp3", "ogg"),
+        ("wv", "flac", "wv"), ("flac", "flac", "mp3", "flac"),
     ],
     ids="-".join,
 )  # fmt: skip
 def test_joined_files_of_different_kinds_are_all_read(tmp_path: Path, endings: tuple[str, ...]) -> None:
-    pitches_hz = (440, 880, 1320)[: len(endings)]
+    pitches_hz = (440, 880, 1320, 660)[: len(endings)]
     files = [
         made(tmp_path / f"{hz}.{ending}", tone(hz, 2.0), *JOINED[ending]).read_bytes()
         for hz, ending in zip(pitches_hz, endings, strict=True)
@@ -497,6 +504,17 @@ def test_channels_that_cancel_for_a_part_are_analysed_there_too() -> None:
     assert levels[2] == pytest.approx(levels[0], rel=0.01)
 
 
+@pytest.mark.parametrize("turn_s", [0.3, 0.5])
+def test_channels_whose_phase_turns_again_and_again_are_analysed_all_along(turn_s: float) -> None:
+    stereo = stereo_music(12.0)
+    turned = np.arange(len(stereo)) // round(turn_s * RATE_HZ) % 2 == 1
+    loaded = load_audio((np.where(turned[:, None], stereo[:, :1] * [1, -1], stereo[:, :1]), RATE_HZ))
+    assert codes(loaded) == ["stereo_cancels"]
+    assert re.search("in [56] of 12 s", loaded.warnings[0].text)
+    left = load_audio((stereo[:, 0], RATE_HZ)).samples
+    assert np.abs(np.abs(loaded.samples) - np.abs(left)).max() < 1e-3
+
+
 def test_a_bass_that_cancels_alone_is_told() -> None:
     stereo = stereo_music()
     bass = tone(55, 6.0)
@@ -529,6 +547,30 @@ def test_a_band_that_ends_low_is_told_also_in_a_file_of_full_rate(rate_hz: int) 
             list(stream)
         assert [warning.code for warning in stream.warnings] == ["narrow_band"]
         assert stream.upper_edge_hz == pytest.approx(rate_hz / 2, rel=0.12)
+
+
+@pytest.mark.parametrize("order", [4, 6, 10])
+def test_a_telephone_with_gentle_filters_is_told(order: int) -> None:
+    music = soxr.resample(load_audio(EXAMPLE).samples, SAMPLE_RATE_HZ, RATE_HZ)
+    band = butter(order, [300, 3_400], "bandpass", fs=RATE_HZ, output="sos")
+    for filtered in (sosfilt(butter(order, 3_400, fs=RATE_HZ, output="sos"), music), sosfilt(band, music)):
+        with open_audio((filtered, RATE_HZ)) as stream:
+            list(stream)
+        assert [warning.code for warning in stream.warnings] == ["narrow_band"]
+        assert 3_000 <= stream.upper_edge_hz <= 4_400
+        assert "as on a telephone" in stream.warnings[0].text
+
+
+@pytest.mark.parametrize(("low_hz", "rate_hz"), [(8_000, 48_000), (8_000, 44_100), (11_025, 44_100)])
+def test_a_low_rate_is_told_also_where_its_samples_were_held(low_hz: int, rate_hz: int) -> None:
+    music = load_audio(EXAMPLE).samples
+    narrow = soxr.resample(music, SAMPLE_RATE_HZ, low_hz)
+    at = np.arange(round(len(narrow) * rate_hz / low_hz)) * low_hz / rate_hz
+    for widened in (narrow[at.astype(int)], np.interp(at, np.arange(len(narrow)), narrow)):
+        with open_audio((widened, rate_hz)) as stream:
+            list(stream)
+        assert [warning.code for warning in stream.warnings] == ["narrow_band"]
+        assert stream.upper_edge_hz == pytest.approx(low_hz / 2, rel=0.12)
 
 
 @pytest.mark.parametrize("example", sorted(EXAMPLE.parent.glob("*.mp3")), ids=lambda path: path.stem)

@@ -183,6 +183,16 @@ def test_channels_that_cancel_are_listened_to_one_by_one(metal: np.ndarray) -> N
         assert together.level_db == pytest.approx(alone.level_db, abs=0.1)
 
 
+def test_channels_whose_phase_turns_every_half_second_are_listened_to_one_by_one(metal: np.ndarray) -> None:
+    one = metal[: 16 * RATE_HZ]
+    turned = np.where(np.arange(len(one)) // (RATE_HZ // 2) % 2 == 1, -1, 1)
+    live = LiveAnalysis("cnn", sample_rate_hz=RATE_HZ, channels=2)
+    together = predictions(live, np.stack([one, turned * one], axis=1).astype(np.float32))[-1]
+    alone = predictions(LiveAnalysis("cnn", sample_rate_hz=RATE_HZ), one)[-1]
+    assert [warning.code for warning in together.warnings] == ["stereo_cancels"]
+    np.testing.assert_allclose(together.probability, alone.probability, atol=0.02)
+
+
 def test_lost_sound_moves_the_clock(metal: np.ndarray) -> None:
     live = LiveAnalysis("cnn", sample_rate_hz=RATE_HZ)
     predictions(live, metal[: 4 * RATE_HZ])
