@@ -177,7 +177,9 @@ def _with_tempo(
     overlap = max(1.0, config.window_s / windows.hop_s)
     music = float(_over_sound(timeline.kind, sounding)[0])
     for needed in pulses_needed(config.tempo_threshold, music):
-        tempo, bpm = find_tempo(windows.tempo_logits, beats_fit, config.tempo_grid, needed, overlap, freely_bpm)
+        tempo, bpm = find_tempo(
+            windows.tempo_logits, beats_fit, config.tempo_grid, needed, overlap, freely_bpm, track.onsets
+        )
         if tempo.bpm is not None:
             break
     tempo, bpm, parts = settle_tempo(tempo, bpm, timeline.centre_s, track.duration_s, track.onsets)

@@ -265,7 +265,7 @@ class LiveAnalysis:
             distribution = self._tempo / self._tempo.sum()
             needed = pulses_needed(config.tempo_threshold, kind.music)
             freely_bpm = freely_bpm_of(config.labels, probability)
-            readings = (tempo_of(distribution, config.tempo_grid, pulse, freely_bpm) for pulse in needed)
+            readings = (tempo_of(distribution, config.tempo_grid, pulse, freely_bpm, onsets) for pulse in needed)
             tempo = next(filter(None, readings), None)
             if tempo and onsets.duration_s >= LEAST_PART_S:
                 tempo = with_number(tempo, exact_bpm(onsets, tempo.candidates[0].bpm, [(0.0, onsets.duration_s)]))

@@ -7,7 +7,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
 from fluxbeat.analysis.octave import FREELY_BPM, as_tapped, tapped_weight
+from fluxbeat.analysis.onsets import OnsetStrength
 from fluxbeat.analysis.result import Tempo, TempoCandidate
+from fluxbeat.analysis.swing import as_two, is_three_in_two
 from fluxbeat.models import TempoGrid
 
 TOLERANCE = 0.04
@@ -62,6 +64,7 @@ def find_tempo(
     threshold: float,
     overlap: float,
     freely_bpm: tuple[float, float] = FREELY_BPM,
+    onsets: OnsetStrength | None = None,
 ) -> tuple[Tempo, np.ndarray]:
     """The tempo of a track and along it.
 
@@ -77,6 +80,8 @@ def find_tempo(
         How many windows lie over a moment: as often is the same evidence counted.
     freely_bpm : (float, float)
         Between which tempi people tap freely in such music.
+    onsets : OnsetStrength, optional
+        Of the track: in swing they tell the beat from three in two.
 
     Returns
     -------
@@ -92,12 +97,16 @@ def find_tempo(
         return Tempo(None, 0.0, (), grid.bpm, flat), curve
     windows = softmax(tempo_logits.astype(np.float64))
     whole = windows.mean(axis=0, where=audible[:, None])
-    tapped = as_tapped(whole, grid, freely_bpm)
-    candidates = _candidates(tapped, grid)
-    confidence = candidates[0].probability if candidates else 0.0
     # neighbours share most of their music: read each window with its context
     windows[~audible] = 0.0
     context = gaussian_filter1d(windows, SMOOTHING_WINDOWS, axis=0, mode="nearest")
+    tapped = as_tapped(whole, grid, freely_bpm)
+    candidates = _candidates(tapped, grid)
+    if candidates and is_three_in_two(context[audible], grid, candidates[0].bpm, onsets):
+        whole, context = (as_two(one, grid, candidates[0].bpm) for one in (whole, context))
+        tapped = as_tapped(whole, grid, freely_bpm)
+        candidates = _candidates(tapped, grid)
+    confidence = candidates[0].probability if candidates else 0.0
     along, pulse_along = _curve(
         context[audible], grid, threshold, overlap * np.log(INSISTENCE), tapped_weight(grid.bpm, freely_bpm)
     )
@@ -170,9 +179,14 @@ def _steadiest_path(evidence: np.ndarray, grid: TempoGrid, change_cost: float) -
 
 
 def tempo_of(
-    distribution: np.ndarray, grid: TempoGrid, threshold: float, freely_bpm: tuple[float, float] = FREELY_BPM
+    distribution: np.ndarray,
+    grid: TempoGrid,
+    threshold: float,
+    freely_bpm: tuple[float, float] = FREELY_BPM,
+    onsets: OnsetStrength | None = None,
 ) -> Tempo | None:
-    """The tempo of one distribution, shape (bins,); None where its `pulse` is below the threshold."""
+    """The tempo of one distribution, shape (bins,); None where its `pulse` is below the threshold. Else as in
+    `find_tempo`."""
     distribution = _normalised(distribution[None])[0]
     if pulse(distribution, grid) < threshold:
         return None
@@ -180,6 +194,9 @@ def tempo_of(
     candidates = _candidates(tapped, grid)
     if not candidates:
         return None
+    if is_three_in_two(distribution[None], grid, candidates[0].bpm, onsets):
+        tapped = as_tapped(as_two(distribution, grid, candidates[0].bpm), grid, freely_bpm)
+        candidates = _candidates(tapped, grid)
     return Tempo(candidates[0].bpm, candidates[0].probability, candidates, grid.bpm, tapped)
 
 

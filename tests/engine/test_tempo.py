@@ -13,7 +13,7 @@ import mir_eval
 import numpy as np
 import pytest
 import soundfile
-from drawn_beats import RATE_HZ, drums, steady
+from drawn_beats import RATE_HZ, drums, hit, steady
 
 import fluxbeat
 import fluxbeat.audio
@@ -284,6 +284,33 @@ def test_a_slip_to_three_in_two_is_no_cliff_where_the_beat_is_as_likely_and_a_ch
     changed = np.concatenate([logits_of({100.0: 0.9}, 60), logits_of({150.0: 0.9}, 40)])
     tempo, curve = reading_of(changed)
     assert curve[[0, -1]] == pytest.approx([100, 150], rel=0.02)
+
+
+def ride(tempo_bpm: float, duration_s: float) -> np.ndarray:
+    """The cymbal of slow swing: every beat, and the last triplet of every second one; a foot on two and four."""
+    rng = np.random.default_rng(0)
+    cymbal, foot, samples = hit("hat", rng), hit("kick", rng), np.zeros(round((duration_s + 2) * RATE_HZ))
+    for beat in range(int(duration_s * tempo_bpm / 60)):
+        for at, sound in ((beat, cymbal), (beat + 2 / 3, cymbal), (beat, foot))[: 3 if beat % 2 else 1]:
+            start = round(at * 60 / tempo_bpm * RATE_HZ)
+            samples[start : start + len(sound)] += 0.5 * sound
+    return samples[: round(duration_s * RATE_HZ)].astype(np.float32)
+
+
+def test_slow_swing_is_named_by_its_beat_and_straight_music_is_not_renamed():
+    """Where both tempi speak, the onsets tell; where one follows the other, it is a change of tempo and no swing."""
+    grid, logits = TempoGrid(), logits_of({90.0: 0.5, 60.0: 0.15, 120.0: 0.1})
+    swing, straight = onsets_of(ride(60, 40)), onsets_of(steady(90, 40)[0])
+    for onsets, bpm in ((swing, 60), (straight, 90), (None, 90)):
+        tempo, curve = find_tempo(logits, np.ones(40, bool), grid, 0.4, 8.0, FREELY_BPM, onsets)
+        assert tempo.bpm == pytest.approx(bpm, rel=0.03)
+        assert curve == pytest.approx(np.full(40, bpm), rel=0.03)
+        assert tempo_of(softmax(logits[0]), grid, 0.4, FREELY_BPM, onsets).bpm == pytest.approx(bpm, rel=0.03)
+    changed = np.concatenate([logits_of({100.0: 0.9}, 40), logits_of({150.0: 0.9}, 60)])
+    onsets = onsets_of(np.concatenate([steady(100, 40)[0], steady(150, 60)[0]]))
+    tempo, curve = find_tempo(changed, np.ones(100, bool), grid, 0.4, 8.0, FREELY_BPM, onsets)
+    assert curve[[0, -1]] == pytest.approx([100, 150], rel=0.02)
+    assert tempo.bpm == pytest.approx(150, rel=0.02)
 
 
 def test_in_reggae_the_octave_is_that_of_the_drums_where_the_sound_leaves_it_open():
