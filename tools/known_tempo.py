@@ -7,6 +7,7 @@ with `--recordings FOLDER --split dev` that of the recordings whose tempo people
 from __future__ import annotations
 
 import argparse
+import copy
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,13 +27,14 @@ from fluxbeat.training.evaluation.catalogue import CATALOGUE_FILE
 from fluxbeat.training.evaluation.measures import TEMPO_FACTORS, tempo_hit
 from tools.corpus.accompaniment import check_programs, find_soundfonts, read_styles
 from tools.corpus.grooves import one_that_sounds
-from tools.recordings.drawn import PATTERNS, rhythm
+from tools.recordings.drawn import PATTERNS, beats_of_rhythm, rhythm
 
 RATE_HZ = 22_050
 PIECE_S = 30.0
 EXACT = 1e-3
 TRIMMED_S = 5.0
 """As usual in the field, the first seconds of beats do not count: nobody taps along at once."""
+RESAMPLED = 2000
 ANNOTATED = "gtzan"
 """The data set of which people annotated the tempo."""
 TEMPI_FILE = Path(__file__).parent / "recordings" / "gtzan_tempi.csv"
@@ -64,14 +66,15 @@ Reader = Callable[[np.ndarray], Reading]
 
 
 def drawn_pieces(count: int, seed: int = 0) -> Iterator[Piece]:
-    """Rhythms of `tools.recordings.drawn` at 60 to 200 BPM, each pattern in turn; their beats are not known."""
+    """Rhythms of `tools.recordings.drawn` at 60 to 200 BPM, each pattern in turn."""
     patterns = list(PATTERNS)
     for number in range(count):
         rng = np.random.default_rng([seed, number])
         pattern = patterns[number % len(patterns)]
         slowest, fastest = max(60.0, PATTERNS[pattern][3]), min(200.0, PATTERNS[pattern][4])
         tempo_bpm = float(rng.uniform(slowest, fastest))
-        yield Piece(pattern, rhythm(tempo_bpm, pattern, PIECE_S, rng, RATE_HZ), tempo_bpm)
+        beats_s = beats_of_rhythm(tempo_bpm, PIECE_S, copy.deepcopy(rng))
+        yield Piece(pattern, rhythm(tempo_bpm, pattern, PIECE_S, rng, RATE_HZ), tempo_bpm, beats_s)
 
 
 def groove_pieces(count: int, seed: int = 0) -> Iterator[Piece]:
@@ -204,7 +207,7 @@ def measure_known_tempo(
             if piece.beats_s is not None and name != "essentia-percival"
         ]
         if scores:
-            report[name]["beats_f"] = {"value": round(float(np.mean(scores)), 4), "n": len(scores)}
+            report[name]["beats_f"] = mean(scores)
     return report
 
 
@@ -217,6 +220,13 @@ def share(hits: Iterable[bool]) -> dict[str, Any]:
         "n": len(values),
         "interval_95": list(between),
     }
+
+
+def mean(values: Sequence[float]) -> dict[str, Any]:
+    """Mean, count and 95 % interval of it by bootstrap."""
+    drawn = np.random.default_rng(0).choice(values, (RESAMPLED, len(values))).mean(axis=1)
+    between = [round(float(edge), 4) for edge in np.percentile(drawn, (2.5, 97.5))]
+    return {"value": round(float(np.mean(values)), 4), "n": len(values), "interval_95": between}
 
 
 def tempo_accuracy(pairs: Sequence[tuple[float | None, float]]) -> dict[str, Any]:

@@ -22,8 +22,8 @@ of music for training 13 fall so far, most of them made before there was tape; b
 _LEAST_GENTLE_LEVEL_DB = -50.0
 _MIRRORS_HZ = (4_000.0, 5_512.5)
 _LEAST_MIRRORED = 0.3
-"""Correlation of the levels on both sides. No recording of music for training has it; where each of them was sampled at
-8 or 11 kHz and its samples held, all of 99 do."""
+"""Correlation of the levels on both sides. No recording of music for training has it; of 99 that were sampled at 8 or
+11 kHz, and their samples held, 98 and 94 do."""
 _LEAST_MIRRORED_DB = -70.0
 """Mean on either side, against the spectrum's peak: what is weaker is the noise of a codec."""
 _FINE_HZ = 200.0

@@ -40,7 +40,6 @@ _MAX_CHANNELS = 64
 _RATE_RANGE_HZ = (1_000, 768_000)
 _LOUDEST = 1e12  # no recording is louder, and float32 sums of channels stay finite below it
 _LEAST_BYTES_PER_S = 250  # 2 kbit/s: no codec of music needs less
-_LEAST_CANCELLED_S, _LEAST_CANCELLED = 3.0, 0.1
 TELEPHONE_HZ = 6_000.0
 """A recording that ends below this holds too little for a sure genre."""
 
@@ -234,7 +233,7 @@ def resampled_frames(decoder: Decoder, rate_hz: int, *, mono: bool) -> Iterator[
         for piece in pieces:
             yield resampler.resample_chunk(piece)
         yield resampler.resample_chunk(np.empty((0, channels), np.float32), last=True)
-    decoder.warnings += _stereo_warnings(mix)
+    decoder.warnings += mix.warnings()
 
 
 def _overheard(
@@ -247,17 +246,6 @@ def _overheard(
         yield piece
     if resampler:
         hear(resampler.resample_chunk(np.empty((0, 1), np.float32), last=True)[:, 0])
-
-
-def _stereo_warnings(mix: MonoMix) -> list[TrackWarning]:
-    if mix.cancelled_s < max(min(_LEAST_CANCELLED_S, _LEAST_CANCELLED * mix.mixed_s), 1e-9):
-        if not mix.bass_cancels:
-            return []
-        text = "left and right cancel each other in the bass: it was analysed without its bass"
-        return [TrackWarning("stereo_cancels", text)]
-    whole = mix.cancelled_s > 0.95 * mix.mixed_s
-    when = "" if whole else f" in {mix.cancelled_s:.0f} of {mix.mixed_s:.0f} s"
-    return [TrackWarning("stereo_cancels", f"left and right cancel each other{when}: only one of them was analysed")]
 
 
 def _band_warnings(edge_hz: float | None) -> list[TrackWarning]:

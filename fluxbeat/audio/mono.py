@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from fluxbeat.audio.readers import Samples
+from fluxbeat.errors import TrackWarning
 
 PIECE_S = 1.0
 _MOMENT_S = 0.1
@@ -18,6 +19,7 @@ _MUCH_CANCELS, _LITTLE_CANCELS = 0.25, 0.1
 turn every half second."""
 _QUIET = 1e-12  # mean power per sample, -120 dB
 _EVERY = 3  # frame that is enough to compare powers
+_LEAST_CANCELLED_S, _LEAST_CANCELLED = 3.0, 0.1  # in seconds and of all; less is not worth a word
 _FADE_S = 0.02
 _BASS_PERIOD_S = 1 / 300  # means over so long keep what lies below about 130 Hz
 _LEAST_BASS = 0.02  # of all power; less is not missed
@@ -57,6 +59,18 @@ class MonoMix:
     def cancels(self) -> bool:
         """Whether one channel stands for all in the newest piece."""
         return self._channel is not None
+
+    def warnings(self) -> list[TrackWarning]:
+        """What a person should know about the channels that were mixed."""
+        if self.cancelled_s < max(min(_LEAST_CANCELLED_S, _LEAST_CANCELLED * self.mixed_s), 1e-9):
+            if not self.bass_cancels:
+                return []
+            text = "left and right cancel each other in the bass: it was analysed without its bass"
+            return [TrackWarning("stereo_cancels", text)]
+        whole = self.cancelled_s > 0.95 * self.mixed_s
+        when = "" if whole else f" in {self.cancelled_s:.0f} of {self.mixed_s:.0f} s"
+        text = f"left and right cancel each other{when}: only one of them was analysed"
+        return [TrackWarning("stereo_cancels", text)]
 
     def mix(self, frames: Samples) -> Samples:
         """(frames, channels) -> (frames, 1)."""

@@ -141,7 +141,7 @@ class JoinedReader:
                 block = resampler.resample_chunk(block, last=done) if resampler else block
                 if len(block):
                     yield block
-            for warning in reader.warnings(delivered / reader.rate_hz):
+            for warning in [*reader.warnings(delivered / reader.rate_hz), *(mix.warnings() if mix else [])]:
                 self._warn(number, warning)
             reader.close()
 

@@ -331,6 +331,15 @@ def test_joined_files_may_differ_in_rate_and_channels(
     assert codes(loaded) == []
 
 
+def test_of_joined_files_the_one_whose_channels_cancel_is_told(tmp_path: Path) -> None:
+    one, two = tone(440, 2.0), tone(880, 4.0, channels=2) * [1, -1]
+    files = [made(tmp_path / f"{n}.flac", samples).read_bytes() for n, samples in enumerate((one, two))]
+    loaded = load_audio(b"".join(files))
+    assert pitch_hz(loaded, 2.5, 3.5) == pytest.approx(880, abs=2)
+    assert codes(loaded) == ["stereo_cancels"]
+    assert "recording 2 of 2" in loaded.warnings[0].text
+
+
 def test_of_joined_files_the_broken_one_is_named(tmp_path: Path) -> None:
     whole = made(tmp_path / "a.ogg", tone(440, 2.0), "-c:a", "libvorbis").read_bytes()
     loaded = load_audio(whole + whole[: len(whole) // 2] + whole)

@@ -30,6 +30,7 @@ from fluxbeat.export.writing import render
 from fluxbeat.library import SoundFile, analysed_row
 from fluxbeat.library.stored_analysis import pack, unpack
 from fluxbeat.models import TempoGrid
+from fluxbeat.models.hub.model_card import MEASURES
 from fluxbeat.web.ui.tempo_tab import tempo_view
 from tools.known_tempo import PEERS, Reading, drawn_pieces, measure_known_tempo
 from tools.known_tempo import main as measure_tempo
@@ -378,7 +379,7 @@ def test_no_view_names_246_bpm_alone(found):
 
 
 def test_the_measure_of_tempo_tells_right_from_half_and_from_nothing():
-    pieces = [replace(piece, beats_s=np.arange(0, 30, 60 / piece.tempo_bpm)) for piece in drawn_pieces(3, seed=5)]
+    pieces = list(drawn_pieces(3, seed=5))
     by_sound = {piece.samples.tobytes(): piece for piece in pieces}
 
     def right(samples):
@@ -391,7 +392,24 @@ def test_the_measure_of_tempo_tells_right_from_half_and_from_nothing():
     )
     values = {name: [report[name][key]["value"] for key in ("accuracy1", "accuracy2", "exact")] for name in report}
     assert values == {"right": [1, 1, 1], "half": [0, 1, 1], "none": [0, 0, 0]}
-    assert report["right"]["beats_f"]["value"] == 1
+    assert [report[name]["beats_f"]["value"] for name in ("right", "none")] == [1, 0]
+    assert report["right"]["beats_f"]["interval_95"] == [1, 1]
+    text = json.dumps({"music": "drawn", "tempo": "exact", "split": "test", **report})
+    rows = {(one.measure, one.subject): (one.value, one.n, one.hits) for one in tempo_measures(text, [])}
+    assert rows["tempo_exact", "half"] == (1, 3, 3)
+    assert rows["beats_f", "right"] == (1, 3, None)
+    assert {measure for measure, _ in rows} <= set(MEASURES)
+
+
+def test_the_beats_of_a_drawn_rhythm_are_where_it_is_struck():
+    """Within an eighth of a beat from there something begins, in the next eighth nothing does."""
+    for piece in drawn_pieces(3, seed=2):
+        strength, beat_frames = onsets_of(piece.samples).strength, 6000 / piece.tempo_bpm
+        sixteenths = [
+            np.mean(strength[np.round(piece.beats_s[1:-1] * 100 + part * beat_frames / 16).astype(int)])
+            for part in range(7)
+        ]
+        assert np.mean(sixteenths[:3]) > 3 * np.mean(sixteenths[4:])
 
 
 def test_recordings_are_measured_by_the_tempo_that_people_annotated(tmp_path, capsys, monkeypatch):

@@ -47,7 +47,7 @@ def rhythm(tempo_bpm: float, pattern: str, duration_s: float, rng: np.random.Gen
     steps_per_beat = 3 if len(kick) == 12 else 4
     step_s = 60.0 / tempo_bpm / steps_per_beat
     samples = np.zeros(int(duration_s * rate_hz))
-    offset_s = rng.uniform(0, 60.0 / tempo_bpm)
+    offset_s = _first_beat_s(tempo_bpm, rng)
     sounds = {
         name: (_hit(name, rng, rate_hz), rng.uniform(0.5, 1.0) * (rng.random() > 0.1))
         for name in ("kick", "snare", "hat")
@@ -70,6 +70,15 @@ def rhythm(tempo_bpm: float, pattern: str, duration_s: float, rng: np.random.Gen
         beat_s = 60.0 / tempo_bpm
         samples += drone(duration_s, rng, rate_hz, change_s=beat_s * rng.choice([2, 4, 8])) * rng.uniform(0, 0.5)
     return (samples / max(np.abs(samples).max(), 1e-6)).astype(np.float32)
+
+
+def beats_of_rhythm(tempo_bpm: float, duration_s: float, rng: np.random.Generator) -> np.ndarray:
+    """When the beats are, in seconds, of what `rhythm` draws from a generator in the same state."""
+    return np.arange(_first_beat_s(tempo_bpm, rng), duration_s, 60.0 / tempo_bpm)
+
+
+def _first_beat_s(tempo_bpm: float, rng: np.random.Generator) -> float:
+    return float(rng.uniform(0, 60.0 / tempo_bpm))
 
 
 def drone(duration_s: float, rng: np.random.Generator, rate_hz: int, change_s: float | None = None) -> np.ndarray:

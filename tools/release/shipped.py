@@ -73,6 +73,15 @@ def _entry(found: Mapping[str, Any]) -> str:
     return f"{found['value']:.2f} ({low:.2f} to {high:.2f}; n {found['n']})"
 
 
+TEMPO_SCORES = {
+    "accuracy1": "tempo_accuracy1",
+    "accuracy2": "tempo_accuracy2",
+    "exact": "tempo_exact",
+    "beats_f": "beats_f",
+}
+"""What `python -m tools.known_tempo` prints, and which measures it is. Exact tempi and beats are not always known."""
+
+
 def tempo_measures(text: str, names: Sequence[str]) -> list[Measure]:
     """What `python -m tools.known_tempo` printed, as measures; a checkpoint goes by its folder's name."""
     found, decoder = [], json.JSONDecoder()
@@ -83,12 +92,13 @@ def tempo_measures(text: str, names: Sequence[str]) -> list[Measure]:
             if not isinstance(scores, dict):
                 continue
             short = Path(subject).name if Path(subject).name in names else subject
-            for key in ("accuracy1", "accuracy2"):
-                one = scores[key]
-                between = tuple(one["interval_95"])
-                hits = round(one["value"] * one["n"])
+            for key, measure in TEMPO_SCORES.items():
+                one = scores.get(key)
+                if one is None:
+                    continue
+                hits = None if key == "beats_f" else round(one["value"] * one["n"])
                 split = f"{report['music']}, {report['tempo']} tempo, {report['split']}"
-                found.append(Measure(f"tempo_{key}", short, split, one["value"], one["n"], hits, between))
+                found.append(Measure(measure, short, split, one["value"], one["n"], hits, tuple(one["interval_95"])))
     return found
 
 

@@ -31,6 +31,8 @@ MEASURES = {
     "top3": "Right genre among the first three",
     "tempo_accuracy1": "Right tempo",
     "tempo_accuracy2": "Right tempo, or a half, third, double or triple of it",
+    "tempo_exact": "The same within 0.1 %",
+    "beats_f": "Beats within 70 ms, F-measure",
     "macro_average_precision": "Average precision, mean over genres",
     "macro_roc_auc": "ROC-AUC, mean over genres",
     "both_in_top3": "Both genres of a mix among the first three",
