@@ -160,7 +160,7 @@ def _ogg_links(first_pages: Iterator[tuple[int, bytes]]) -> Iterator[int]:
 def _mp3_files(file: BinaryIO, begin: int, end: int) -> Iterator[int]:
     """Where a tag (ID3v2) or a frame that tells a length stands behind other sound."""
     tag_at, tag_end = -1, -1
-    for at, found in list(_before(end, places(file, _MP3_MARKS, _MP3, begin))):
+    for at, found in _before(end, places(file, _MP3_MARKS, _MP3, begin)):
         if at < tag_end:
             continue  # a letter or a picture within a tag
         if found.startswith(b"ID3"):

@@ -105,9 +105,12 @@ def places(
     begin : int
         Where to begin.
     """
-    file.seek(begin)
     at, kept = begin, b""
-    while block := file.read(_SCANNED_AT_ONCE):
+    while True:
+        file.seek(at + len(kept))  # whoever takes a place may have looked elsewhere
+        block = file.read(_SCANNED_AT_ONCE)
+        if not block:
+            return
         text = kept + block
         whole = len(block) == _SCANNED_AT_ONCE
         sure = len(text) - _LONGEST_MATCH if whole else len(text)  # a match that begins later may be cut short here

@@ -331,6 +331,15 @@ def test_joined_files_may_differ_in_rate_and_channels(
     assert codes(loaded) == []
 
 
+def test_frames_are_found_behind_many_megabytes_of_what_looks_like_their_marks(tmp_path: Path) -> None:
+    noise = np.random.default_rng(4).uniform(-1, 1, (30 * RATE_HZ, 2))
+    soundfile.write(tmp_path / "noise.flac", noise, RATE_HZ)
+    behind = made(tmp_path / "tone.aac", tone(440, 2.0), "-b:a", "96k").read_bytes()
+    loaded = load_audio((tmp_path / "noise.flac").read_bytes() + behind)
+    assert loaded.duration_s == pytest.approx(32.0, abs=0.1)
+    assert pitch_hz(loaded, 30.5, 31.5) == pytest.approx(440, abs=2)
+
+
 def test_of_joined_files_the_one_whose_channels_cancel_is_told(tmp_path: Path) -> None:
     one, two = tone(440, 2.0), tone(880, 4.0, channels=2) * [1, -1]
     files = [made(tmp_path / f"{n}.flac", samples).read_bytes() for n, samples in enumerate((one, two))]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import stat
 import struct
 import subprocess
 import sys
 import tempfile
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ from fluxbeat.audio import SAMPLE_RATE_HZ, LoadedAudio, ffmpeg_reader, load_audi
 from fluxbeat.audio.decoding_time import Patience
 from fluxbeat.audio.ffmpeg_reader import find_ffmpeg
 from fluxbeat.audio.playback import needs_playable_copy, playable_copy
+from fluxbeat.audio.source import places
 from fluxbeat.errors import AudioDecodeError
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
@@ -594,3 +598,24 @@ def test_import_is_quick_and_silent_and_so_is_the_copy_without_ffmpeg_on_path(tm
     )
     assert (run.returncode, run.stderr) == (0, b"")
     assert soundfile.info(tmp_path / "copy.mp3").channels == 1
+
+
+def test_marks_are_gone_through_as_they_come_however_many_there_are() -> None:
+    content = b"RIFFWAVE" + b"RIFF" * 2**20
+    tracemalloc.start()
+    try:
+        found = next(places(io.BytesIO(content), (b"RIFF", b"WAVE"), re.compile(rb"RIFFWAVE|WAVERIFF")))
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found == (0, b"RIFFWAVE")
+    assert most < 3 * len(content)
+
+
+def test_places_are_found_though_one_looks_elsewhere_in_between() -> None:
+    content = b"".join(b"RIFFWAVE" + bytes(2**20) for _ in range(10))
+    file, found = io.BytesIO(content), []
+    for at, _ in places(file, (b"RIFF",), re.compile(rb"RIFFWAVE")):
+        file.seek(0)
+        found.append(at)
+    assert found == [number * (2**20 + 8) for number in range(10)]
