@@ -178,7 +178,7 @@ def _with_tempo(
     music = float(_over_sound(timeline.kind, sounding)[0])
     for needed in pulses_needed(config.tempo_threshold, music):
         tempo, bpm = find_tempo(
-            windows.tempo_logits, beats_fit, config.tempo_grid, needed, overlap, freely_bpm, track.onsets
+            windows.tempo_logits, beats_fit, config.tempo_grid, needed, overlap, freely_bpm, track.onsets, windows.hop_s
         )
         if tempo.bpm is not None:
             break

@@ -18,9 +18,9 @@ RELATIVES = (1.0, 2.0, 1 / 2, 3.0, 1 / 3)
 """Tempi that a listener can take for each other."""
 CANDIDATES = 4
 LEAST_PROBABILITY = 0.03
-SMOOTHING_WINDOWS = 4.0
+SMOOTHING_S = 4.0
 DRIFT = 0.02
-"""By so much a tempo may change from window to window as players slow down or hurry."""
+"""By so much a tempo may change within a second as players slow down or hurry."""
 INSISTENCE = 4.0
 """How many times as probable as going on another tempo must be, for the length of a window, to be believed."""
 SLIPS = {2.0: 0.15, 1 / 2: 0.15, 3 / 2: 0.5, 2 / 3: 0.5}
@@ -65,6 +65,7 @@ def find_tempo(
     overlap: float,
     freely_bpm: tuple[float, float] = FREELY_BPM,
     onsets: OnsetStrength | None = None,
+    hop_s: float = 1.0,
 ) -> tuple[Tempo, np.ndarray]:
     """The tempo of a track and along it.
 
@@ -82,6 +83,8 @@ def find_tempo(
         Between which tempi people tap freely in such music.
     onsets : OnsetStrength, optional
         Of the track: in swing they tell the beat from three in two.
+    hop_s : float
+        From one window to the next.
 
     Returns
     -------
@@ -99,7 +102,7 @@ def find_tempo(
     whole = windows.mean(axis=0, where=audible[:, None])
     # neighbours share most of their music: read each window with its context
     windows[~audible] = 0.0
-    context = gaussian_filter1d(windows, SMOOTHING_WINDOWS, axis=0, mode="nearest")
+    context = gaussian_filter1d(windows, SMOOTHING_S / hop_s, axis=0, mode="nearest")
     tapped = as_tapped(whole, grid, freely_bpm)
     candidates = _candidates(tapped, grid)
     if candidates and is_three_in_two(context[audible], grid, candidates[0].bpm, onsets):
@@ -108,7 +111,12 @@ def find_tempo(
         candidates = _candidates(tapped, grid)
     confidence = candidates[0].probability if candidates else 0.0
     along, pulse_along = _curve(
-        context[audible], grid, threshold, overlap * np.log(INSISTENCE), tapped_weight(grid.bpm, freely_bpm)
+        context[audible],
+        grid,
+        threshold,
+        change_cost=overlap * np.log(INSISTENCE),
+        drift=(1 + DRIFT) ** hop_s - 1,
+        weight=tapped_weight(grid.bpm, freely_bpm),
     )
     beat = bool(candidates) and max(pulse(whole, grid), pulse_along) >= threshold
     if beat:
@@ -117,7 +125,7 @@ def find_tempo(
 
 
 def _curve(
-    context: np.ndarray, grid: TempoGrid, threshold: float, change_cost: float, weight: np.ndarray
+    context: np.ndarray, grid: TempoGrid, threshold: float, change_cost: float, drift: float, weight: np.ndarray
 ) -> tuple[np.ndarray, float]:
     """Along consecutive distributions, (n, bins): the tempo in BPM, (n,), NaN where their `pulse` is below the
     threshold; and the mean of what speaks for that tempo and its relatives, the `pulse` of music whose tempo changes.
@@ -127,7 +135,7 @@ def _curve(
         part = slice(first, first + WINDOWS_AT_ONCE)
         mass[part] = _mass(_normalised(context[part]), grid)
     evidence = np.log(np.maximum(mass, LEAST_EVIDENCE)) + np.log(weight).astype(np.float32)
-    path = _steadiest_path(evidence, grid, change_cost)
+    path = _steadiest_path(evidence, grid, change_cost, drift)
     curve, smooth = np.full(len(context), np.nan), _smooth(context)
     for index in np.flatnonzero(_pulses(mass, grid) >= threshold):
         around = np.arange(max(path[index] - _reach(grid), 0), min(path[index] + _reach(grid) + 1, grid.bins))
@@ -157,19 +165,19 @@ def _without_slips(along: np.ndarray, context: np.ndarray, grid: TempoGrid, head
     return settled
 
 
-def _steadiest_path(evidence: np.ndarray, grid: TempoGrid, change_cost: float) -> np.ndarray:
-    """The best class at each moment (Viterbi), where a change beyond `DRIFT` costs; (n, bins) -> (n,)."""
+def _steadiest_path(evidence: np.ndarray, grid: TempoGrid, change_cost: float, drift: float) -> np.ndarray:
+    """The best class of each moment (Viterbi); a change by more than the share `drift` costs. (n, bins) -> (n,)."""
     moments, bins = evidence.shape
-    drift = max(1, round(np.log2(1 + DRIFT) * grid.bins_per_octave))
+    reach = max(1, round(np.log2(1 + drift) * grid.bins_per_octave))
     classes, came_from = np.arange(bins), np.empty((moments, bins), np.int16)
-    padded = np.full(bins + 2 * drift, -np.inf)
-    near, best = sliding_window_view(padded, 2 * drift + 1), padded[drift:-drift]  # views: they change with it
+    padded = np.full(bins + 2 * reach, -np.inf)
+    near, best = sliding_window_view(padded, 2 * reach + 1), padded[reach:-reach]  # views: they change with it
     best[:] = evidence[0]
     for moment in range(1, moments):
         step = near.argmax(axis=1)
         stayed, from_best = near[classes, step], int(best.argmax())
         changed = best[from_best] - change_cost
-        came_from[moment] = np.where(stayed >= changed, classes + step - drift, from_best)
+        came_from[moment] = np.where(stayed >= changed, classes + step - reach, from_best)
         best[:] = np.maximum(stayed, changed) + evidence[moment]
     path = np.empty(moments, np.int64)
     path[-1] = best.argmax()

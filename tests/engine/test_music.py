@@ -75,8 +75,8 @@ def distributions(tempi_bpm, rivals_bpm=(), rival_share=0.0):
     return np.log(spread)
 
 
-def curve_of(logits):
-    _, curve = find_tempo(logits, np.ones(len(logits), bool), TempoGrid(), 0.4, overlap=8.0)
+def curve_of(logits, hop_s=1.0):
+    _, curve = find_tempo(logits, np.ones(len(logits), bool), TempoGrid(), 0.4, overlap=8.0 / hop_s, hop_s=hop_s)
     return curve
 
 
@@ -88,6 +88,15 @@ def test_an_octave_is_not_jumped_for_the_length_of_a_window():
     curve = curve_of(distributions(halved))
     assert curve[:36] == pytest.approx(np.full(36, 160.0), rel=0.03)
     assert curve[44:] == pytest.approx(np.full(36, 80.0), rel=0.03)
+
+
+@pytest.mark.parametrize("hop_s", [1.0, 0.25])
+def test_the_curve_goes_by_seconds_and_not_by_windows(hop_s):
+    """A pause of the drums of 6 s is bridged, one of 12 s is not: however many windows hear it."""
+    for pause_s, untold_s in ((6, 0.0), (12, 8.0)):
+        tempi = np.repeat([120.0] * 20 + [None] * pause_s + [120.0] * 20, round(1 / hop_s))
+        curve = curve_of(distributions(tempi), hop_s)
+        assert hop_s * np.isnan(curve).sum() == pytest.approx(untold_s, abs=1.0)
 
 
 def test_a_tempo_that_slows_down_is_followed_all_the_way():
