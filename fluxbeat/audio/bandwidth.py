@@ -28,6 +28,8 @@ _LEAST_OF_POWER = (1e-3, 1e-5)
 """Below the mirror and above, of all power: what is weaker is the noise of a codec beside a tone."""
 _FINE_HZ = 200.0
 _MIRROR_STEP_HZ = 5.0
+_MIRRORS_AT_FIRST, _MIRRORS_EVERY = 8, 4
+"""So many spectra are looked at for mirrors, and every fourth after them: a look takes longer than the spectrum."""
 
 
 class UpperEdge:
@@ -50,7 +52,7 @@ class UpperEdge:
         self._window = np.hanning(self._size).astype(np.float32)
         self._power = np.zeros(self._size // 2 + 1)
         self._mirrored: list[list[float]] = [[] for _ in _MIRRORS_HZ]
-        self._until_next = 0
+        self._until_next = self._taken = 0
 
     def push(self, block: Samples) -> None:
         """Take the next samples, shape (samples,)."""
@@ -60,7 +62,9 @@ class UpperEdge:
             spectrum = np.fft.rfft(block[start : start + self._size] * self._window)
             power = spectrum.real**2 + spectrum.imag**2
             self._power += power
-            if self._rate_hz >= _LEAST_RATE_HZ and power.any():
+            looks = self._taken < _MIRRORS_AT_FIRST or self._taken % _MIRRORS_EVERY == 0
+            self._taken += 1
+            if looks and self._rate_hz >= _LEAST_RATE_HZ and power.any():
                 for mirror_hz, found in zip(_MIRRORS_HZ, self._mirrored, strict=True):
                     found.append(_likeness(power, mirror_hz, self._rate_hz / self._size))
         self._until_next = max((starts[-1] + step if starts else first) - len(block), 0)

@@ -12,7 +12,7 @@ import struct
 import subprocess
 import sys
 import threading
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import numpy as np
 
@@ -29,6 +29,7 @@ _CONTAINERS = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,matroska,mov,mp3,mpc,mpc8,mpeg,mpegts,ogg,"
     "tak,tta,w64,wav,wv"
 )
+_PIPE_BYTES = 2**20
 _LARGEST_BLOCK = 2**28  # bytes; what a header may have it reserve at once
 # What the kernel grants the process (Linux): it opens no file for writing that grows, and what gets out of hand ends.
 _LIMITS = {"RLIMIT_DATA": 768 * 2**20, "RLIMIT_FSIZE": 0, "RLIMIT_CPU": 3600, "RLIMIT_CORE": 0}
@@ -144,6 +145,7 @@ class FfmpegReader:
             )  # fmt: skip
         except OSError as error:
             raise refusal(self._name, "needs ffmpeg, which does not start", "install ffmpeg again") from error
+        _widen(self._process.stdout)
         _confine(self._process.pid)
         self._time = DecodingTime(_PATIENCE, self._kill, self._process.pid)
         self._listener = threading.Thread(target=self._listen, daemon=True)
@@ -161,7 +163,9 @@ class FfmpegReader:
             frames -= read // self._frame_bytes
 
     def read(self) -> Samples:
-        data = self._read_bytes(SAMPLES_PER_READ // self.channels * self._frame_bytes)
+        # a second at a time: what is longer than the pipe would be waited for
+        frames = max(1, min(self.rate_hz, SAMPLES_PER_READ // self.channels))
+        data = self._read_bytes(frames * self._frame_bytes)
         if not len(data) and self._leaves_all_out:
             self.close()
             self._start(*self._without_edits)
@@ -309,6 +313,18 @@ def _address(path: str, begin: int, end: int) -> str:
     if begin == 0 and end >= os.path.getsize(path):
         return whole
     return f"subfile,,start,{begin},end,{end},,:{whole}"
+
+
+def _widen(pipe: IO[bytes] | None) -> None:
+    """Let ffmpeg decode on while what it gave is worked on, where the system can (Linux)."""
+    if sys.platform != "linux" or pipe is None:
+        return
+    import fcntl
+
+    try:
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    except OSError as error:  # more than the system grants
+        _log.debug("the pipe keeps its size: %s", error)
 
 
 def _confine(pid: int) -> None:

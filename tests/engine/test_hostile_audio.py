@@ -279,6 +279,24 @@ def test_a_decoder_is_looked_at_a_few_times_a_second_however_often_it_gives_soun
     assert 1 <= len(looks) <= 10 + 20 * (time.monotonic() - began)  # before: twice for each of what came
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a pipe has the size that it has")
+def test_the_decoder_works_ahead_while_what_it_gave_is_worked_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, ahead = written(tmp_path / "song.m4a", noise()), tmp_path / "ahead"
+    stand_in(
+        tmp_path,
+        monkeypatch,
+        "print('[info] Output #0', file=sys.stderr, flush=True)\n"
+        f"out.write(sound[:24] + bytes(600_000)); out.flush(); open({str(ahead)!r}, 'w').close()",
+    )
+    with open_audio(path):  # nothing is read but the header
+        until = time.monotonic() + 20.0
+        while not ahead.exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        assert ahead.exists()
+
+
 def test_a_decoder_that_gets_little_of_the_processor_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
