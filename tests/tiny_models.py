@@ -15,7 +15,8 @@ ARCHITECTURES = {
     "cnn": {"channels": (4, 4), "strides": ((2, 4),), "hidden": 8, "embedding_size": 6},
     "crnn": {"bands": 24, "first": 4, "blocks": ((8, 4, 3, 3, 2, 4, 2, 1), (8, 4, 3, 3, 1, 1, 0, 0)), "last": 8,
              "lstm_size": 4, "lstm_layers": 1, "embedding_size": 7},
-    "vit": {"channels": (4, 4), "strides": ((2, 2),), "width": 8, "depth": 1, "heads": 2, "embedding_size": 5},
+    "vit": {"bands": 24, "first": 4, "blocks": ((8, 4, 3, 3, 2, 2, 0, 1),), "last": 8, "patch": (2, 3),
+            "width": 8, "depth": 1, "heads": 2, "embedding_size": 5},
 }  # fmt: skip
 
 

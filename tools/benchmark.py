@@ -7,6 +7,8 @@ start of the app, and eight people at once who upload FILE.
 
 from __future__ import annotations
 
+import fluxbeat  # noqa: F401  # isort: skip  # before torch, whose threads it tells to sleep while they wait
+
 import argparse
 import json
 import os

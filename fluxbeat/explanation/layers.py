@@ -109,10 +109,11 @@ def placed_layers(model: WindowModel) -> dict[str, PlacedLayer]:
     """
     stack = getattr(model, "stack", None)
     if isinstance(stack, InvertedResidualStack):
-        return dict(_inverted_stages(stack))
-    if not isinstance(stack, ConvolutionStack):
+        found = dict(_inverted_stages(stack))
+    elif isinstance(stack, ConvolutionStack):
+        found = dict(_stages(stack.layers))
+    else:
         raise ExplanationError(f"a model of the family {model.config.family!r} has no layer that could be explained")
-    found = dict(_stages(stack.layers))
     last = list(found.values())[-1]
     wide = getattr(model, "wide", None)
     if isinstance(wide, ConvNorm):
@@ -120,9 +121,9 @@ def placed_layers(model: WindowModel) -> dict[str, PlacedLayer]:
     if isinstance(model, AudioTransformer):
         (bands, steps) = model.cut.kernel_size
         band_field, time_field = last.band_field.through(bands, bands, 0), last.time_field.through(steps, steps, 0)
-        found["patches"] = PlacedLayer(model.cut, band_field, time_field)
+        found["patches"] = PlacedLayer(model.cut, band_field, time_field, spacing=last.spacing)
         for number, block in enumerate(list(model.transformer.layers)[:-1], start=1):
-            found[f"block{number}"] = PlacedLayer(block, band_field, time_field, model.token_grid)
+            found[f"block{number}"] = PlacedLayer(block, band_field, time_field, model.token_grid, last.spacing)
     return found
 
 

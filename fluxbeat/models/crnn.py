@@ -7,26 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fluxbeat.models.base import GenreTempoModel, ModelConfig
-from fluxbeat.models.inverted_residuals import InvertedResidualStack
-
-# expanded, channels, kernel and stride over bands and frames, squeeze, hard swish: see BlockSizes
-BLOCKS = (
-    (8, 8, 3, 3, 1, 1, 0, 0),
-    (24, 16, 3, 3, 2, 1, 0, 0),
-    (32, 16, 3, 3, 1, 1, 0, 0),
-    (32, 16, 5, 3, 2, 1, 8, 0),
-    (48, 16, 5, 3, 1, 1, 16, 0),
-    (48, 16, 5, 3, 1, 1, 16, 0),
-    (96, 32, 3, 3, 2, 2, 0, 1),
-    (80, 32, 3, 3, 1, 1, 0, 1),
-    (72, 32, 3, 3, 1, 1, 0, 1),
-    (72, 32, 3, 3, 1, 1, 0, 1),
-    (192, 48, 3, 3, 1, 1, 48, 1),
-    (272, 48, 3, 3, 1, 1, 72, 1),
-    (272, 64, 5, 3, 2, 2, 72, 1),
-    (384, 64, 5, 3, 1, 1, 96, 1),
-    (384, 64, 5, 3, 1, 1, 96, 1),
-)
+from fluxbeat.models.inverted_residuals import TEACHER_BLOCKS, InvertedResidualStack
 
 
 class CRNN(GenreTempoModel):
@@ -42,7 +23,7 @@ class CRNN(GenreTempoModel):
         config: ModelConfig,
         bands: int = 112,
         first: int = 8,
-        blocks: tuple[tuple[int, ...], ...] = BLOCKS,
+        blocks: tuple[tuple[int, ...], ...] = TEACHER_BLOCKS,
         last: int = 384,
         lstm_size: int = 192,
         lstm_layers: int = 2,

@@ -14,6 +14,24 @@ from torchaudio.functional.functional import _hz_to_mel, _mel_to_hz
 from fluxbeat.features import FeatureConfig
 
 TEACHER_BANDS, TEACHER_HIGHEST_HZ = 128, 15_000.0
+TEACHER_BLOCKS = (
+    (8, 8, 3, 3, 1, 1, 0, 0),
+    (24, 16, 3, 3, 2, 1, 0, 0),
+    (32, 16, 3, 3, 1, 1, 0, 0),
+    (32, 16, 5, 3, 2, 1, 8, 0),
+    (48, 16, 5, 3, 1, 1, 16, 0),
+    (48, 16, 5, 3, 1, 1, 16, 0),
+    (96, 32, 3, 3, 2, 2, 0, 1),
+    (80, 32, 3, 3, 1, 1, 0, 1),
+    (72, 32, 3, 3, 1, 1, 0, 1),
+    (72, 32, 3, 3, 1, 1, 0, 1),
+    (192, 48, 3, 3, 1, 1, 48, 1),
+    (272, 48, 3, 3, 1, 1, 72, 1),
+    (272, 64, 5, 3, 2, 2, 72, 1),
+    (384, 64, 5, 3, 1, 1, 96, 1),
+    (384, 64, 5, 3, 1, 1, 96, 1),
+)
+"""EfficientAT mn04's (Schmid, Koutini & Widmer, ICASSP 2023), each as `BlockSizes` names its numbers."""
 
 
 class BlockSizes(NamedTuple):

@@ -1,8 +1,9 @@
 """AudioTransformer: patches of the spectrogram as tokens (Dosovitskiy et al., ICLR 2021; Gong et al., "AST", 2021).
 
-The patches are cut by a short convolutional stem, which lets a transformer learn from little data (Xiao et al., "Early
-convolutions help transformers see better", NeurIPS 2021) and which windows share. In training a share of the tokens is
-left out, which is cheaper and keeps it from learning by heart (Koutini et al., "PaSST", Interspeech 2022).
+The patches are cut from what MobileNet's convolutions make of the spectrogram, which lets a transformer learn from
+little data (Xiao et al., "Early convolutions help transformers see better", NeurIPS 2021) and which windows share. In
+training a share of the tokens is left out, which is cheaper and keeps it from learning by heart (Koutini et al.,
+"PaSST", Interspeech 2022).
 """
 
 from __future__ import annotations
@@ -11,27 +12,30 @@ import torch
 from torch import Tensor, nn
 
 from fluxbeat.models.base import GenreTempoModel, ModelConfig
-from fluxbeat.models.convolutions import ConvolutionStack
+from fluxbeat.models.inverted_residuals import TEACHER_BLOCKS, InvertedResidualStack
 
 
 class AudioTransformer(GenreTempoModel):
     """A vision transformer over the spectrogram's patches; the defaults have 3.2M parameters.
 
-    Keyword arguments come from the checkpoint's `architecture`.
+    The sizes of the convolutions are those of EfficientAT mn04, from whose weights the shipped ones started. Keyword
+    arguments come from the checkpoint's `architecture`.
 
     Attributes
     ----------
     token_grid : (int, int)
-        Tokens of one window in (bands, steps), each of about 16 mel bands and one second.
+        Tokens of one window in (bands, steps), each a quarter of the bands wide, two thirds of a second from the next.
     """
 
     def __init__(
         self,
         config: ModelConfig,
-        channels: tuple[int, ...] = (24, 48, 96),
-        strides: tuple[tuple[int, int], ...] = ((2, 2), (2, 2)),
-        patch: tuple[int, int] = (2, 3),
-        width: int = 200,
+        bands: int = 112,
+        first: int = 8,
+        blocks: tuple[tuple[int, ...], ...] = TEACHER_BLOCKS,
+        last: int = 384,
+        patch: tuple[int, int] = (1, 2),
+        width: int = 184,
         depth: int = 6,
         heads: int = 4,
         dropout: float = 0.1,
@@ -39,7 +43,7 @@ class AudioTransformer(GenreTempoModel):
         embedding_size: int = 256,
     ):
         super().__init__(config, embedding_size)
-        self.stack = ConvolutionStack(channels, strides, (False,) * len(strides), config.features.n_mels)
+        self.stack = InvertedResidualStack(config.features, bands, first, blocks, last)
         self.time_stride, self.time_context = self.stack.time_stride, self.stack.time_context
         if not 1 <= patch[0] <= self.stack.bands or patch[1] < 1:
             raise ValueError(f"no patch of {patch} fits into {self.stack.bands} bands")
@@ -48,8 +52,8 @@ class AudioTransformer(GenreTempoModel):
         self.require_steps(patch[1])
         self.left_out = left_out
         self.cut = nn.Conv2d(self.stack.channels, width, patch, stride=patch)
-        self.token_grid = bands, steps = (self.stack.bands // patch[0], self.window_steps // patch[1])
-        self.band_position = nn.Parameter(torch.randn(width, bands, 1) * 0.02)
+        self.token_grid = rows, steps = (self.stack.bands // patch[0], self.window_steps // patch[1])
+        self.band_position = nn.Parameter(torch.randn(width, rows, 1) * 0.02)
         self.time_position = nn.Parameter(torch.randn(width, 1, steps) * 0.02)
         self.class_token = nn.Parameter(torch.zeros(1, 1, width))
         layer = nn.TransformerEncoderLayer(

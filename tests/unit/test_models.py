@@ -122,7 +122,7 @@ def test_stored_model_stays_what_it_is_when_the_family_has_other_defaults(tmp_pa
     assert load_checkpoint(tmp_path)[0].n_parameters == model.n_parameters
 
 
-@pytest.mark.parametrize(("family", "least"), [("cnn", 113), ("crnn", 119), ("vit", 33)])
+@pytest.mark.parametrize(("family", "least"), [("cnn", 113), ("crnn", 119), ("vit", 119)])
 def test_shortest_window_that_is_accepted_is_answered(family, least):
     features = FeatureConfig()
 

@@ -12,13 +12,14 @@ import torch
 from fluxbeat.cli.main import main
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.models import ModelConfig, build_model
-from fluxbeat.models.crnn import BLOCKS
+from fluxbeat.models.inverted_residuals import TEACHER_BLOCKS
 from fluxbeat.training.data.store import Excerpt
+from fluxbeat.training.recipe import Recipe
 from tools.teachers.efficientat import EfficientAT, mel_bands
 from tools.teachers.genres import LabelsOnTeachers, genre_shares, read_genre_map
 from tools.teachers.msd_fcn import MsdFcn
 from tools.teachers.musicnn import TAGS, Musicnn, patches
-from tools.teachers.start import take_over
+from tools.teachers.start import started, take_over
 
 
 def test_every_tag_of_the_genre_map_is_one_of_the_teachers():
@@ -102,7 +103,7 @@ def teacher_of_chance(folder: Path) -> EfficientAT:
 
     layer("features.0", (8, 1, 3, 3))
     before = 8
-    for number, (wide, channels, kernel, _, _, _, squeeze, _) in enumerate(BLOCKS, 1):
+    for number, (wide, channels, kernel, _, _, _, squeeze, _) in enumerate(TEACHER_BLOCKS, 1):
         name = f"features.{number}.block"
         parts = [] if wide == before else [(wide, before, 1, 1)]
         for part, shape in enumerate([*parts, (wide, 1, kernel, kernel)]):
@@ -124,9 +125,10 @@ def teacher_of_chance(folder: Path) -> EfficientAT:
     return EfficientAT(folder)
 
 
-def test_a_network_started_from_a_teacher_says_what_it_says_of_a_sound_that_stays(tmp_path, monkeypatch):
+@pytest.mark.parametrize("family", ["crnn", "vit"])
+def test_a_network_started_from_a_teacher_says_what_it_says_of_a_sound_that_stays(family, tmp_path, monkeypatch):
     """Where nothing changes in time, strides and means over time make no difference; beyond the ends lie zeros."""
-    teacher, model = teacher_of_chance(tmp_path), build_model(ModelConfig("crnn", ("jazz",), (0.5,)))
+    teacher, model = teacher_of_chance(tmp_path), build_model(ModelConfig(family, ("jazz",), (0.5,)))
     take_over(model.stack, teacher)
     still = torch.randn(1, 1, 112, 1, generator=torch.Generator().manual_seed(0)).expand(-1, -1, -1, 4000)
     monkeypatch.setattr(teacher, "_log_mel", lambda samples: still)
@@ -135,6 +137,12 @@ def test_a_network_started_from_a_teacher_says_what_it_says_of_a_sound_that_stay
         theirs = teacher(torch.zeros(1, 9))[1]
     assert float(theirs.std()) > 0.02
     np.testing.assert_allclose(ours, theirs, atol=0.05 * float(theirs.std()))
+
+
+def test_a_family_with_other_convolutions_is_not_started_from_the_teacher(tmp_path):
+    teacher_of_chance(tmp_path)
+    with pytest.raises(FluxBeatError, match="a cnn has no convolutions like the teacher's"):
+        started(Recipe("cnn", ("jazz", "rock")), tmp_path, tmp_path, tmp_path)
 
 
 @pytest.mark.parametrize("teacher", [EfficientAT, MsdFcn, Musicnn])

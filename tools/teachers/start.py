@@ -1,4 +1,4 @@
-"""A CRNN whose convolutions are EfficientAT mn04's, to start training from: `python -m tools.teachers.start --help`.
+"""A network whose convolutions are EfficientAT mn04's, to start from: `python -m tools.teachers.start --help`.
 
 Its kernels come from the teacher; those of five moments lose the outer two, and what enters
 every band gets the mean and deviation that the teacher hears there.
@@ -18,8 +18,7 @@ from torch.optim.swa_utils import update_bn
 
 from fluxbeat.audio import load_audio
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.models import save_checkpoint
-from fluxbeat.models.crnn import CRNN
+from fluxbeat.models import GenreTempoModel, save_checkpoint
 from fluxbeat.models.inverted_residuals import InvertedResidual, InvertedResidualStack
 from fluxbeat.training.data.windows import WindowBatches
 from fluxbeat.training.recipe import Recipe, read_recipe
@@ -79,11 +78,18 @@ def usual_levels(teacher: EfficientAT, folder: Folder, bands: int) -> tuple[Tens
     return mean, (squares / frames - mean.square()).sqrt()
 
 
-def started(recipe: Recipe, teachers: Path, recordings: Path, data_root: Path) -> CRNN:
-    """The network of a recipe, started from the teacher."""
+def started(recipe: Recipe, teachers: Path, recordings: Path, data_root: Path) -> GenreTempoModel:
+    """The network of a recipe, started from the teacher.
+
+    Raises
+    ------
+    FluxBeatError
+        If the recipe's family has other convolutions.
+    """
     model, teacher = new_model(recipe), EfficientAT(teachers)
-    assert isinstance(model, CRNN)
-    stack = model.stack
+    stack = getattr(model, "stack", None)
+    if not isinstance(stack, InvertedResidualStack):
+        raise FluxBeatError(f"a {recipe.family} has no convolutions like the teacher's: name a recipe of a crnn or vit")
     bands = stack.norm.num_features
     mean, deviation = usual_levels(teacher, Folder.read(recordings, recipe.labels), bands)
     stack.norm.weight.data.copy_(deviation)
