@@ -38,7 +38,7 @@ def test_operations_of_a_transformer_are_those_counted_by_hand():
     """For each token a layer has 12 width^2 products; attention itself is little beside them."""
     network = deepcopy(load("vit").network)
     built, (bands, steps) = network.config.architecture, network.token_grid
-    usual = 2 * bands * steps * built["depth"] * 12 * built["width"] ** 2
+    usual = 2 * (1 + bands * steps) * built["depth"] * 12 * built["width"] ** 2
     whole = operations(network)
     network.transformer = nn.Identity()
     assert whole - operations(network) == pytest.approx(usual, rel=0.03)

@@ -49,7 +49,7 @@ SMALL: dict[str, dict[str, Any]] = {
     },
     "vit": {
         "bands": 24, "first": 4, "last": 10, "patch": (2, 4), "width": 16, "depth": 3, "heads": 2, "embedding_size": 12,
-        "blocks": ((8, 6, 3, 3, 1, 1, 0, 1), (12, 8, 5, 3, 2, 2, 4, 1)),
+        "blocks": ((8, 6, 3, 3, 1, 1, 0, 1), (12, 8, 5, 3, 2, 2, 4, 1), (8, 8, 3, 3, 2, 1, 0, 0)),
     },
 }  # fmt: skip
 WEIGHTS = Path(__file__).with_name("explanation_network.safetensors")

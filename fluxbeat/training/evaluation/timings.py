@@ -58,7 +58,7 @@ def drawn_mp3(duration_s: float) -> bytes:
     time_s = np.arange(round(DRAWN_LOOP_S * DRAWN_RATE_HZ)) / DRAWN_RATE_HZ
     kick = np.sin(2 * np.pi * 60 * time_s) * np.exp(-((time_s * 2) % 1) * 12)
     chord = sum(np.sin(2 * np.pi * hz * time_s) for hz in (220.0, 277.2, 329.6)) / 3
-    both = np.stack([0.4 * kick + 0.2 * chord, 0.4 * kick - 0.2 * chord], axis=1)
+    both = np.stack([0.4 * kick + 0.2 * chord, 0.4 * kick + 0.1 * chord], axis=1)
     loop = (both + 0.05 * rng.standard_normal(both.shape)).astype(np.float32)
     left = round(duration_s * DRAWN_RATE_HZ)
     with soundfile.SoundFile(out, "w", DRAWN_RATE_HZ, 2, "MPEG_LAYER_III", format="MP3") as file:
