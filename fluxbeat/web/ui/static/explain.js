@@ -75,6 +75,7 @@ export function explain(host, trigger) {
     chosen = wanted.about;
     startS = wanted.seconds - opening.window_s / 2;
     wanted = null;
+    shown = true;     // else it would ask once more, for where the player is, as soon as it is seen
     ask(false);
     return true;
   };
