@@ -19,8 +19,17 @@ STACK = {"channels": (4, 8), "strides": ((2, 2),)}
 ARCHITECTURES = {
     "cnn": {**STACK, "hidden": 8, "embedding_size": 8},
     "crnn": {"bands": 16, "blocks": ((8, 8, 3, 3, 2, 4, 4, 1),), "last": 8, "lstm_size": 4, "embedding_size": 8},
-    "vit": {"bands": 24, "first": 4, "blocks": ((8, 4, 3, 3, 2, 2, 0, 1),), "last": 8, "patch": (2, 3),
-            "width": 8, "depth": 1, "heads": 2, "embedding_size": 8},
+    "vit": {
+        "bands": 24,
+        "first": 4,
+        "blocks": ((8, 4, 3, 3, 2, 2, 0, 1),),
+        "last": 8,
+        "patch": (2, 3),
+        "width": 8,
+        "depth": 1,
+        "heads": 2,
+        "embedding_size": 8,
+    },
 }
 
 
