@@ -128,7 +128,7 @@ def placed_layers(model: WindowModel) -> dict[str, PlacedLayer]:
 
 
 def _stages(layers: nn.Sequential) -> Iterator[tuple[str, PlacedLayer]]:
-    """Each stage of a ConvolutionStack: a convolution and, where there is one, the residual block after it."""
+    """Each stage of a ConvolutionStack: the first convolution, then each block with the one before it."""
     bands = time = POINT
     listed, stage = list(layers), 0
     for layer, after in zip(listed, [*listed[1:], None], strict=True):

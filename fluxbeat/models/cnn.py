@@ -27,7 +27,7 @@ class BaselineCNN(GenreTempoModel):
         dropout: float = 0.2,
     ):
         super().__init__(config, embedding_size)
-        self.stack = ConvolutionStack(channels, strides, (True,) * len(strides), config.features.n_mels)
+        self.stack = ConvolutionStack(channels, strides, config.features.n_mels)
         self.time_stride, self.time_context = self.stack.time_stride, self.stack.time_context
         self.require_steps(1)
         self.wide = ConvNorm(self.stack.channels, hidden, 1)

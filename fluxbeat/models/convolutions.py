@@ -1,4 +1,4 @@
-"""The convolutions that all three families begin with: padded in frequency, not in time, so that windows share them."""
+"""The convolutions that the CNN begins with: padded in frequency, not in time, so that windows share them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Residual(nn.Module):
 
 
 class ConvolutionStack(nn.Module):
-    """A 5x5 convolution that halves both axes, then a 3x3 convolution and, where asked, a residual block per stage.
+    """A 5x5 convolution that halves both axes, then a 3x3 convolution and a residual block per stage.
 
     Halving both axes at the very first convolution is what makes a training step cheap.
 
@@ -58,8 +58,6 @@ class ConvolutionStack(nn.Module):
         Width of the first convolution and of each stage.
     strides : sequence of (int, int)
         Of each stage after the first convolution: over bands and over frames.
-    residual : sequence of bool
-        Whether a residual block follows, of each stage.
     n_mels : int
         Mel bands that come in.
 
@@ -76,27 +74,22 @@ class ConvolutionStack(nn.Module):
         If the settings contradict each other, a stride is below 1, or the strides leave no band.
     """
 
-    def __init__(
-        self, channels: Sequence[int], strides: Sequence[Sequence[int]], residual: Sequence[bool], n_mels: int
-    ):
+    def __init__(self, channels: Sequence[int], strides: Sequence[Sequence[int]], n_mels: int):
         super().__init__()
-        if not len(channels) - 1 == len(strides) == len(residual):
-            raise ValueError(f"{len(channels)} widths need {len(channels) - 1} strides and residual flags")
+        if len(channels) - 1 != len(strides):
+            raise ValueError(f"{len(channels)} widths need {len(channels) - 1} strides")
         if any(len(stride) != 2 or min(stride) < 1 for stride in strides):
             raise ValueError(f"strides must be two numbers of at least 1 each, got {strides}")
         self.norm = nn.BatchNorm2d(1)
         layers: list[nn.Module] = [ConvNorm(1, channels[0], 5, (2, 2))]
         self.time_context, self.time_stride, self.bands = 5, 2, -(-n_mels // 2)
-        for (width_in, width), (band_stride, stride), is_residual in zip(
-            pairwise(channels), strides, residual, strict=True
-        ):
+        for (width_in, width), (band_stride, stride) in zip(pairwise(channels), strides, strict=True):
             layers.append(ConvNorm(width_in, width, 3, (band_stride, stride)))
             self.time_context += 2 * self.time_stride
             self.time_stride *= stride
             self.bands = -(-self.bands // band_stride)
-            if is_residual:
-                layers.append(Residual(width))
-                self.time_context += 4 * self.time_stride
+            layers.append(Residual(width))
+            self.time_context += 4 * self.time_stride
         if self.bands < 1:
             raise ValueError(f"strides {strides} leave nothing of {n_mels} bands")
         self.layers = nn.Sequential(*layers)
