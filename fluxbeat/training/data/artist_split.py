@@ -46,8 +46,6 @@ def split_by_artist(
     train, dev : list of Recording
         In their given order, `split` set.
     """
-    if not 0 < share < 1:
-        raise FluxBeatError(f"share must lie between 0 and 1, got {share:g}: both parts need recordings")
     songs: dict[str, Counter[str]] = {}
     for recording in recordings:
         songs.setdefault(artist_of(recording), Counter()).update(recording.labels or ())

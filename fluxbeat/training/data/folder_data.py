@@ -26,7 +26,7 @@ def audio_files(folder: Path) -> Iterator[Path]:
             yield file.path
 
 
-def read_genre_folders(folder: str | Path) -> list[Recording]:
+def read_genre_folders(folder: Path) -> list[Recording]:
     """The audio files of a folder of genre folders; the folders' names are the labels.
 
     A folder inside a genre's folder is an artist: the same name in two genres is the same artist. Whose a file is that
@@ -37,7 +37,6 @@ def read_genre_folders(folder: str | Path) -> list[Recording]:
     FluxBeatError
         If there is no audio, audio that lies in no genre folder, or only one genre.
     """
-    folder = Path(folder)
     recordings, loose = [], []
     for path in audio_files(folder):
         genre, *below = (unicodedata.normalize("NFC", part) for part in path.relative_to(folder).parts)

@@ -21,41 +21,19 @@ AUDIO_DEPTH = 3
 PARTS = ("train", "validation", "test")
 
 
-def find_jamendo(folder: Path, split: int = 0) -> dict[str, Path]:
-    """The tables of an MTG-Jamendo folder by split ('' for one without a split); empty where there are none."""
-    for name in TABLES:
-        for place in (folder / "data" / "splits", folder / "splits"):
-            parts = {part: place / f"split-{split}" / f"{name}-{part}.tsv" for part in PARTS}
-            if all(path.is_file() for path in parts.values()):
-                return parts
-        for place in (folder / "data", folder):
-            if (place / f"{name}.tsv").is_file():
-                return {"": place / f"{name}.tsv"}
-    return {}
+def read_jamendo(folder: Path) -> list[Recording] | None:
+    """The tracks whose audio is at hand, with all their genre tags, artist and split; None where it is another folder.
 
-
-def read_jamendo(folder: str | Path, split: int = 0) -> list[Recording]:
-    """The tracks whose audio is at hand, with all their genre tags, artist and split.
-
-    Parameters
-    ----------
-    folder : path
-        The project's folder, with the audio at any place up to three folders below it.
-    split : int
-        Which of the five official splits, 0 to 4.
+    The audio lies at any place up to three folders below. Of the five official splits the first is taken.
 
     Raises
     ------
     FluxBeatError
-        If the tables are missing or have other columns, or none of the tracks' audio is there.
+        If the tables have other columns, or none of the tracks' audio is there.
     """
-    folder = Path(folder)
-    tables = find_jamendo(folder, split)
+    tables = _tables(folder)
     if not tables:
-        raise FluxBeatError(
-            f"{folder} is not MTG-Jamendo: expected {folder}/data/splits/split-{split}/autotagging_genre-train.tsv "
-            f"or {folder}/data/autotagging_genre.tsv"
-        )
+        return None
     homes = _audio_folders(folder)
     recordings, first_path = [], ""
     for part, table in tables.items():
@@ -72,6 +50,19 @@ def read_jamendo(folder: str | Path, split: int = 0) -> list[Recording]:
             f"{folder}: no audio of the tracks that its tables name; expected for example {folder}/audio/{first_path}"
         )
     return recordings
+
+
+def _tables(folder: Path) -> dict[str, Path]:
+    """The tables of an MTG-Jamendo folder by split ('' for one without a split); empty where there are none."""
+    for name in TABLES:
+        for place in (folder / "data" / "splits" / "split-0", folder / "splits" / "split-0"):
+            parts = {part: place / f"{name}-{part}.tsv" for part in PARTS}
+            if all(path.is_file() for path in parts.values()):
+                return parts
+        for place in (folder / "data", folder):
+            if (place / f"{name}.tsv").is_file():
+                return {"": place / f"{name}.tsv"}
+    return {}
 
 
 def _audio_folders(folder: Path) -> list[Path]:

@@ -46,7 +46,7 @@ class Recording:
         return self.track_id or self.path.name
 
 
-def read_table(path: str | Path) -> list[Recording]:
+def read_table(path: Path) -> list[Recording]:
     """Read a CSV with a header: path, labels (separated by `;`), and optionally bpm, artist, split.
 
     Paths are relative to the CSV's folder; `validation` is another name of the split `dev`.
@@ -54,12 +54,9 @@ def read_table(path: str | Path) -> list[Recording]:
     Raises
     ------
     FluxBeatError
-        If the file is missing, has no `path` column, a number is not a number or a split is none of train,
-        dev and test; names the line.
+        If there is no `path` column, a number is not a number or a split is none of train, dev and test; names the
+        line.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FluxBeatError(f"{path}: no such file; expected a CSV with the columns path, labels and optionally bpm")
     recordings = []
     with open(path, newline="", encoding="utf-8-sig") as handle:
         reader = csv.DictReader(handle)
