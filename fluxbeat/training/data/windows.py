@@ -1,4 +1,4 @@
-"""Batches of augmented windows, drawn from stores; every batch follows from the seed and its number alone."""
+"""Batches of augmented windows, drawn from the training rows of stores; every batch follows from the seed and its number alone."""
 
 from __future__ import annotations
 
@@ -77,7 +77,6 @@ class WindowBatches(Dataset[dict[str, object]]):
     batch_size : int
     augment : AugmentConfig
     seed : int
-    split : str
     balance : float
         Exponent of rarity: 0 draws every excerpt equally often, 1 every genre.
     """
@@ -91,13 +90,12 @@ class WindowBatches(Dataset[dict[str, object]]):
         batch_size: int,
         augment: AugmentConfig,
         seed: int,
-        split: str = "train",
         balance: float = 0.5,
     ):
         self.stores, self.grid, self.window_frames = stores, grid, window_frames
         self.batch_size, self.augment, self.seed = batch_size, augment, seed
         self.features: FeatureConfig = stores[0].features
-        self.places = [(number, int(row)) for number, store in enumerate(stores) for row in store.rows(split)]
+        self.places = [(number, int(row)) for number, store in enumerate(stores) for row in store.rows("train")]
         excerpts = [stores[number].excerpts[row] for number, row in self.places]
         self.shares, self.known = label_shares(excerpts, labels)
         self.kinds = np.array([KINDS.index(excerpt.kind) for excerpt in excerpts])

@@ -159,16 +159,12 @@ class SimclrTask(lightning.LightningModule):
         To start from; its heads stay as they are.
     config : SimclrConfig
     learning_rate, weight_decay : float
-    steps : int
-        Of the whole run.
     """
 
-    def __init__(
-        self, model: GenreTempoModel, config: SimclrConfig, learning_rate: float, weight_decay: float, steps: int
-    ):
+    def __init__(self, model: GenreTempoModel, config: SimclrConfig, learning_rate: float, weight_decay: float):
         super().__init__()
         self.model, self.config = model, config
-        self.learning_rate, self.weight_decay, self.steps = learning_rate, weight_decay, steps
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         # nothing here teaches the heads, and several processes wait for the gradient of whatever wants one
         for head in (self.model.genre_head, self.model.kind_head, self.model.tempo_head):
@@ -191,6 +187,5 @@ class SimclrTask(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         trained = [value for value in self.parameters() if value.requires_grad]
-        return adamw_one_cycle(
-            trained, self.learning_rate, self.weight_decay, self.steps, warm_up_share=0.1, cycle_momentum=False
-        )
+        steps = int(self.trainer.estimated_stepping_batches)
+        return adamw_one_cycle(trained, self.learning_rate, self.weight_decay, steps, cycle_momentum=False)
