@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,12 @@ from fluxbeat.analysis.windows import slide
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.features import FeatureConfig
 from fluxbeat.features.fingerprint import Fingerprint
-from fluxbeat.models import GenreTempoModel, load_checkpoint, save_checkpoint
+from fluxbeat.models import GenreTempoModel, ModelConfig, load_checkpoint, save_checkpoint
 from fluxbeat.models.base import KINDS
 from fluxbeat.models.fingerprint_file import write_fingerprints
 from fluxbeat.models.label_calibration import LabelCalibration, LabelledWindows, fit_labels, fit_thresholds
 from fluxbeat.models.quick_head import fold, with_labels
-from fluxbeat.models.registry import ModelInfo, load
+from fluxbeat.models.registry import load
 from fluxbeat.training.card import CardFacts, write_card
 from fluxbeat.training.data.extraction import Report
 from fluxbeat.training.data.recordings import Recording
@@ -152,96 +152,88 @@ def train_own_data(
         If the data holds fewer than two genres or fewer than two readable recordings of one, the split shares artists
         or recordings, or family and start do not fit each other.
     """
-    begin = _start_model(plan)
-    features = begin.network.config.features if begin else FeatureConfig()
+    start, network = _start(plan)
+    features = network.config.features if network else FeatureConfig()
     split_file = plan.output / SPLIT_FILE
     store, recordings = labelled_store(plan.data, features, plan.cache, plan.seed, split_file, report, groups)
-    recipe = _recipe(plan, begin, tuple(sorted(label_counts(recordings))), len(store.rows("train")))
-    model = _trained(recipe, store, begin, plan)
-    outcome = _judged(model, store, recordings, begin, recipe, plan.output)
+    recipe = _recipe(plan, network, tuple(sorted(label_counts(recordings))), len(store.rows("train")))
+    model = _trained(recipe, store, network, plan)
+    outcome = _judged(model, store, recordings, start, recipe, plan.output)
     learned = [one.name for one in recordings if one.split == "train"]
     write_fingerprints(plan.output, [prints[name] for name in learned if prints and name in prints])
     write_card(plan.output, model.config, _card_facts(model, outcome))
     return outcome
 
 
-@dataclass(frozen=True, eq=False)
-class Start:
-    """A network to start from, and where it came from."""
+def single_network(name: str) -> GenreTempoModel:
+    """The network of a model as `fluxbeat.models.registry.load` names it.
 
-    info: ModelInfo
-    network: GenreTempoModel
-
-    @classmethod
-    def named(cls, name: str) -> Start:
-        """A model as `fluxbeat.models.registry.load` names it.
-
-        Raises
-        ------
-        FluxBeatError
-            If it is no single network.
-        """
-        found = load(name)
-        if not isinstance(found.network, GenreTempoModel):
-            raise FluxBeatError(f"{name} is several networks together: name one of its members")
-        return cls(found.info, found.network)
+    Raises
+    ------
+    FluxBeatError
+        If it is no single network.
+    """
+    network = load(name).network
+    if not isinstance(network, GenreTempoModel):
+        raise FluxBeatError(f"{name} is several networks together: name one of its members")
+    return network
 
 
-def _start_model(plan: OwnPlan) -> Start | None:
+def _start(plan: OwnPlan) -> tuple[str, GenreTempoModel | None]:
+    """Source and revision of the network to start from, and itself; 'none' and None for random weights."""
     if plan.start == NOTHING:
-        return None
-    begin = Start.named(plan.start or plan.family or DEFAULT_FAMILY)
-    found = begin.network.config.family
-    if plan.family and found != plan.family:
+        return NOTHING, None
+    name = plan.start or plan.family or DEFAULT_FAMILY
+    network, info = single_network(name), load(name).info
+    family = network.config.family
+    if plan.family and family != plan.family:
         raise FluxBeatError(
-            f"--model {plan.family} cannot start from {plan.start}, which is a {found}: name the same family"
+            f"--model {plan.family} cannot start from {plan.start}, which is a {family}: name the same family"
         )
-    return begin
+    return f"{info.source}, revision {info.revision}", network
 
 
-def _recipe(plan: OwnPlan, begin: Start | None, labels: tuple[str, ...], rows: int) -> Recipe:
+def _recipe(plan: OwnPlan, start: GenreTempoModel | None, labels: tuple[str, ...], rows: int) -> Recipe:
+    config = start.config if start else ModelConfig(plan.family or DEFAULT_FAMILY, labels, (0.5,) * len(labels))
     recipe = Recipe(
-        family=begin.network.config.family if begin else plan.family or DEFAULT_FAMILY,
+        family=config.family,
         labels=labels,
         data=DataConfig(stores=("own",)),
-        learning_rate=LEARNING_RATE if begin else LEARNING_RATE_FROM_NOTHING,
+        features=config.features,
+        tempo_grid=config.tempo_grid,
+        architecture=config.architecture,
+        window_s=config.window_s,
+        learning_rate=LEARNING_RATE if start else LEARNING_RATE_FROM_NOTHING,
         genre_weight=1.0,
         teacher_weight=0.0,
         seed=plan.seed,
     )
-    if begin:
-        config = begin.network.config
-        recipe = replace(
-            recipe,
-            features=config.features,
-            tempo_grid=config.tempo_grid,
-            window_s=config.window_s,
-            architecture=config.architecture,
-        )
     per_epoch = max(rows // recipe.batch_size, 1)
     if plan.epochs:
         epochs = plan.epochs
     else:
         per_epoch = max(per_epoch, LEAST_EPOCH_STEPS)
-        epochs = math.ceil((STEPS if begin else STEPS_FROM_NOTHING) / per_epoch)
+        epochs = math.ceil((STEPS if start else STEPS_FROM_NOTHING) / per_epoch)
     # the moving average forgets where it began well before the run ends
     ema_decay = min(recipe.ema_decay, 1 - 5 / (epochs * per_epoch + 5))
     return replace(recipe, epochs=epochs, epoch_steps=per_epoch, ema_decay=ema_decay)
 
 
-def _trained(recipe: Recipe, store: FeatureStore, begin: Start | None, plan: OwnPlan) -> GenreTempoModel:
+def _trained(
+    recipe: Recipe, store: FeatureStore, start: GenreTempoModel | None, plan: OwnPlan
+) -> GenreTempoModel:
     """A trained model. Where its start knows no tempo, it takes over the tempo head of the bundled one."""
     torch.manual_seed(recipe.seed)
-    start = with_labels(begin.network, recipe.labels) if begin else new_model(recipe)
-    knowing = begin.network if begin and begin.network.config.tempo_taught else Start.named(recipe.family).network
-    tempo_taught = knowing.config.tempo_taught and _fit_together(start, knowing)
+    model = with_labels(start, recipe.labels) if start else new_model(recipe)
+    teacher = start if start and start.config.tempo_taught else single_network(recipe.family)
+    tempo_taught = teacher.config.tempo_taught and _fit_together(model, teacher)
     if tempo_taught:
-        start.tempo_head.load_state_dict(knowing.tempo_head.state_dict())
-        store.outputs = _outputs(knowing, store)
+        model.tempo_head.load_state_dict(teacher.tempo_head.state_dict())
+        store.outputs = _outputs(teacher, store)
     folder = plan.output / TRAINING_FOLDER
-    train(recipe, [store], folder, start, progress=plan.progress, machine=plan.machine)
+    train(recipe, [store], folder, model, progress=plan.progress, machine=plan.machine)
     model = load_checkpoint(folder)[0]
-    kind_taught = tempo_taught and begin is not None and knowing is begin.network and knowing.config.kind_taught
+    kind_taught = tempo_taught and teacher is start and teacher.config.kind_taught
     model.config = replace(model.config, tempo_taught=tempo_taught, kind_taught=kind_taught)
     return model
 
@@ -253,15 +245,15 @@ def _fit_together(model: GenreTempoModel, other: GenreTempoModel) -> bool:
     return same and model.embedding_size == other.embedding_size
 
 
-def _outputs(knowing: GenreTempoModel, store: FeatureStore) -> dict[str, np.ndarray]:
+def _outputs(teacher: GenreTempoModel, store: FeatureStore) -> dict[str, np.ndarray]:
     """What a model says of tempo and kind: without it, learning genres would let them drift away."""
     kind = np.zeros((len(store), len(KINDS)), np.float16)
-    tempo = np.zeros((len(store), knowing.config.tempo_grid.bins), np.float16)
+    tempo = np.zeros((len(store), teacher.config.tempo_grid.bins), np.float16)
     rows = store.rows("train").tolist()
     for row, track in zip(rows, tracks(store, rows), strict=True):
-        found = slide(knowing, track.log_mel, knowing.config.window_s)
-        kind[row] = found.kind.mean(axis=0)
-        tempo[row] = torch.softmax(torch.from_numpy(found.tempo_logits), -1).mean(0).numpy()
+        windows = slide(teacher, track.log_mel, teacher.config.window_s)
+        kind[row] = windows.kind.mean(axis=0)
+        tempo[row] = torch.softmax(torch.from_numpy(windows.tempo_logits), -1).mean(0).numpy()
     return {KIND_OUTPUT: kind, TEMPO_OUTPUT: tempo}
 
 
@@ -269,9 +261,6 @@ def _asked(model: GenreTempoModel, store: FeatureStore, split: str) -> tuple[Lab
     """What a model says of the recordings of a split, and who their artists are."""
     rows = store.rows(split).tolist()
     excerpts = {store.excerpts[row].name: store.excerpts[row] for row in rows}
-    if not rows:
-        labels = np.zeros((0, len(model.config.labels)))
-        return LabelledWindows(np.zeros(0, int), labels, np.zeros(0), labels > 0), []
     found = ask({"own": model}, tracks(store, rows), model.config.window_s / 2)["own"]
     place = {name: number for number, name in enumerate(excerpts)}
     recording = np.array([place[store.excerpts[row].name] for row in rows])
@@ -284,25 +273,26 @@ def _judged(
     model: GenreTempoModel,
     store: FeatureStore,
     recordings: Sequence[Recording],
-    begin: Start | None,
+    start: str,
     recipe: Recipe,
     output: Path,
 ) -> OwnTraining:
     """Ask about what was set aside, calibrate where there is enough of it, and write the checkpoint and its card."""
     model.eval()
-    dev, test = _asked(model, store, "dev"), _asked(model, store, "test")
-    (windows, artists), judged_on = (dev if dev[1] else test), (test if test[1] else dev)
+    answers = [_asked(model, store, split) for split in ("dev", "test") if len(store.rows(split))]
     calibration = LabelCalibration(np.ones(len(recipe.labels)), np.zeros(len(recipe.labels)))
-    calibrated = bool(artists) and bool((windows.truth.sum(0) >= LEAST_HELD_OUT_PER_LABEL).all())
-    if calibrated:
-        calibration = fit_labels(windows)
-        fold(model, calibration)
-        thresholds = fit_thresholds(windows.probability(calibration), windows.truth)
-        model.config = replace(model.config, thresholds=thresholds)
-    measures = _measures(*judged_on, calibration, model.config.labels, output.resolve().name)
-    model.config = replace(model.config, metrics=tuple(_metrics(measures, recipe.seed)))
+    calibrated, measures = False, tuple[Measure, ...]()
+    if answers:
+        windows = answers[0][0]
+        calibrated = bool((windows.truth.sum(0) >= LEAST_HELD_OUT_PER_LABEL).all())
+        if calibrated:
+            calibration = fit_labels(windows)
+            fold(model, calibration)
+            thresholds = fit_thresholds(windows.probability(calibration), windows.truth)
+            model.config = replace(model.config, thresholds=thresholds)
+        measures = _measures(*answers[-1], calibration, model.config.labels, output.resolve().name)
+        model.config = replace(model.config, metrics=_metrics(measures, recipe.seed))
     save_checkpoint(model, output)
-    start = f"{begin.info.source}, revision {begin.info.revision}" if begin else NOTHING
     trained, held_out = label_counts(recordings, "train"), label_counts(recordings, "dev", "test")
     known = all(recording.artist not in ("", recording.name) for recording in recordings)
     apart = BY_OTHERS if known else "others (artists not known: copies of one recording were kept apart)"
@@ -312,8 +302,6 @@ def _judged(
 def _measures(
     windows: LabelledWindows, artists: list[str], calibration: LabelCalibration, labels: Sequence[str], name: str
 ) -> tuple[Measure, ...]:
-    if not artists:
-        return ()
     probability, truth = windows.probability(calibration), windows.truth
     first = [
         share_of(measure, name, OWN_SPLIT, among_first(probability, truth, count), artists)
@@ -324,12 +312,11 @@ def _measures(
     return (*first, *each)
 
 
-def _metrics(measures: Iterable[Measure], seed: int) -> Iterator[dict[str, Any]]:
+def _metrics(measures: Sequence[Measure], seed: int) -> tuple[dict[str, Any], ...]:
     date = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
-    for one in measures:
-        if one.split == OWN_SPLIT and one.value is not None:
-            known = {name: value for name, value in one.to_dict().items() if name not in ("subject", "hits") and value}
-            yield {**known, "value": one.value, "seed": seed, "date": date}
+    named = ("measure", "split", "value", "n", "interval_95")
+    rows = [measure.to_dict() for measure in measures if measure.split == OWN_SPLIT]
+    return tuple({**{name: row[name] for name in named}, "seed": seed, "date": date} for row in rows)
 
 
 def _card_facts(model: GenreTempoModel, made: OwnTraining) -> CardFacts:

@@ -94,14 +94,12 @@ def unlabelled_store(
 
 def _kept_together(recordings: list[Recording], groups: Mapping[str, int]) -> list[Recording]:
     """The recordings, those of one group under one artist; where nobody names one, under the name of the first."""
-    counts, whose = Counter(groups.values()), dict[int, str]()
+    whose: dict[int, str] = {}
     for recording in sorted(recordings, key=lambda one: not one.artist):
         if recording.name in groups:
             whose.setdefault(groups[recording.name], recording.artist or recording.name)
     return [
-        replace(recording, artist=whose[groups[recording.name]])
-        if counts[groups.get(recording.name, -1)] > 1
-        else recording
+        replace(recording, artist=whose[groups[recording.name]]) if recording.name in groups else recording
         for recording in recordings
     ]
 
