@@ -26,7 +26,7 @@ from fluxbeat.models.fingerprint_file import write_fingerprints
 from fluxbeat.models.label_calibration import LabelCalibration, LabelledWindows, fit_labels, fit_thresholds
 from fluxbeat.models.quick_head import fold, with_labels
 from fluxbeat.models.registry import load
-from fluxbeat.training.card import CardFacts, write_card
+from fluxbeat.training.card import CardFacts, table, write_card
 from fluxbeat.training.data.extraction import Report
 from fluxbeat.training.data.recordings import Recording
 from fluxbeat.training.data.store import FeatureStore
@@ -320,8 +320,10 @@ def _metrics(measures: Sequence[Measure], seed: int) -> tuple[dict[str, Any], ..
 
 
 def _card_facts(model: GenreTempoModel, made: OwnTraining) -> CardFacts:
-    counts = ["| genre | recordings learned from | set aside, other artists |", "|---|---|---|"]
-    counts += [f"| {label} | {made.trained.get(label, 0)} | {made.held_out.get(label, 0)} |" for label in made.labels]
+    counts = table(
+        ["genre", "recordings learned from", "set aside, other artists"],
+        [[label, str(made.trained.get(label, 0)), str(made.held_out.get(label, 0))] for label in made.labels],
+    )
     start = "random weights" if made.start == NOTHING else made.start
     steps, seed = made.recipe.steps, made.recipe.seed
     origin = f"It started from {start}. {steps} steps, seed {seed}. Which recording was used for what stands"
@@ -335,9 +337,8 @@ def _card_facts(model: GenreTempoModel, made: OwnTraining) -> CardFacts:
     return CardFacts(
         title=made.folder.resolve().name,
         parameters=model.n_parameters,
-        data="\n".join([*counts, "", f"Recordings that are there twice count once. {origin} in {SPLIT_FILE}."]),
+        data=f"{counts}\n\nRecordings that are there twice count once. {origin} in {SPLIT_FILE}.",
         measures=made.measures,
-        subject=made.folder.resolve().name,
         notes=notes,
         weak=("Music unlike that it was trained on: a handful of artists is not a genre.",),
     )

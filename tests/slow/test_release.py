@@ -43,7 +43,7 @@ def drawn(count: int, scale: float, bias: float, seed: int = 0) -> LabelledWindo
 
 
 def error_of(probability: np.ndarray, truth: np.ndarray) -> float:
-    return float(calibration_error(probability, truth, np.ones_like(truth), np.ones((1, len(truth))))[0])
+    return float(calibration_error(probability, truth, np.ones((1, len(truth))))[0])
 
 
 def test_calibration_finds_the_scale_and_bias_that_probabilities_were_drawn_with():

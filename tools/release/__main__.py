@@ -114,7 +114,6 @@ def _cards(options: argparse.Namespace) -> None:
             parameters=model.network.n_parameters,
             data=f"{data.strip()}\n\n{_made(name, report, model)}",
             measures=_beside(measures, name, siblings),
-            subject=name,
             notes=[
                 *options.notes.read_text(encoding="utf-8").strip().split("\n\n"),
                 *seeds_in_words(own, others),

@@ -9,13 +9,12 @@ import numpy as np
 import torch
 
 from fluxbeat.errors import ConfigMismatchError
-from fluxbeat.features.log_mel import normalise
+from fluxbeat.features.log_mel import FeatureConfig, normalise
 from fluxbeat.models.base import GenreTempoModel, WindowModel
 from fluxbeat.models.registry import LoadedModel
 from fluxbeat.training.data.store import FeatureStore
 from fluxbeat.training.evaluation.explanation_report import Sample, explanation_report, sample_of
 from fluxbeat.training.evaluation.rankings import Measure
-from fluxbeat.training.evaluation.report import Further, Material
 
 
 def store_samples(store: FeatureStore, network: WindowModel, split: str, most: int, seed: int = 0) -> list[Sample]:
@@ -59,20 +58,16 @@ def explained_measures(name: str, report: Mapping[str, Any], split: str) -> list
     ]
 
 
-def explanation_measures(most: int, seed: int = 0) -> Further:
-    """For `fluxbeat.training.evaluation.report.Protocol.further`: explanations of `most` windows by each network."""
-
-    def measure(models: Sequence[LoadedModel], material: Material) -> list[Measure]:
-        found: list[Measure] = []
-        for model in models:
-            if isinstance(model.network, GenreTempoModel):
-                store = material.stores[model.network.config.features]
-                samples = store_samples(store, model.network, material.split, most, seed)
-                report = explanation_report(model, samples, seed=seed)
-                found += explained_measures(model.info.name, report, material.split)
-        return found
-
-    return measure
+def explanation_measures(
+    models: Sequence[LoadedModel], stores: Mapping[FeatureConfig, FeatureStore], split: str, most: int, seed: int
+) -> list[Measure]:
+    """Measures of explanations of `most` windows of a split by each network."""
+    found: list[Measure] = []
+    for model in models:
+        if isinstance(model.network, GenreTempoModel):
+            samples = store_samples(stores[model.network.config.features], model.network, split, most, seed)
+            found += explained_measures(model.info.name, explanation_report(model, samples, seed=seed), split)
+    return found
 
 
 def _fills(store: FeatureStore, row: int, window_s: float) -> bool:

@@ -16,7 +16,7 @@ import torch
 from fluxbeat.analysis import analyze_track, read_track
 from fluxbeat.features import FeatureConfig
 from fluxbeat.features.fingerprint import fingerprint
-from fluxbeat.models import GenreTempoModel
+from fluxbeat.models import GenreTempoModel, WindowModel
 from fluxbeat.models.fingerprint_file import learned_from
 from fluxbeat.models.registry import LoadedModel, checkpoint_folder
 from fluxbeat.training.data.store import Excerpt, FeatureStore
@@ -30,11 +30,13 @@ from fluxbeat.training.evaluation.catalogue import (
     tracks,
 )
 from fluxbeat.training.evaluation.composed import MIXES, SPLICES, Composed, mixes, splices, usable
-from fluxbeat.training.evaluation.measures import TEMPO_FACTORS, border_hits, border_measures, tempo_hit
+from fluxbeat.training.evaluation.explained_windows import explanation_measures
+from fluxbeat.training.evaluation.measures import TEMPO_FACTORS, border_hits, tempo_hit
 from fluxbeat.training.evaluation.rankings import (
     Measure,
     all_among_first,
     among_first,
+    border_measures,
     correlation,
     expected_calibration_error,
     label_average_precision,
@@ -45,7 +47,10 @@ from fluxbeat.training.evaluation.rankings import (
 LEAST_POSITIVES = 4
 """Of a label, for it to count in a mean over labels."""
 LONG_S = 10.0
-EVEN = 0.5
+CLOSED = ("gtzan",)
+"""Data sets whose recordings are judged among that data set's own labels: it was sorted into these alone."""
+JOINED = ("popular", "public")
+"""Data sets that are also judged together."""
 _log = logging.getLogger(__name__)
 
 
@@ -72,31 +77,25 @@ class Protocol:
         Where spectrograms and peers' answers are kept.
     peers : callable or None
         Makes of the models' labels whoever is measured beside them.
-    closed : tuple of str
-        Data sets whose recordings are judged among that data set's own labels: it was sorted into these alone.
-    joined : tuple of str
-        Data sets that are also judged together.
     mixes, splices : int
         How many are made of the split's recordings.
     seed : int
-        Of mixes and splices.
+        Of mixes, splices and explanations.
     answers : Path or None
         Where every single answer of the first model is written.
-    further : tuple of callables
-        Each given the models and the material, and gives measures of its own.
+    explained : int
+        Of how many windows explanations are measured; it takes long.
     """
 
     folder: Path
     split: str = "dev"
     cache: Path = field(default_factory=default_cache)
     peers: Callable[[tuple[str, ...]], Peers] | None = None
-    closed: tuple[str, ...] = ("gtzan",)
-    joined: tuple[str, ...] = ("popular", "public")
     mixes: int = MIXES
     splices: int = SPLICES
     seed: int = 0
     answers: Path | None = None
-    further: tuple[Further, ...] = ()
+    explained: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,9 +131,6 @@ class Material:
     def artists(self, rows: np.ndarray) -> list[str]:
         """Artists of some recordings, bool (recordings,)."""
         return [excerpt.artist for excerpt, kept in zip(self.excerpts, rows, strict=True) if kept]
-
-
-Further = Callable[[Sequence[LoadedModel], Material], Sequence[Measure]]
 
 
 def material_of(models: Sequence[LoadedModel], protocol: Protocol) -> Material:
@@ -173,8 +169,8 @@ def evaluate(models: Sequence[LoadedModel], protocol: Protocol) -> list[Measure]
         found += mix_measures(models, peers, material)
     if protocol.splices:
         found += splice_measures(models, material)
-    for further in protocol.further:
-        found += further(models, material)
+    if protocol.explained:
+        found += explanation_measures(models, material.stores, material.split, protocol.explained, protocol.seed)
     return found
 
 
@@ -206,17 +202,17 @@ def shown(answer: Answer, thresholds: Mapping[str, np.ndarray]) -> np.ndarray:
 
 def sets_of(material: Material) -> Iterator[tuple[str, np.ndarray, bool]]:
     """Sets of labelled recordings: name, which, and whether they are judged among their own labels only."""
-    protocol, labelled = material.protocol, material.labelled
+    labelled = material.labelled
     dataset = np.array([excerpt.dataset for excerpt in material.excerpts])
     long = np.array([excerpt.duration_s >= LONG_S - 0.1 for excerpt in material.excerpts])
     for name in dict.fromkeys(dataset[labelled].tolist()):
         rows = labelled & (dataset == name)
-        yield name, rows, name in protocol.closed
-        if name in protocol.closed and 0 < (rows & long).sum() < rows.sum():
+        yield name, rows, name in CLOSED
+        if name in CLOSED and 0 < (rows & long).sum() < rows.sum():
             yield f"{name} of {LONG_S:g} s and more", rows & long, True
-    together = labelled & np.isin(dataset, protocol.joined)
+    together = labelled & np.isin(dataset, JOINED)
     if len(set(dataset[together])) > 1:
-        yield " and ".join(protocol.joined), together, False
+        yield " and ".join(JOINED), together, False
 
 
 def genre_measures(
@@ -249,7 +245,7 @@ def kind_measures(answers: Sequence[Answer], material: Material) -> Iterator[Mea
     for answer in answers:
         if answer.music is None:
             continue
-        called = answer.music >= EVEN
+        called = answer.music >= 0.5
         for name, rows, wrong in (
             ("no_music_called_music", ~music, called),
             ("music_called_none", music, ~called),
@@ -260,25 +256,27 @@ def kind_measures(answers: Sequence[Answer], material: Material) -> Iterator[Mea
 
 def tempo_measures(models: Sequence[LoadedModel], material: Material) -> Iterator[Measure]:
     """Tempo within 4 % (Accuracy1), or of a half, third, double or triple of it (Accuracy2), where it is known."""
-    timed = np.array([excerpt.tempo_bpm is not None for excerpt in material.excerpts])
-    if not timed.any():
-        return
-    known = [excerpt.tempo_bpm or 0.0 for excerpt in material.excerpts if excerpt.tempo_bpm is not None]
-    for model in models:
-        every = zip(tracks(material.stores[model.network.config.features]), timed, strict=True)
-        found = [analyze_track(track, model).tempo.bpm for track, kept in every if kept]
+    tempi_bpm = {row: excerpt.tempo_bpm for row, excerpt in enumerate(material.excerpts) if excerpt.tempo_bpm}
+    artists = [material.excerpts[row].artist for row in tempi_bpm]
+    for model in models if tempi_bpm else ():
+        timed = tracks(material.stores[model.network.config.features], tempi_bpm)
+        found = [analyze_track(track, model).tempo.bpm for track in timed]
         for name, factors in (("tempo_accuracy1", (1.0,)), ("tempo_accuracy2", TEMPO_FACTORS)):
-            hits = np.array([tempo_hit(bpm, truth, factors) for bpm, truth in zip(found, known, strict=True)])
-            yield share_of(name, model.info.name, f"stated tempi, {material.split}", hits, material.artists(timed))
+            hits = [tempo_hit(bpm, truth, factors) for bpm, truth in zip(found, tempi_bpm.values(), strict=True)]
+            yield share_of(name, model.info.name, f"stated tempi, {material.split}", np.array(hits), artists)
 
 
 def answers_of(models: Sequence[LoadedModel], material: Material) -> dict[str, WindowAnswers]:
     """What each model says of the windows of all recordings, by its name."""
     windows: dict[str, WindowAnswers] = {}
     for features, store in material.stores.items():
-        networks = {model.info.name: model.network for model in models if model.network.config.features == features}
-        windows |= ask(networks, tracks(store))
+        windows |= ask(_networks(models, features), tracks(store))
     return windows
+
+
+def _networks(models: Sequence[LoadedModel], features: FeatureConfig) -> dict[str, WindowModel]:
+    """The networks that take these features, by their names."""
+    return {model.info.name: model.network for model in models if model.network.config.features == features}
 
 
 def write_answers(answer: Answer, excerpts: Sequence[Excerpt], path: Path) -> None:
@@ -321,9 +319,8 @@ def mix_measures(models: Sequence[LoadedModel], peers: Peers | None, material: M
     artists = [" and ".join(sorted(one.artists)) for one in made]
     answers, thresholds = [], {model.info.name: model.network.thresholds for model in models}
     for features in material.stores:
-        networks = {model.info.name: model.network for model in models if model.network.config.features == features}
         read = (read_track((one.samples, _rate(models[0])), features, one.name) for one in made)
-        answers += [windows.answer(name) for name, windows in ask(networks, read).items()]
+        answers += [windows.answer(name) for name, windows in ask(_networks(models, features), read).items()]
     name = f"mixes{material.protocol.seed}"
     answers += peers.of_sound(made, _rate(models[0]), name, material.split) if peers else []
     found = []
@@ -338,25 +335,14 @@ def splice_measures(models: Sequence[LoadedModel], material: Material) -> list[M
     """Borders within 3 s on splices: F1, precision, recall."""
     counts: dict[str, list[tuple[int, int, int]]] = {model.info.name: [] for model in models}
     for one in _composed(splices, models, material, material.protocol.splices):
-        for features in material.stores:
-            track = read_track((one.samples, _rate(models[0])), features, one.name)
-            for model in (model for model in models if model.network.config.features == features):
-                borders_s = [segment.end_s for segment in analyze_track(track, model).segments[:-1]]
-                hits = border_hits(borders_s, one.borders_s)
-                counts[model.info.name].append((hits, len(borders_s), len(one.borders_s)))
+        for model in models:
+            track = read_track((one.samples, _rate(models[0])), model.network.config.features, one.name)
+            borders_s = [segment.end_s for segment in analyze_track(track, model).segments[:-1]]
+            hits = border_hits(borders_s, one.borders_s)
+            counts[model.info.name].append((hits, len(borders_s), len(one.borders_s)))
     found = []
     for name, rows in counts.items():
-        hits, given, true = np.array(rows).T
-        values = border_measures(hits, given, true, [""] * len(rows))
-        for measure in ("f1", "precision", "recall"):
-            entry = values[measure]
-            interval = entry["interval_95"]
-            found.append(
-                Measure(
-                    measure, name, f"splices, {material.split}", entry["value"], values["borders"], int(hits.sum()),
-                    tuple(interval) if interval else None,
-                )
-            )  # fmt: skip
+        found += border_measures(name, f"splices, {material.split}", *np.array(rows).T)
     return found
 
 
