@@ -8,6 +8,7 @@ import torch.distributed as distributed
 from torch import Tensor
 
 from fluxbeat.models.tempo import TempoGrid
+from fluxbeat.training.machine import rank_and_processes
 
 
 def mean_of(total: Tensor, count: Tensor) -> Tensor:
@@ -16,13 +17,12 @@ def mean_of(total: Tensor, count: Tensor) -> Tensor:
     Where several processes train together, `count` is the mean over all of them: gradients are averaged over
     processes, and so become those of one process that gets everything.
     """
-    least = 1.0
-    if distributed.is_available() and distributed.is_initialized():
+    _, processes = rank_and_processes()
+    if processes > 1:
         count = count.clone()
         distributed.all_reduce(count)
-        least = 1.0 / distributed.get_world_size()
-        count = count * least
-    return total / count.clamp(min=least)
+        count = count / processes
+    return total / count.clamp(min=1 / processes)
 
 
 def tempo_targets(tempo_bpm: np.ndarray, has_beat: np.ndarray, grid: TempoGrid, width_bins: float = 1.2) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.distributed as distributed
 
 from fluxbeat.errors import FluxBeatError
 
@@ -62,3 +63,10 @@ class Machine:
 
 
 ONE_PROCESS = Machine()
+
+
+def rank_and_processes() -> tuple[int, int]:
+    """This process's number among those that train together, from 0, and how many there are."""
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1

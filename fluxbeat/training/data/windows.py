@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.distributed as distributed
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
@@ -17,6 +16,7 @@ from fluxbeat.models import TempoGrid
 from fluxbeat.models.base import KINDS
 from fluxbeat.training.data.store import EXCERPT_S, FeatureStore, label_shares
 from fluxbeat.training.losses import tempo_targets
+from fluxbeat.training.machine import rank_and_processes
 
 TEACHER_WINDOWS = 3
 """Outputs of a teacher that looks at 10 s, of one excerpt."""
@@ -261,18 +261,3 @@ class StepSampler(Sampler[int]):
         rank, processes = rank_and_processes()
         first = self.epoch * self.batches + rank
         return iter(range(first, first + len(self) * processes, processes))
-
-
-def rank_and_processes() -> tuple[int, int]:
-    """This process's number among those that train together, from 0, and how many there are."""
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank(), distributed.get_world_size()
-    return 0, 1
-
-
-def merged(outputs: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
-    """The mean over time of teachers' outputs of these rows, float32 (rows, size)."""
-    return {
-        name: (array[rows].astype(np.float32) if array.ndim == 2 else array[rows].astype(np.float32).mean(1))
-        for name, array in outputs.items()
-    }

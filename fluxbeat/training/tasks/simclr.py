@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.models import GenreTempoModel
 from fluxbeat.training.data.store import EXCERPT_S
-from fluxbeat.training.data.windows import WindowBatches, masked, rank_and_processes
+from fluxbeat.training.data.windows import WindowBatches, masked
+from fluxbeat.training.machine import rank_and_processes
 from fluxbeat.training.optimizer import adamw_one_cycle
 
 NOT_MIXED_DB = -200.0

@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fluxbeat.training.data.store import FeatureStore
-from fluxbeat.training.data.windows import merged
 
 PROBABILITIES = ("audioset", "msd", "genre")
 """Outputs that are probabilities; others are matched as they are."""
@@ -49,11 +48,12 @@ class TeacherHeads(nn.Module):
     @classmethod
     def of(cls, stores: Sequence[FeatureStore], embedding_size: int) -> TeacherHeads:
         """Heads for all outputs that the stores hold, standardised over their training rows."""
-        rows = [merged(store.outputs, store.rows("train")) for store in stores]
         means, scales = {}, {}
         for name in OUTPUT_WEIGHTS:
-            if name in rows[0]:
-                values = torch.from_numpy(np.concatenate([row[name] for row in rows]))
+            if name in stores[0].outputs:
+                rows = [store.outputs[name][store.rows("train")].astype(np.float32) for store in stores]
+                over_time = [row if row.ndim == 2 else row.mean(1) for row in rows]
+                values = torch.from_numpy(np.concatenate(over_time))
                 values = as_logit(values) if name in PROBABILITIES else values
                 means[name], scales[name] = values.mean(0), values.std(0).clamp(min=1e-3)
         return cls(embedding_size, means, scales)
