@@ -10,6 +10,9 @@ from torch import Tensor
 from fluxbeat.models.tempo import TempoGrid
 from fluxbeat.training.machine import rank_and_processes
 
+BELL_BINS = 1.2
+"""Standard deviation of the targets around the true class: neighbouring classes are nearly right."""
+
 
 def mean_of(total: Tensor, count: Tensor) -> Tensor:
     """Total over count, both scalar; 0 over 0 is 0.
@@ -25,7 +28,7 @@ def mean_of(total: Tensor, count: Tensor) -> Tensor:
     return total / count.clamp(min=1 / processes)
 
 
-def tempo_targets(tempo_bpm: np.ndarray, has_beat: np.ndarray, grid: TempoGrid, width_bins: float = 1.2) -> np.ndarray:
+def tempo_targets(tempo_bpm: np.ndarray, has_beat: np.ndarray, grid: TempoGrid) -> np.ndarray:
     """Soft targets over the tempo classes.
 
     Parameters
@@ -36,8 +39,6 @@ def tempo_targets(tempo_bpm: np.ndarray, has_beat: np.ndarray, grid: TempoGrid, 
         False where the music has none: the target is flat.
     grid : TempoGrid
         The classes.
-    width_bins : float
-        Standard deviation of the bell around the true class; neighbouring classes are nearly right.
 
     Returns
     -------
@@ -46,7 +47,7 @@ def tempo_targets(tempo_bpm: np.ndarray, has_beat: np.ndarray, grid: TempoGrid, 
     """
     known = np.isfinite(tempo_bpm)
     centre = grid.position(np.where(known, tempo_bpm, 100.0))[:, None]
-    bell = np.exp(-0.5 * ((np.arange(grid.bins) - centre) / width_bins) ** 2)
+    bell = np.exp(-0.5 * ((np.arange(grid.bins) - centre) / BELL_BINS) ** 2)
     bell /= np.maximum(bell.sum(axis=1, keepdims=True), 1e-12)
     flat = np.full(grid.bins, 1.0 / grid.bins)
     targets = np.where(has_beat[:, None], bell * known[:, None], flat)

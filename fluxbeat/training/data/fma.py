@@ -11,11 +11,10 @@ import csv
 from pathlib import Path
 
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.training.data.recordings import Recording
+from fluxbeat.training.data.recordings import OTHER_NAMES, Recording
 
 TABLE_PLACES = ("fma_metadata/tracks.csv", "tracks.csv")
 SUBSETS = ("fma_small", "fma_medium", "fma_large", "fma_full")
-SPLIT_NAMES = {"training": "train", "validation": "dev", "test": "test"}
 COLUMNS = (("set", "split"), ("track", "genre_top"), ("artist", "id"))
 LONGEST_FIELD = 10_000_000  # letters: albums and artists come with whole web pages about them
 
@@ -45,7 +44,7 @@ def read_fma(folder: Path) -> list[Recording] | None:
             split, genre, artist = tracks[path.stem]
             labels = (genre,) if genre else None
             artist = f"fma/{artist or path.stem}"
-            recordings.append(Recording(path, labels, None, artist, SPLIT_NAMES.get(split, ""), path.stem))
+            recordings.append(Recording(path, labels, None, artist, OTHER_NAMES.get(split, split), path.stem))
     if not recordings:
         raise FluxBeatError(f"{audio}: no track that {table} names; expected files like {audio}/000/000002.mp3")
     return recordings

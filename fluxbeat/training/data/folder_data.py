@@ -43,9 +43,9 @@ def read_genre_folders(folder: Path) -> list[Recording]:
         if not below:
             loose.append(path.name)
             continue
-        track_id = path.relative_to(folder).as_posix()
+        name = path.relative_to(folder).as_posix()
         artist = below[0] if len(below) > 1 else ""
-        recordings.append(Recording(path, (genre,), None, artist, track_id=track_id))
+        recordings.append(Recording(path, (genre,), None, artist, "", name))
     cure = f"sort the music as {folder}/GENRE/FILE or {folder}/GENRE/ARTIST/FILE"
     if loose:
         raise FluxBeatError(f"{folder}: {len(loose)} audio files lie in no genre folder, {loose[0]} first; {cure}")

@@ -41,7 +41,7 @@ def read_gtzan(folder: Path) -> list[Recording] | None:
         clip = CLIP.match(path.name)
         if clip and clip[0] in split_of:
             recordings.append(
-                Recording(path, (clip["genre"],), tempi.get(clip[0]), clip[0], split_of[clip[0]], track_id=clip[0])
+                Recording(path, (clip["genre"],), tempi.get(clip[0]), clip[0], split_of[clip[0]], clip[0])
             )
     return recordings
 

@@ -35,20 +35,18 @@ def read_jamendo(folder: Path) -> list[Recording] | None:
     if not tables:
         return None
     homes = _audio_folders(folder)
-    recordings, first_path = [], ""
+    recordings, paths = [], []
     for part, table in tables.items():
-        for track_id, artist, path, labels in _read_tracks(table):
-            first_path = first_path or path
-            names = (path, f"{path.removesuffix('.mp3')}.low.mp3")
-            found = next((home / name for home in homes for name in names if (home / name).is_file()), None)
-            if found is not None and labels:
-                recordings.append(
-                    Recording(found, labels, None, f"jamendo/{artist}", OTHER_NAMES.get(part, part), track_id)
-                )
+        split = OTHER_NAMES.get(part, part)
+        for name, artist, path, labels in _read_tracks(table):
+            paths.append(path)
+            places = [home / file for home in homes for file in (path, f"{path.removesuffix('.mp3')}.low.mp3")]
+            found = next((place for place in places if place.is_file()), None)
+            if found and labels:
+                recordings.append(Recording(found, labels, None, f"jamendo/{artist}", split, name))
     if not recordings:
-        raise FluxBeatError(
-            f"{folder}: no audio of the tracks that its tables name; expected for example {folder}/audio/{first_path}"
-        )
+        example = f"{folder}/audio/{paths[0] if paths else ''}"
+        raise FluxBeatError(f"{folder}: no audio of the tracks that its tables name; expected for example {example}")
     return recordings
 
 

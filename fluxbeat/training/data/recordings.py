@@ -9,7 +9,7 @@ from pathlib import Path
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.training.data.store import SPLITS
 
-OTHER_NAMES = {"validation": "dev"}
+OTHER_NAMES = {"training": "train", "validation": "dev"}
 """What data sets call a split that is named otherwise here."""
 
 
@@ -29,21 +29,16 @@ class Recording:
         Same string, same artist: never on both sides of a split.
     split : str
         'train', 'dev' or 'test' where the source has a split, else empty.
-    track_id : str
-        Name that is unique in its data set; empty: the file's name.
+    name : str
+        What errors, reports and split files call it; unique in its data set.
     """
 
     path: Path
     labels: tuple[str, ...] | None
     tempo_bpm: float | None
     artist: str
-    split: str = ""
-    track_id: str = ""
-
-    @property
-    def name(self) -> str:
-        """What errors, reports and split files call it."""
-        return self.track_id or self.path.name
+    split: str
+    name: str
 
 
 def read_table(path: Path) -> list[Recording]:
