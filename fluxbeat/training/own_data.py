@@ -56,12 +56,8 @@ class OwnTraining:
 
     Attributes
     ----------
-    folder : Path
-        The checkpoint, with its card README.md and the split in split.txt.
     labels : tuple of str
         Its genres, in order.
-    start : str
-        Source and revision of the checkpoint it started from, or 'none'.
     trained, held_out : dict from label to int
         Recordings learned from, and recordings of artists set aside.
     measures : tuple of Measure
@@ -70,19 +66,14 @@ class OwnTraining:
         What those set aside have nothing in common in with the others, as words after their number.
     calibrated : bool
         Whether probabilities and thresholds were fitted on those set aside.
-    recipe : Recipe
-        How it was trained.
     """
 
-    folder: Path
     labels: tuple[str, ...]
-    start: str
     trained: dict[str, int]
     held_out: dict[str, int]
     measures: tuple[Measure, ...]
     kept_apart: str
     calibrated: bool
-    recipe: Recipe
 
 
 @dataclass(frozen=True)
@@ -106,8 +97,6 @@ class OwnPlan:
         Of everything random.
     cache : Path, optional
         Where features are kept; by default in the program's cache.
-    progress : bool
-        Whether to report progress.
     machine : Machine
         What to compute on.
     """
@@ -119,7 +108,6 @@ class OwnPlan:
     epochs: int = 0
     seed: int = 0
     cache: Path | None = None
-    progress: bool = True
     machine: Machine = ONE_PROCESS
 
     def __post_init__(self) -> None:
@@ -158,10 +146,11 @@ def train_own_data(
     store, recordings = labelled_store(plan.data, features, plan.cache, plan.seed, split_file, report, groups)
     recipe = _recipe(plan, network, tuple(sorted(label_counts(recordings))), len(store.rows("train")))
     model = _trained(recipe, store, network, plan)
-    outcome = _judged(model, store, recordings, start, recipe, plan.output)
+    outcome = _judged(model, store, recordings, recipe, plan.output)
     learned = [one.name for one in recordings if one.split == "train"]
     write_fingerprints(plan.output, [prints[name] for name in learned if prints and name in prints])
-    write_card(plan.output, model.config, _card_facts(model, outcome))
+    origin = f"It started from {start}. {recipe.steps} steps, seed {recipe.seed}."
+    write_card(plan.output, model.config, _card_facts(plan.output, model, origin, outcome))
     return outcome
 
 
@@ -180,9 +169,9 @@ def single_network(name: str) -> GenreTempoModel:
 
 
 def _start(plan: OwnPlan) -> tuple[str, GenreTempoModel | None]:
-    """Source and revision of the network to start from, and itself; 'none' and None for random weights."""
+    """Source and revision of the network to start from, and itself; None for random weights."""
     if plan.start == NOTHING:
-        return NOTHING, None
+        return "random weights", None
     name = plan.start or plan.family or DEFAULT_FAMILY
     network, info = single_network(name), load(name).info
     family = network.config.family
@@ -231,7 +220,7 @@ def _trained(
         model.tempo_head.load_state_dict(teacher.tempo_head.state_dict())
         store.outputs = _outputs(teacher, store)
     folder = plan.output / TRAINING_FOLDER
-    train(recipe, [store], folder, model, progress=plan.progress, machine=plan.machine)
+    train(recipe, [store], folder, model, machine=plan.machine)
     model = load_checkpoint(folder)[0]
     kind_taught = tempo_taught and teacher is start and teacher.config.kind_taught
     model.config = replace(model.config, tempo_taught=tempo_taught, kind_taught=kind_taught)
@@ -273,7 +262,6 @@ def _judged(
     model: GenreTempoModel,
     store: FeatureStore,
     recordings: Sequence[Recording],
-    start: str,
     recipe: Recipe,
     output: Path,
 ) -> OwnTraining:
@@ -296,7 +284,7 @@ def _judged(
     trained, held_out = label_counts(recordings, "train"), label_counts(recordings, "dev", "test")
     known = all(recording.artist not in ("", recording.name) for recording in recordings)
     apart = BY_OTHERS if known else "others (artists not known: copies of one recording were kept apart)"
-    return OwnTraining(output, recipe.labels, start, dict(trained), dict(held_out), measures, apart, calibrated, recipe)
+    return OwnTraining(recipe.labels, dict(trained), dict(held_out), measures, apart, calibrated)
 
 
 def _measures(
@@ -319,14 +307,12 @@ def _metrics(measures: Sequence[Measure], seed: int) -> tuple[dict[str, Any], ..
     return tuple({**{name: row[name] for name in named}, "seed": seed, "date": date} for row in rows)
 
 
-def _card_facts(model: GenreTempoModel, made: OwnTraining) -> CardFacts:
+def _card_facts(folder: Path, model: GenreTempoModel, origin: str, made: OwnTraining) -> CardFacts:
     counts = table(
         ["genre", "recordings learned from", "set aside, other artists"],
         [[label, str(made.trained.get(label, 0)), str(made.held_out.get(label, 0))] for label in made.labels],
     )
-    start = "random weights" if made.start == NOTHING else made.start
-    steps, seed = made.recipe.steps, made.recipe.seed
-    origin = f"It started from {start}. {steps} steps, seed {seed}. Which recording was used for what stands"
+    split = f"Which recording was used for what stands in {SPLIT_FILE}."
     notes = [
         "Probabilities and thresholds were fitted on recordings set aside; where the data have no split of their own "
         "named test, on those very recordings that the numbers are of."
@@ -335,9 +321,9 @@ def _card_facts(model: GenreTempoModel, made: OwnTraining) -> CardFacts:
         "Probabilities are as they come, every threshold is the plain default."
     ]
     return CardFacts(
-        title=made.folder.resolve().name,
+        title=folder.resolve().name,
         parameters=model.n_parameters,
-        data=f"{counts}\n\nRecordings that are there twice count once. {origin} in {SPLIT_FILE}.",
+        data=f"{counts}\n\nRecordings that are there twice count once. {origin} {split}",
         measures=made.measures,
         notes=notes,
         weak=("Music unlike that it was trained on: a handful of artists is not a genre.",),

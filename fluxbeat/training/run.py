@@ -81,7 +81,6 @@ def train(
     stores: Sequence[FeatureStore],
     output: Path,
     model: GenreTempoModel | None = None,
-    progress: bool = True,
     machine: Machine = ONE_PROCESS,
 ) -> None:
     """Train one model on the `train` rows of stores and write its checkpoint into `output`.
@@ -99,8 +98,6 @@ def train(
         goes on from in `state/`, and what is trained in `run.json`.
     model : GenreTempoModel, optional
         To start from; by default what the recipe names, else a new one with random weights.
-    progress : bool
-        Whether to report progress on standard error.
     machine : Machine
         What to compute on.
 
@@ -121,7 +118,7 @@ def train(
         teachers = TeacherHeads.of(stores, model.embedding_size)
     task = SupervisedTask(recipe, model, teachers)
     batches = WindowBatches(*batch_settings(recipe, stores, model), balance=recipe.data.balance)
-    trainer = _fit(task, batches, recipe, output, progress, machine)
+    trainer = _fit(task, batches, recipe, output, machine)
     if trainer.is_global_zero:
         if task.teacher_average is not None:
             heads = {name: value.contiguous() for name, value in task.teacher_average.module.state_dict().items()}
@@ -134,7 +131,6 @@ def pretrain(
     recipe: Recipe,
     stores: Sequence[FeatureStore],
     output: Path,
-    progress: bool = True,
     machine: Machine = ONE_PROCESS,
 ) -> Path:
     """Pretrain a model by SimCLR on the `train` rows of stores, without labels; goes on and ends as `train` does.
@@ -153,7 +149,7 @@ def pretrain(
     model = new_model(recipe)
     task = SimclrTask(model, recipe.simclr, recipe.learning_rate, recipe.weight_decay)
     batches = ViewBatches(*batch_settings(recipe, stores, model), config=recipe.simclr)
-    trainer = _fit(task, batches, recipe, output, progress, machine)
+    trainer = _fit(task, batches, recipe, output, machine)
     if trainer.is_global_zero:
         model = task.model.cpu().eval()
         metric = {
@@ -201,7 +197,6 @@ def _fit(
     batches: Dataset[dict[str, object]],
     recipe: Recipe,
     output: Path,
-    progress: bool,
     machine: Machine,
 ) -> lightning.Trainer:
     """Fit with the state kept in `output`/state after every epoch, from where it stands; curves go to `output`/logs."""
@@ -232,8 +227,8 @@ def _fit(
             default_root_dir=output,
             logger=TensorBoardLogger(output, name="logs", version=""),
             log_every_n_steps=max(recipe.epoch_steps // machine.processes // 10, 1),
-            callbacks=[ExactResume(recipe.seed, sampler), *([progress_callback()] if progress else []), keep_state],
-            enable_progress_bar=progress and sys.stderr.isatty(),
+            callbacks=[ExactResume(recipe.seed, sampler), progress_callback(), keep_state],
+            enable_progress_bar=sys.stderr.isatty(),
             enable_model_summary=False,
             gradient_clip_val=5.0,
         )

@@ -57,7 +57,7 @@ def own(tmp_path_factory) -> Path:
 
 
 def plan(own: Path, output: str, **changes: object) -> OwnPlan:
-    return OwnPlan(own / "music", own / output, **{"cache": own / "cache", "progress": False, **changes})
+    return OwnPlan(own / "music", own / output, **{"cache": own / "cache", **changes})
 
 
 def test_ten_small_files_make_a_checkpoint_of_their_own_genres(own, capsys, caplog):

@@ -38,7 +38,7 @@ def store(tmp_path_factory) -> FeatureStore:
 
 
 def run(store: FeatureStore, output: Path, recipe=None, **machine: object) -> None:
-    train(recipe or tiny_recipe(), [store], output, progress=False, machine=Machine(**machine))
+    train(recipe or tiny_recipe(), [store], output, machine=Machine(**machine))
 
 
 def learned(output: Path) -> dict[str, Tensor]:
@@ -165,10 +165,10 @@ def test_pretraining_with_another_seed_is_another_run(store, tmp_path):
     """What was pretrained with one seed must not pass for what another would have given."""
     from fluxbeat.training.run import pretrain
 
-    first = pretrain(tiny_recipe(epochs=1), [store], tmp_path / "a", progress=False)
+    first = pretrain(tiny_recipe(epochs=1), [store], tmp_path / "a")
     with pytest.raises(FluxBeatError, match="seed differ"):
-        pretrain(tiny_recipe(epochs=1, seed=1), [store], tmp_path / "a", progress=False)
-    other = pretrain(tiny_recipe(epochs=1, seed=1), [store], tmp_path / "b", progress=False)
+        pretrain(tiny_recipe(epochs=1, seed=1), [store], tmp_path / "a")
+    other = pretrain(tiny_recipe(epochs=1, seed=1), [store], tmp_path / "b")
     assert not same(learned(first), learned(other))
 
 
@@ -186,7 +186,7 @@ def test_a_network_learns_what_is_there_to_learn(store, tmp_path):
     folder = tmp_path / "more"
     songs = song_store(folder, count=20, dev=8)
     recipe = tiny_recipe(epochs=4, epoch_steps=40, batch_size=8, augment=AugmentConfig(0.3, mask_bands=4.0))
-    train(recipe, [songs], tmp_path / "run", progress=False)
+    train(recipe, [songs], tmp_path / "run")
     network = load_checkpoint(tmp_path / "run")[0]
     rows = songs.rows("dev").tolist()
     found = ask({"tiny": network}, tracks(songs, rows))["tiny"]
@@ -236,7 +236,7 @@ def test_what_cannot_be_trained_is_one_sentence(store, tmp_path):
     with pytest.raises(FluxBeatError, match="cannot train on this machine"):
         run(store, tmp_path / "telepathy", strategy="telepathy")
     with pytest.raises(FluxBeatError, match="no music to learn from"):
-        train(tiny_recipe(), [], tmp_path / "nothing", progress=False)
+        train(tiny_recipe(), [], tmp_path / "nothing")
     recipe = tiny_recipe()
     recipe = replace(
         recipe, data=replace(recipe.data, stores=(store.folder.name,)), features=replace(recipe.features, n_mels=8)

@@ -28,7 +28,8 @@ def store_samples(store: FeatureStore, network: WindowModel, split: str, most: i
     config = network.config
     if store.features != config.features:
         raise ConfigMismatchError(f"{store.folder}: the features there are not those of the model")
-    rows = [row for row in store.rows(split).tolist() if _fills(store, row, config.window_s)]
+    rows = [row for row in store.rows(split).tolist() if store.excerpts[row].kind == "music"]
+    rows = [row for row in rows if store.excerpts[row].duration_s >= config.window_s]
     if not rows:
         raise ConfigMismatchError(f"{store.folder}: no music of {config.window_s:g} s and more in its split {split!r}")
     first = (store.log_mel.shape[2] - config.window_frames) // 2
@@ -68,11 +69,6 @@ def explanation_measures(
             samples = store_samples(stores[model.network.config.features], model.network, split, most, seed)
             found += explained_measures(model.info.name, explanation_report(model, samples, seed=seed), split)
     return found
-
-
-def _fills(store: FeatureStore, row: int, window_s: float) -> bool:
-    excerpt = store.excerpts[row]
-    return excerpt.kind == "music" and excerpt.duration_s >= window_s
 
 
 def _by_turns(store: FeatureStore, rows: list[int], seed: int) -> list[int]:

@@ -133,16 +133,6 @@ class Material:
         return [excerpt.artist for excerpt, kept in zip(self.excerpts, rows, strict=True) if kept]
 
 
-def material_of(models: Sequence[LoadedModel], protocol: Protocol) -> Material:
-    """Read a split, and decode what was not yet decoded."""
-    listed = (protocol.folder / CATALOGUE_FILE).is_file()
-    excerpts = (read_catalogue if listed else read_own)(protocol.folder, protocol.split)
-    needed = dict.fromkeys(model.network.config.features for model in models)
-    stores = {features: spectrograms(protocol.folder, excerpts, features, protocol.cache) for features in needed}
-    durations = next(iter(stores.values())).excerpts if stores else excerpts
-    return Material(protocol, durations, stores)
-
-
 def evaluate(models: Sequence[LoadedModel], protocol: Protocol) -> list[Measure]:
     """All measures of the models, and of the peers beside them.
 
@@ -151,7 +141,11 @@ def evaluate(models: Sequence[LoadedModel], protocol: Protocol) -> list[Measure]
     FluxBeatError
         If the folder has no such split, or a recording cannot be read.
     """
-    material = material_of(models, protocol)
+    listed = (protocol.folder / CATALOGUE_FILE).is_file()
+    excerpts = (read_catalogue if listed else read_own)(protocol.folder, protocol.split)
+    needed = dict.fromkeys(model.network.config.features for model in models)
+    stores = {features: spectrograms(protocol.folder, excerpts, features, protocol.cache) for features in needed}
+    material = Material(protocol, next(iter(stores.values())).excerpts, stores)
     warn_of_learned(models, material)
     windows = answers_of(models, material)
     labels = tuple(dict.fromkeys(label for found in windows.values() for label in found.labels))

@@ -58,13 +58,11 @@ class TeacherHeads(nn.Module):
                 means[name], scales[name] = values.mean(0), values.std(0).clamp(min=1e-3)
         return cls(embedding_size, means, scales)
 
-    def standardised(self, name: str, output: Tensor) -> Tensor:
-        """What the head of this name should give: (batch, classes), both."""
-        values = as_logit(output) if name in PROBABILITIES else output
-        return (values - self.get_buffer(f"mean_{name}")) / self.get_buffer(f"scale_{name}")
-
     def forward(self, embedding: Tensor, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Mean squared error of each output, scalars; embedding (batch, d), outputs (batch, classes)."""
-        return {
-            name: F.mse_loss(self.heads[name](embedding), self.standardised(name, outputs[name])) for name in self.names
-        }
+        losses = {}
+        for name in self.names:
+            values = as_logit(outputs[name]) if name in PROBABILITIES else outputs[name]
+            wanted = (values - self.get_buffer(f"mean_{name}")) / self.get_buffer(f"scale_{name}")
+            losses[name] = F.mse_loss(self.heads[name](embedding), wanted)
+        return losses
