@@ -192,8 +192,7 @@ def _measured(options: argparse.Namespace, model: LoadedModel) -> dict[str, Any]
             cams = report.candidate_cams(model.network, options.layer, options.method)
             found = report.compare_cams(model, samples, cams, seed=options.seed, progress=progress)
         else:
-            one = _cam(options, model)
             found = report.explanation_report(
-                model, samples, cams=[one] if one else None, seed=options.seed, progress=progress
+                model, samples, cam=_cam(options, model), seed=options.seed, progress=progress
             )
     return {**found, "unread": unread}

@@ -43,7 +43,6 @@ from fluxbeat.training.tasks.supervised import KIND_OUTPUT, TEMPO_OUTPUT
 NOTHING, DEFAULT_FAMILY = "none", "cnn"
 SPLIT_FILE, TRAINING_FOLDER = "split.txt", "training"
 OWN_SPLIT = "own recordings, artists apart"
-BY_OTHERS = "by other artists"
 STEPS, STEPS_FROM_NOTHING = 300, 2000
 LEAST_EPOCH_STEPS = 25
 """After each epoch the state is kept, which takes as long as a few steps."""
@@ -283,7 +282,7 @@ def _judged(
     save_checkpoint(model, output)
     trained, held_out = label_counts(recordings, "train"), label_counts(recordings, "dev", "test")
     known = all(recording.artist not in ("", recording.name) for recording in recordings)
-    apart = BY_OTHERS if known else "others (artists not known: copies of one recording were kept apart)"
+    apart = "by other artists" if known else "others (artists not known: copies of one recording were kept apart)"
     return OwnTraining(recipe.labels, dict(trained), dict(held_out), measures, apart, calibrated)
 
 

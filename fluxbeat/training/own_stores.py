@@ -12,7 +12,7 @@ from fluxbeat.features import FeatureConfig
 from fluxbeat.library.cache import cache_folder
 from fluxbeat.training.data.artist_split import apply_split, split_by_artist, write_split
 from fluxbeat.training.data.datasets import read_dataset
-from fluxbeat.training.data.extraction import Report, about, extract, fingerprints
+from fluxbeat.training.data.extraction import Report, describe, extract, fingerprints
 from fluxbeat.training.data.folder_data import audio_files
 from fluxbeat.training.data.recordings import Recording
 from fluxbeat.training.data.split_check import Prints, check_split, without_repeats
@@ -66,12 +66,7 @@ def labelled_store(
     if groups and not any(recording.split for recording in recordings):
         recordings = _kept_together(recordings, groups)
     recordings = _divided(recordings, fingerprints(store), seed, split_file)
-    known = {recording.name: recording for recording in recordings}
-    # excerpts of recordings that were left out take no part
-    store.excerpts = [
-        about(known[one.name], one.duration_s) if one.name in known else replace(one, split="")
-        for one in store.excerpts
-    ]
+    describe(store, recordings)
     return store, recordings
 
 
@@ -106,7 +101,7 @@ def _kept_together(recordings: list[Recording], groups: Mapping[str, int]) -> li
 
 def _divided(recordings: list[Recording], prints: Prints, seed: int, path: Path | None) -> list[Recording]:
     """The readable recordings, each once, with their splits, which are also written to `path`."""
-    labels = Counter(dict.fromkeys(label_counts(recordings), 0))
+    labels = dict.fromkeys(label_counts(recordings), 0)
     readable = [recording for recording in recordings if recording.name in prints]
     if path is not None and path.is_file():
         readable = apply_split(readable, path)
@@ -119,9 +114,7 @@ def _divided(recordings: list[Recording], prints: Prints, seed: int, path: Path 
         readable = train_part + dev
     readable = [replace(recording, split=recording.split or "train") for recording in readable]
     check_split(readable, prints)
-    learned = Counter(labels)
-    learned.update(label_counts(readable, "train"))
-    check_counts("what can be read and is learned from", learned)
+    check_counts("what can be read and is learned from", Counter({**labels, **label_counts(readable, "train")}))
     if path is not None and not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_split(readable, path)

@@ -128,23 +128,16 @@ def train(
 
 
 def pretrain(
-    recipe: Recipe,
-    stores: Sequence[FeatureStore],
-    output: Path,
-    machine: Machine = ONE_PROCESS,
-) -> Path:
+    recipe: Recipe, stores: Sequence[FeatureStore], output: Path, machine: Machine = ONE_PROCESS
+) -> None:
     """Pretrain a model by SimCLR on the `train` rows of stores, without labels; goes on and ends as `train` does.
 
-    Parameters and errors as there.
-
-    Returns
-    -------
-    Path
-        The checkpoint, to start supervised training from. Its heads are untrained, and its metrics say so.
+    The checkpoint is to start supervised training from: its heads are untrained, and its metrics say so. Parameters and
+    errors as there.
     """
     claim_folder(output, recipe, stores)
     if is_finished(output):
-        return output
+        return
     lightning.seed_everything(recipe.seed, verbose=False)
     model = new_model(recipe)
     task = SimclrTask(model, recipe.simclr, recipe.learning_rate, recipe.weight_decay)
@@ -163,7 +156,6 @@ def pretrain(
         model.config = replace(model.config, tempo_taught=False, kind_taught=False, metrics=(metric,))
         save_checkpoint(model, output)
     trainer.strategy.barrier()
-    return output
 
 
 class ExactResume(lightning.Callback):

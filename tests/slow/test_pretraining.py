@@ -74,7 +74,7 @@ def test_every_family_learns_to_tell_songs_apart_and_ends_as_a_checkpoint(family
     course = []
     monkeypatch.setattr(SimclrTask, "log_dict", lambda self, values, **_: course.append(float(values["contrastive"])))
     recipe = tiny_recipe(family, epochs=3, epoch_steps=10, batch_size=8, learning_rate=5e-3, augment=OFF)
-    assert pretrain(recipe, [songs], tmp_path / "run") == tmp_path / "run"
+    pretrain(recipe, [songs], tmp_path / "run")
     assert len(course) == 30
     assert np.mean(course[-5:]) < np.mean(course[:3]) - 0.2, course
     model, _ = load_checkpoint(tmp_path / "run")

@@ -64,7 +64,7 @@ def explanation_report(
     model: LoadedModel,
     samples: Sequence[Sample],
     *,
-    cams: Sequence[Cam] | None = None,
+    cam: Cam | None = None,
     seed: int = 0,
     progress: Report = lambda share, doing: None,
 ) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def explanation_report(
     ----------
     model : LoadedModel
     samples : sequence of Sample
-    cams : sequence of Cam, optional
+    cam : Cam, optional
         What is measured; how the model is explained by default, where not given.
     seed : int
         Of the random maps, weights and splices.
@@ -84,18 +84,16 @@ def explanation_report(
     Returns
     -------
     dict
-        Ready for JSON. Of each `Cam`, by its name, under `layers`: `insertion_minus_deletion` of its map, a random one
+        Ready for JSON. Of the `Cam`, by its name, under `layers`: `insertion_minus_deletion` of its map, a random one
         and the energy, `beats_random` and `beats_energy` (paired), `apart` (its interval lies above both others),
         `randomisation`, `splice_mass`, `class_contrast`.
     """
-    network = model.network
-    asked = list(cams or [chosen_cam(network)])
-    layers = _faithfulness(network, samples, asked, seed, STEPS, lambda share, doing: progress(0.4 * share, doing))
+    network, cam = model.network, cam or chosen_cam(model.network)
+    layers = _faithfulness(network, samples, [cam], seed, STEPS, lambda share, doing: progress(0.4 * share, doing))
+    progress(0.4, f"random weights and splices, {cam}")
     spliced = _spliced(samples, seed)
-    for number, cam in enumerate(asked):
-        progress(0.4 + 0.6 * number / len(asked), f"random weights and splices, {cam}")
-        layers[str(cam)]["randomisation"] = _randomisation(network, samples, seed, cam)
-        layers[str(cam)] |= _localisation(network, spliced, cam)
+    layers[str(cam)]["randomisation"] = _randomisation(network, samples, seed, cam)
+    layers[str(cam)] |= _localisation(network, spliced, cam)
     return {**_about(model, samples, seed), "splices": len(spliced), "layers": layers}
 
 

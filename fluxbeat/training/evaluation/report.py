@@ -156,9 +156,9 @@ def evaluate(models: Sequence[LoadedModel], protocol: Protocol) -> list[Measure]
         write_answers(answers[0], material.excerpts, protocol.answers)
     beside = peers.of_recordings(material.excerpts) if peers else []
     found = list(genre_measures(answers + beside, material, thresholds))
-    found += kind_measures(answers, material)
+    found += kind_measures(windows, material)
     found += tempo_measures(models, material)
-    found += network_measures(windows, {model.info.name: model for model in models}, material)
+    found += network_measures(windows, models, material)
     if protocol.mixes:
         found += mix_measures(models, peers, material)
     if protocol.splices:
@@ -233,19 +233,14 @@ def genre_measures(
                     yield label_average_precision(answer.name, name, probability[:, column], so[:, column], artists)
 
 
-def kind_measures(answers: Sequence[Answer], material: Material) -> Iterator[Measure]:
+def kind_measures(windows: Mapping[str, WindowAnswers], material: Material) -> Iterator[Measure]:
     """Speech and noise called music, and music called none."""
     music = np.array([excerpt.kind == "music" for excerpt in material.excerpts])
-    for answer in answers:
-        if answer.music is None:
-            continue
-        called = answer.music >= 0.5
-        for name, rows, wrong in (
-            ("no_music_called_music", ~music, called),
-            ("music_called_none", music, ~called),
-        ):
+    for subject, found in windows.items():
+        called = found.whole(found.kind)[:, 0] >= 0.5
+        for name, rows, wrong in (("no_music_called_music", ~music, called), ("music_called_none", music, ~called)):
             if rows.any():
-                yield share_of(name, answer.name, f"all, {material.split}", wrong[rows], material.artists(rows))
+                yield share_of(name, subject, f"all, {material.split}", wrong[rows], material.artists(rows))
 
 
 def tempo_measures(models: Sequence[LoadedModel], material: Material) -> Iterator[Measure]:
@@ -286,22 +281,23 @@ def write_answers(answer: Answer, excerpts: Sequence[Excerpt], path: Path) -> No
 
 
 def network_measures(
-    windows: Mapping[str, WindowAnswers], models: Mapping[str, LoadedModel], material: Material
+    windows: Mapping[str, WindowAnswers], models: Sequence[LoadedModel], material: Material
 ) -> Iterator[Measure]:
     """How alike two networks' genre logits are, and how often the first genre hangs on the network at all."""
     rows = material.labelled
     split, artists = f"all, {material.split}", material.artists(rows)
     # a consensus is no network of its own
-    heads = {name: one.network.genre_head for name, one in models.items() if isinstance(one.network, GenreTempoModel)}
-    networks = {name: found for name, found in windows.items() if name in heads}
-    for (one, first), (other, second) in itertools.combinations(networks.items(), 2):
+    heads = {one.info.name: one.network.genre_head for one in models if isinstance(one.network, GenreTempoModel)}
+    for one, other in itertools.combinations(heads, 2):
+        first, second = windows[one], windows[other]
         if first.labels == second.labels:
             logits = [found.whole(found.genre_logits.astype(np.float64))[rows] for found in (first, second)]
             yield correlation(f"{one} and {other}", split, logits[0], logits[1], artists)
-    for name, found in networks.items():
+    for name, head in heads.items():
+        found = windows[name]
         kept = rows[found.row]
         with torch.no_grad():
-            usual = int(heads[name](torch.from_numpy(found.embedding[kept].mean(axis=0))).argmax())
+            usual = int(head(torch.from_numpy(found.embedding[kept].mean(axis=0))).argmax())
         changed = found.genre_logits[kept].argmax(axis=1) != usual
         owners = [material.excerpts[row].artist for row in found.row[kept]]
         yield share_of("first_changes_without_network", name, f"windows, {material.split}", changed, owners)
@@ -309,14 +305,15 @@ def network_measures(
 
 def mix_measures(models: Sequence[LoadedModel], peers: Peers | None, material: Material) -> list[Measure]:
     """Both genres of equal mixes among the first three."""
-    made = list(_composed(mixes, models, material, material.protocol.mixes))
+    protocol, config = material.protocol, models[0].network.config
+    excerpts, rate_hz = usable(material.excerpts, config.labels), config.features.sample_rate_hz
+    made = list(mixes(protocol.folder, excerpts, rate_hz, protocol.mixes, protocol.seed))
     artists = [" and ".join(sorted(one.artists)) for one in made]
     answers, thresholds = [], {model.info.name: model.network.thresholds for model in models}
     for features in material.stores:
-        read = (read_track((one.samples, _rate(models[0])), features, one.name) for one in made)
+        read = (read_track((one.samples, rate_hz), features, one.name) for one in made)
         answers += [windows.answer(name) for name, windows in ask(_networks(models, features), read).items()]
-    name = f"mixes{material.protocol.seed}"
-    answers += peers.of_sound(made, _rate(models[0]), name, material.split) if peers else []
+    answers += peers.of_sound(made, rate_hz, f"mixes{protocol.seed}", protocol.split) if peers else []
     found = []
     for answer in answers:
         truth = np.array([[label in one.labels for label in answer.labels] for one in made])
@@ -327,10 +324,12 @@ def mix_measures(models: Sequence[LoadedModel], peers: Peers | None, material: M
 
 def splice_measures(models: Sequence[LoadedModel], material: Material) -> list[Measure]:
     """Borders within 3 s on splices: F1, precision, recall."""
+    protocol, config = material.protocol, models[0].network.config
+    excerpts, rate_hz = usable(material.excerpts, config.labels), config.features.sample_rate_hz
     counts: dict[str, list[tuple[int, int, int]]] = {model.info.name: [] for model in models}
-    for one in _composed(splices, models, material, material.protocol.splices):
+    for one in splices(protocol.folder, excerpts, rate_hz, protocol.splices, protocol.seed):
         for model in models:
-            track = read_track((one.samples, _rate(models[0])), model.network.config.features, one.name)
+            track = read_track((one.samples, rate_hz), model.network.config.features, one.name)
             borders_s = [segment.end_s for segment in analyze_track(track, model).segments[:-1]]
             hits = border_hits(borders_s, one.borders_s)
             counts[model.info.name].append((hits, len(borders_s), len(one.borders_s)))
@@ -338,15 +337,3 @@ def splice_measures(models: Sequence[LoadedModel], material: Material) -> list[M
     for name, rows in counts.items():
         found += border_measures(name, f"splices, {material.split}", *np.array(rows).T)
     return found
-
-
-def _rate(model: LoadedModel) -> int:
-    return model.network.config.features.sample_rate_hz
-
-
-def _composed(
-    make: Callable[..., Iterator[Composed]], models: Sequence[LoadedModel], material: Material, count: int
-) -> Iterator[Composed]:
-    labels = models[0].network.config.labels
-    protocol = material.protocol
-    return make(protocol.folder, usable(material.excerpts, labels), _rate(models[0]), count, protocol.seed)
