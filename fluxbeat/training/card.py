@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fluxbeat.models import ModelConfig
 from fluxbeat.models.hub.model_card import MEASURES
+from fluxbeat.models.registry import TITLES
 from fluxbeat.training.evaluation.rankings import Measure
 
 CARD_FILE = "README.md"
-NAMES = {
-    "cnn": "BaselineCNN",
-    "crnn": "CRNN",
-    "vit": "AudioTransformer (ViT)",
-    "consensus": "consensus of several models",
-}
 PER_LABEL, OF_PAIRS = "average_precision", "logit_correlation"
 WEAK_LABELS = 4
 
@@ -43,7 +38,7 @@ and how fast it goes. {parameters:,} parameters. Made for FluxBeat, which slides
 {measured}
 
 {probabilities}
-{front_end}{explained}
+{sections}
 ## What it is bad at
 
 {weak}
@@ -71,12 +66,10 @@ class CardFacts:
         Of this model, its peers and its siblings.
     notes : sequence of str
         Markdown blocks below the tables: paragraphs, which are wrapped, tables and lists.
-    experimental : sequence of str
-        Genres that were learned and are left out, for nothing showed that they work.
     licence : str
         Of the weights, as the Hub names it; empty where a person still has to choose one.
-    front_end, explained : str
-        Markdown of further sections, without headings; left out where empty.
+    sections : mapping of str to str
+        Markdown of further sections by their headings.
     weak : sequence of str
         What it is bad at, beside what the measures show.
     """
@@ -86,11 +79,9 @@ class CardFacts:
     data: str
     measures: Sequence[Measure] = ()
     notes: Sequence[str] = ()
-    experimental: Sequence[str] = ()
     licence: str = ""
-    front_end: str = ""
-    explained: str = ""
-    weak: Sequence[str] = field(default_factory=tuple)
+    sections: Mapping[str, str] = field(default_factory=dict)
+    weak: Sequence[str] = ()
 
 
 def write_card(folder: Path, config: ModelConfig, facts: CardFacts) -> None:
@@ -100,38 +91,21 @@ def write_card(folder: Path, config: ModelConfig, facts: CardFacts) -> None:
 
 def card_text(config: ModelConfig, facts: CardFacts) -> str:
     """A checkpoint's card as Markdown, with the Hub's front matter."""
-    features = wrapped(", ".join(f"{name} {value}" for name, value in config.features.to_dict().items()) + ".")
+    thresholds = (f"{label} {least:.2f}" for label, least in zip(config.labels, config.thresholds, strict=True))
     text = _TEMPLATE.format(
         licence=f"license: {facts.licence}\n" if facts.licence else "",
-        title=f"{facts.title}: a FluxBeat {NAMES.get(config.family, config.family)}",
+        title=f"{facts.title}: a FluxBeat {TITLES.get(config.family, config.family)}",
         count=len(config.labels),
         window_s=config.window_s,
         parameters=facts.parameters,
         labels=wrapped(f"Genres: {', '.join(config.labels)}."),
         data=facts.data.strip(),
         measured="\n\n".join([*_tables(facts), *map(_block, facts.notes)]) or "Not measured.",
-        probabilities=_probabilities(config, facts),
-        front_end=_section("Features, and why these", facts.front_end and f"{features}\n\n{facts.front_end}"),
-        explained=_section("How far its explanations may be trusted", facts.explained),
+        probabilities=wrapped(f"A genre counts as present from these probabilities: {', '.join(thresholds)}."),
+        sections="".join(f"\n## {heading}\n\n{text.strip()}\n" for heading, text in facts.sections.items()),
         weak="\n".join(f"- {wrapped(line, '  ')}" for line in _weak(facts)),
     )
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
-
-
-def _probabilities(config: ModelConfig, facts: CardFacts) -> str:
-    thresholds = ", ".join(
-        f"{label} {least:.2f}" for label, least in zip(config.labels, config.thresholds, strict=True)
-    )
-    text = wrapped(f"A genre counts as present from these probabilities: {thresholds}.")
-    if facts.experimental:
-        names = ", ".join(facts.experimental)
-        left_out = f"Learned as well and left out, since too few recordings show whether they work: {names}."
-        text += f"\n\n{wrapped(left_out)}"
-    return text
-
-
-def _section(heading: str, text: str) -> str:
-    return f"\n## {heading}\n\n{text.strip()}\n" if text else ""
 
 
 def _tables(facts: CardFacts) -> list[str]:

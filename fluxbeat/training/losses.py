@@ -34,7 +34,7 @@ def tempo_targets(tempo_bpm: np.ndarray, has_beat: np.ndarray, grid: TempoGrid) 
     Parameters
     ----------
     tempo_bpm : float array, shape (batch,)
-        NaN where unknown.
+        NaN where unknown; beyond the grid it counts as unknown.
     has_beat : bool array, shape (batch,)
         False where the music has none: the target is flat.
     grid : TempoGrid
@@ -45,15 +45,12 @@ def tempo_targets(tempo_bpm: np.ndarray, has_beat: np.ndarray, grid: TempoGrid) 
     float32 array, shape (batch, bins)
         Rows sum to 1, or to 0 where the tempo is unknown.
     """
-    known = np.isfinite(tempo_bpm)
+    known = (tempo_bpm >= grid.min_bpm) & (tempo_bpm <= grid.max_bpm)
     centre = grid.position(np.where(known, tempo_bpm, 100.0))[:, None]
     bell = np.exp(-0.5 * ((np.arange(grid.bins) - centre) / BELL_BINS) ** 2)
     bell /= np.maximum(bell.sum(axis=1, keepdims=True), 1e-12)
     flat = np.full(grid.bins, 1.0 / grid.bins)
-    targets = np.where(has_beat[:, None], bell * known[:, None], flat)
-    outside = known & has_beat & ((tempo_bpm < grid.min_bpm) | (tempo_bpm > grid.max_bpm))
-    targets[outside] = 0.0
-    return targets.astype(np.float32)
+    return np.where(has_beat[:, None], bell * known[:, None], flat).astype(np.float32)
 
 
 def tempo_loss(logits: Tensor, targets: Tensor) -> Tensor:

@@ -148,7 +148,7 @@ def train_own_data(
     outcome = _judged(model, store, recordings, recipe, plan.output)
     learned = [one.name for one in recordings if one.split == "train"]
     write_fingerprints(plan.output, [prints[name] for name in learned if prints and name in prints])
-    origin = f"It started from {start}. {recipe.steps} steps, seed {recipe.seed}."
+    origin = f"It started from {start}. {recipe.epochs * recipe.epoch_steps} steps, seed {recipe.seed}."
     write_card(plan.output, model.config, _card_facts(plan.output, model, origin, outcome))
     return outcome
 
@@ -207,9 +207,7 @@ def _recipe(plan: OwnPlan, start: GenreTempoModel | None, labels: tuple[str, ...
     return replace(recipe, epochs=epochs, epoch_steps=per_epoch, ema_decay=ema_decay)
 
 
-def _trained(
-    recipe: Recipe, store: FeatureStore, start: GenreTempoModel | None, plan: OwnPlan
-) -> GenreTempoModel:
+def _trained(recipe: Recipe, store: FeatureStore, start: GenreTempoModel | None, plan: OwnPlan) -> GenreTempoModel:
     """A trained model. Where its start knows no tempo, it takes over the tempo head of the bundled one."""
     torch.manual_seed(recipe.seed)
     model = with_labels(start, recipe.labels) if start else new_model(recipe)

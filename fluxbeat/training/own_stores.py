@@ -19,7 +19,6 @@ from fluxbeat.training.data.split_check import Prints, check_split, without_repe
 from fluxbeat.training.data.store import FeatureStore
 from fluxbeat.training.quick import check_counts, label_counts
 
-HELD_OUT_SHARE = 0.2
 LEAST_HELD_OUT_PER_LABEL = 4
 
 
@@ -107,7 +106,7 @@ def _divided(recordings: list[Recording], prints: Prints, seed: int, path: Path 
         readable = apply_split(readable, path)
     elif not any(recording.split for recording in recordings):
         readable = without_repeats(readable, prints)
-        train_part, dev = split_by_artist(readable, HELD_OUT_SHARE, seed)
+        train_part, dev = split_by_artist(readable, seed=seed)
         held_out = label_counts(dev)
         if min(held_out[label] for label in labels) < LEAST_HELD_OUT_PER_LABEL:
             train_part, dev = [replace(recording, split="train") for recording in readable], []

@@ -197,9 +197,7 @@ def _embedding(model: GenreTempoModel, store: FeatureStore, rows: Sequence[int])
     return answers.whole(answers.embedding)
 
 
-def _accuracy(
-    classifier: Any, vectors: np.ndarray, labels: np.ndarray, shown: np.ndarray, truth: np.ndarray
-) -> float:
+def _accuracy(classifier: Any, vectors: np.ndarray, labels: np.ndarray, shown: np.ndarray, truth: np.ndarray) -> float:
     """Of the last vectors, whose labels are `truth`; all of the first decide the scale, those `shown` are learned."""
     known, asked = np.split(vectors, [len(labels)])
     scale = StandardScaler().fit(known)

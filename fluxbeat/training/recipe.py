@@ -104,11 +104,6 @@ class Recipe:
         if not 0 < self.tempo_share <= 1:
             raise FluxBeatError(f"tempo_share must be above 0 and at most 1, got {self.tempo_share:g}")
 
-    @property
-    def steps(self) -> int:
-        """Batches of the whole run."""
-        return self.epochs * self.epoch_steps
-
 
 def recipes_folder() -> Path:
     """Where the recipes of the shipped weights lie: beside the package, or inside it when installed."""

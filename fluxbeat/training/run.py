@@ -127,9 +127,7 @@ def train(
     trainer.strategy.barrier()
 
 
-def pretrain(
-    recipe: Recipe, stores: Sequence[FeatureStore], output: Path, machine: Machine = ONE_PROCESS
-) -> None:
+def pretrain(recipe: Recipe, stores: Sequence[FeatureStore], output: Path, machine: Machine = ONE_PROCESS) -> None:
     """Pretrain a model by SimCLR on the `train` rows of stores, without labels; goes on and ends as `train` does.
 
     The checkpoint is to start supervised training from: its heads are untrained, and its metrics say so. Parameters and

@@ -354,13 +354,13 @@ def test_a_card_shows_counts_intervals_peers_and_what_the_model_is_bad_at(record
         Measure("logit_correlation", "m and n", "all, test", 0.9, 270, None, (0.88, 0.92)),
         Measure("logit_correlation", "n and o", "all, test", 0.8, 270, None, (0.78, 0.82)),
     ]
-    facts = CardFacts("m", 391_000, counted_data(recordings), measures, experimental=["gospel"], licence="mit")
+    facts = CardFacts("m", 391_000, counted_data(recordings), measures, sections={"Left out": "gospel"}, licence="mit")
     text = card_text(network().config, facts)
     assert "| Right genre first | popular, test | 22/44 = 0.50 (0.40 to 0.60) | 18/44 = 0.40 (0.30 to 0.50) |" in text
     assert "| m and n | all, test | 0.900 (0.880 to 0.920) |" in text and "n and o" not in text
     assert "Genres that it finds least well on test, by average precision: metal (0.20, 4 recordings)" in text
     assert "| own | Creative Commons | 0 | 6 | 1 |" in text
-    assert "gospel" in text and text.startswith("---\nlicense: mit\n")
+    assert "\n## Left out\n\ngospel\n\n## What it is bad at" in text and text.startswith("---\nlicense: mit\n")
 
 
 def test_a_persons_own_table_is_judged_with_its_tempi(tmp_path, capsys, monkeypatch):

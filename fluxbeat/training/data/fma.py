@@ -68,7 +68,5 @@ def _read_tracks(table: Path) -> dict[str, tuple[str, ...]]:
             raise FluxBeatError(f"{table}: no column {missing[0]!r} in its first two lines, as FMA's has")
         places = [names.index(name) for name in COLUMNS]
         return {
-            row[0].zfill(6): tuple(row[place].strip() for place in places)
-            for row in reader
-            if row and row[0].isdigit()
+            row[0].zfill(6): tuple(row[place].strip() for place in places) for row in reader if row and row[0].isdigit()
         }

@@ -74,9 +74,7 @@ def without_repeats(recordings: Sequence[Recording], prints: Prints) -> list[Rec
     return list(kept.values())
 
 
-def _same(
-    first: Sequence[Recording], second: Sequence[Recording], prints: Prints
-) -> list[tuple[Recording, Recording]]:
+def _same(first: Sequence[Recording], second: Sequence[Recording], prints: Prints) -> list[tuple[Recording, Recording]]:
     """Pairs that hold the same recording; of a list with itself, each pair once, the earlier first."""
     one = [prints[recording.name] for recording in first]
     other = one if first is second else [prints[recording.name] for recording in second]

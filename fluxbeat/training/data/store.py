@@ -138,6 +138,7 @@ class StoreWriter:
         self.excerpts, self.done = list[Excerpt](), list[str]()
         self._frames = round(EXCERPT_S * features.frame_rate_hz)
         self._arrays: dict[str, np.ndarray] = {}
+        self._noted = 0
         self._read_log()
         self._array("log_mel", (features.n_mels, self._frames))
 

@@ -1,4 +1,4 @@
-"""Batches of augmented windows, drawn from the training rows of stores; every batch follows from the seed and its number alone."""
+"""Batches of augmented windows of training rows; every batch follows from the seed and its number alone."""
 
 from __future__ import annotations
 
@@ -189,10 +189,7 @@ class WindowBatches(Dataset[dict[str, object]]):
             one[number, rng.integers(round(0.6 * features.n_mels), features.n_mels) :] -= 60.0
         if augment.shift_bands:
             shift = int(rng.integers(-augment.shift_bands, augment.shift_bands + 1))
-            one = torch.roll(one, shift, 1)
-            if shift:
-                edge = slice(0, shift) if shift > 0 else slice(shift, None)
-                one[:, edge] = one[:, shift : shift + 1] if shift > 0 else one[:, shift - 1 : shift]
+            one = one[:, (torch.arange(features.n_mels) - shift).clamp(0, features.n_mels - 1)]
         one.clamp_(min=features.floor_db)
         return normalise(one, features)[:, :, context : context + self.window_frames].contiguous()
 

@@ -14,7 +14,7 @@ from fluxbeat.models.base import GenreTempoModel, WindowModel
 from fluxbeat.models.registry import LoadedModel
 from fluxbeat.training.data.store import FeatureStore
 from fluxbeat.training.evaluation.explanation_report import Sample, explanation_report, sample_of
-from fluxbeat.training.evaluation.rankings import Measure
+from fluxbeat.training.evaluation.rankings import Measure, of_estimate
 
 
 def store_samples(store: FeatureStore, network: WindowModel, split: str, most: int, seed: int = 0) -> list[Sample]:
@@ -47,14 +47,7 @@ def explained_measures(name: str, report: Mapping[str, Any], split: str) -> list
     found = next(iter(report["layers"].values()))["insertion_minus_deletion"]
     subjects = {"map": name, "random": f"random maps ({name})", "energy": f"energy ({name})"}
     return [
-        Measure(
-            "insertion_minus_deletion",
-            subject,
-            f"windows, {split}",
-            found[part]["value"],
-            found[part]["n"],
-            interval_95=tuple(found[part]["interval_95"]) if found[part]["interval_95"] else None,
-        )
+        of_estimate("insertion_minus_deletion", subject, f"windows, {split}", found[part])
         for part, subject in subjects.items()
     ]
 

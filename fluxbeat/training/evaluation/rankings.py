@@ -1,8 +1,8 @@
-"""How often the right genre is first or among three, average precision, calibration, borders: each with its interval."""
+"""The right genre first or among three, average precision, calibration, borders: each with its interval."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -50,9 +50,13 @@ class Measure:
 
 def measured(name: str, subject: str, split: str, values: np.ndarray, n: int, hits: int | None = None) -> Measure:
     """A measure from its values on the rows of `resamples`."""
-    found = estimate(values, n)
+    return of_estimate(name, subject, split, estimate(values, n), hits)
+
+
+def of_estimate(name: str, subject: str, split: str, found: Mapping[str, Any], hits: int | None = None) -> Measure:
+    """A measure from what `estimate` gives."""
     between = found["interval_95"]
-    return Measure(name, subject, split, found["value"], n, hits, (between[0], between[1]) if between else None)
+    return Measure(name, subject, split, found["value"], found["n"], hits, tuple(between) if between else None)
 
 
 def share_of(name: str, subject: str, split: str, hits: np.ndarray, artists: Sequence[str]) -> Measure:
