@@ -145,7 +145,7 @@ def train_own_data(
     store, recordings = labelled_store(plan.data, features, plan.cache, plan.seed, split_file, report, groups)
     recipe = _recipe(plan, network, tuple(sorted(label_counts(recordings))), len(store.rows("train")))
     model = _trained(recipe, store, network, plan)
-    outcome = _judged(model, store, recordings, recipe, plan.output)
+    outcome = _evaluated(model, store, recordings, recipe, plan.output)
     learned = [one.name for one in recordings if one.split == "train"]
     write_fingerprints(plan.output, [prints[name] for name in learned if prints and name in prints])
     origin = f"It started from {start}. {recipe.epochs * recipe.epoch_steps} steps, seed {recipe.seed}."
@@ -243,28 +243,28 @@ def _outputs(teacher: GenreTempoModel, store: FeatureStore) -> dict[str, np.ndar
     return {KIND_OUTPUT: kind, TEMPO_OUTPUT: tempo}
 
 
-def _asked(model: GenreTempoModel, store: FeatureStore, split: str) -> tuple[LabelledWindows, list[str]]:
+def _windows_of(model: GenreTempoModel, store: FeatureStore, split: str) -> tuple[LabelledWindows, list[str]]:
     """What a model says of the recordings of a split, and who their artists are."""
     rows = store.rows(split).tolist()
     excerpts = {store.excerpts[row].name: store.excerpts[row] for row in rows}
-    found = ask({"own": model}, tracks(store, rows), model.config.window_s / 2)["own"]
+    answers = ask({"own": model}, tracks(store, rows), model.config.window_s / 2)["own"]
     place = {name: number for number, name in enumerate(excerpts)}
     recording = np.array([place[store.excerpts[row].name] for row in rows])
     truth = np.array([[label in (one.labels or ()) for label in model.config.labels] for one in excerpts.values()])
-    windows = LabelledWindows(recording[found.row], found.genre_logits, found.kind[:, 0], truth)
+    windows = LabelledWindows(recording[answers.row], answers.genre_logits, answers.kind[:, 0], truth)
     return windows, [one.artist for one in excerpts.values()]
 
 
-def _judged(
+def _evaluated(
     model: GenreTempoModel,
     store: FeatureStore,
     recordings: Sequence[Recording],
     recipe: Recipe,
     output: Path,
 ) -> OwnTraining:
-    """Ask about what was set aside, calibrate where there is enough of it, and write the checkpoint and its card."""
+    """Measure on what was set aside, calibrate where there is enough of it, and write the checkpoint and its card."""
     model.eval()
-    answers = [_asked(model, store, split) for split in ("dev", "test") if len(store.rows(split))]
+    answers = [_windows_of(model, store, split) for split in ("dev", "test") if len(store.rows(split))]
     calibration = LabelCalibration(np.ones(len(recipe.labels)), np.zeros(len(recipe.labels)))
     calibrated, measures = False, tuple[Measure, ...]()
     if answers:
@@ -279,9 +279,9 @@ def _judged(
         model.config = replace(model.config, metrics=_metrics(measures, recipe.seed))
     save_checkpoint(model, output)
     trained, held_out = label_counts(recordings, "train"), label_counts(recordings, "dev", "test")
-    known = all(recording.artist not in ("", recording.name) for recording in recordings)
-    apart = "by other artists" if known else "others (artists not known: copies of one recording were kept apart)"
-    return OwnTraining(recipe.labels, dict(trained), dict(held_out), measures, apart, calibrated)
+    artists_known = all(recording.artist not in ("", recording.name) for recording in recordings)
+    kept_apart = "by other artists" if artists_known else "others (artists not known: copies of one recording were kept apart)"
+    return OwnTraining(recipe.labels, dict(trained), dict(held_out), measures, kept_apart, calibrated)
 
 
 def _measures(

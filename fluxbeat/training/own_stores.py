@@ -63,8 +63,8 @@ def labelled_store(
     check_counts(data, label_counts(recordings))
     store = extract(recordings, cache or cache_folder(), features, report)
     if groups and not any(recording.split for recording in recordings):
-        recordings = _kept_together(recordings, groups)
-    recordings = _divided(recordings, fingerprints(store), seed, split_file)
+        recordings = _one_artist_per_group(recordings, groups)
+    recordings = _with_splits(recordings, fingerprints(store), seed, split_file)
     describe(store, recordings)
     return store, recordings
 
@@ -86,19 +86,19 @@ def unlabelled_store(
     return extract(recordings, cache or cache_folder(), features, report)
 
 
-def _kept_together(recordings: list[Recording], groups: Mapping[str, int]) -> list[Recording]:
+def _one_artist_per_group(recordings: list[Recording], groups: Mapping[str, int]) -> list[Recording]:
     """The recordings, those of one group under one artist; where nobody names one, under the name of the first."""
-    whose: dict[int, str] = {}
+    artist_of_group: dict[int, str] = {}
     for recording in sorted(recordings, key=lambda one: not one.artist):
         if recording.name in groups:
-            whose.setdefault(groups[recording.name], recording.artist or recording.name)
+            artist_of_group.setdefault(groups[recording.name], recording.artist or recording.name)
     return [
-        replace(recording, artist=whose[groups[recording.name]]) if recording.name in groups else recording
+        replace(recording, artist=artist_of_group[groups[recording.name]]) if recording.name in groups else recording
         for recording in recordings
     ]
 
 
-def _divided(recordings: list[Recording], prints: Prints, seed: int, path: Path | None) -> list[Recording]:
+def _with_splits(recordings: list[Recording], prints: Prints, seed: int, path: Path | None) -> list[Recording]:
     """The readable recordings, each once, with their splits, which are also written to `path`."""
     labels = dict.fromkeys(label_counts(recordings), 0)
     readable = [recording for recording in recordings if recording.name in prints]

@@ -64,9 +64,9 @@ def calibration_error(probability: np.ndarray, truth: np.ndarray, weights: np.nd
         0..1; NaN where there is no track.
     """
     inside = np.minimum((probability * BINS).astype(int), BINS - 1)[:, :, None] == np.arange(BINS)
-    predicted, so = (weights @ (inside * values[:, :, None]).sum(axis=1) for values in (probability, truth))
+    claimed, true = (weights @ (inside * values[:, :, None]).sum(axis=1) for values in (probability, truth))
     with np.errstate(invalid="ignore"):
-        return np.asarray(np.abs(predicted - so).sum(axis=1) / (weights.sum(axis=1) * truth.shape[1]))
+        return np.asarray(np.abs(claimed - true).sum(axis=1) / (weights.sum(axis=1) * truth.shape[1]))
 
 
 def border_hits(found_s: Sequence[float], true_s: Sequence[float], tolerance_s: float = BORDER_TOLERANCE_S) -> int:

@@ -148,24 +148,24 @@ def evaluate(models: Sequence[LoadedModel], protocol: Protocol) -> list[Measure]
     material = Material(protocol, next(iter(stores.values())).excerpts, stores)
     warn_of_learned(models, material)
     windows = answers_of(models, material)
-    labels = tuple(dict.fromkeys(label for found in windows.values() for label in found.labels))
+    labels = tuple(dict.fromkeys(label for answer in windows.values() for label in answer.labels))
     peers = protocol.peers(labels) if protocol.peers else None
     thresholds = {model.info.name: model.network.thresholds for model in models}
-    answers = [found.answer(name) for name, found in windows.items()]
+    answers = [of_windows.answer(name) for name, of_windows in windows.items()]
     if protocol.answers:
         write_answers(answers[0], material.excerpts, protocol.answers)
-    beside = peers.of_recordings(material.excerpts) if peers else []
-    found = list(genre_measures(answers + beside, material, thresholds))
-    found += kind_measures(windows, material)
-    found += tempo_measures(models, material)
-    found += network_measures(windows, models, material)
+    peer_answers = peers.of_recordings(material.excerpts) if peers else []
+    measures = list(genre_measures(answers + peer_answers, material, thresholds))
+    measures += kind_measures(windows, material)
+    measures += tempo_measures(models, material)
+    measures += network_measures(windows, models, material)
     if protocol.mixes:
-        found += mix_measures(models, peers, material)
+        measures += mix_measures(models, peers, material)
     if protocol.splices:
-        found += splice_measures(models, material)
+        measures += splice_measures(models, material)
     if protocol.explained:
-        found += explanation_measures(models, material.stores, material.split, protocol.explained, protocol.seed)
-    return found
+        measures += explanation_measures(models, material.stores, material.split, protocol.explained, protocol.seed)
+    return measures
 
 
 def warn_of_learned(models: Sequence[LoadedModel], material: Material) -> None:
@@ -223,14 +223,14 @@ def genre_measures(
                 yield share_of(measure, answer.name, f"{name}, {material.split}", hits, artists)
         rows, split = material.labelled, f"all, {material.split}"
         artists = material.artists(rows)
-        probability, so = answer.probability[rows], truth[rows]
-        yield macro_average_precision(answer.name, split, probability, so, artists, LEAST_POSITIVES)
+        probability, true = answer.probability[rows], truth[rows]
+        yield macro_average_precision(answer.name, split, probability, true, artists, LEAST_POSITIVES)
         if answer.name in thresholds:
-            yield expected_calibration_error(answer.name, split, probability, so, artists)
+            yield expected_calibration_error(answer.name, split, probability, true, artists)
             for column, label in enumerate(answer.labels):
                 name = f"{label}, {material.split}"
-                if so[:, column].any():
-                    yield label_average_precision(answer.name, name, probability[:, column], so[:, column], artists)
+                if true[:, column].any():
+                    yield label_average_precision(answer.name, name, probability[:, column], true[:, column], artists)
 
 
 def kind_measures(windows: Mapping[str, WindowAnswers], material: Material) -> Iterator[Measure]:

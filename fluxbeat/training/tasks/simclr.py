@@ -88,11 +88,11 @@ class ViewBatches(WindowBatches):
         return {"first": self._view(items, first, last, rng), "second": self._view(items, second, last, rng)}
 
     def _view(self, items: np.ndarray, start: np.ndarray, last: int, rng: np.random.Generator) -> Tensor:
-        under = rng.integers(0, len(self.places), len(items))
+        overlay = rng.integers(0, len(self.places), len(items))
         gain_db = -rng.uniform(*self.config.overlay_db, len(items))
         gain_db[rng.random(len(items)) >= self.augment.mix_probability] = NOT_MIXED_DB
         starts = np.stack([start, rng.integers(0, last + 1, len(items))])
-        return masked(self._mixed(items, under, starts, gain_db, rng), self.augment, rng)
+        return masked(self._mixed(items, overlay, starts, gain_db, rng), self.augment, rng)
 
 
 def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
