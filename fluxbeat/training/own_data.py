@@ -280,7 +280,9 @@ def _evaluated(
     save_checkpoint(model, output)
     trained, held_out = label_counts(recordings, "train"), label_counts(recordings, "dev", "test")
     artists_known = all(recording.artist not in ("", recording.name) for recording in recordings)
-    kept_apart = "by other artists" if artists_known else "others (artists not known: copies of one recording were kept apart)"
+    kept_apart = (
+        "by other artists" if artists_known else "others (artists not known: copies of one recording were kept apart)"
+    )
     return OwnTraining(recipe.labels, dict(trained), dict(held_out), measures, kept_apart, calibrated)
 
 

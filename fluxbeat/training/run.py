@@ -72,8 +72,8 @@ def open_stores(recipe: Recipe, data_root: Path) -> list[FeatureStore]:
 
 def batch_settings(recipe: Recipe, stores: Sequence[FeatureStore], model: GenreTempoModel) -> BatchSettings:
     """What every kind of batches is drawn by, in the order that `WindowBatches` takes it."""
-    frames, drawn = model.config.window_frames, (recipe.batch_size, recipe.augment, recipe.seed)
-    return stores, recipe.labels, recipe.tempo_grid, frames, *drawn
+    frames = model.config.window_frames
+    return stores, recipe.labels, recipe.tempo_grid, frames, recipe.batch_size, recipe.augment, recipe.seed
 
 
 def train(

@@ -9,6 +9,7 @@ release. The official splits keep artists apart.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from fluxbeat.errors import FluxBeatError
@@ -69,16 +70,15 @@ def _audio_folders(folder: Path) -> list[Path]:
     return sorted({path.parent for pattern in patterns for path in folder.glob(pattern) if path.is_dir()})
 
 
-def _read_tracks(table: Path) -> list[tuple[str, str, str, tuple[str, ...]]]:
+def _read_tracks(table: Path) -> Iterator[tuple[str, str, str, tuple[str, ...]]]:
+    """Name, artist, path and genres of each track."""
     rows = [line.split("\t") for line in table.read_text(encoding="utf-8").splitlines() if line.strip()]
     if not rows or rows[0][: len(FIRST_COLUMNS)] != FIRST_COLUMNS:
         raise FluxBeatError(
             f"{table}: the first line must begin with {', '.join(FIRST_COLUMNS)}, as MTG-Jamendo's does"
         )
-    tracks = []
     for line, row in enumerate(rows[1:], start=2):
         if len(row) <= len(FIRST_COLUMNS):
             raise FluxBeatError(f"{table}, line {line}: expected {len(FIRST_COLUMNS)} columns and tags, got {len(row)}")
         labels = tuple(tag.removeprefix(GENRE_TAG) for tag in row[len(FIRST_COLUMNS) :] if tag.startswith(GENRE_TAG))
-        tracks.append((row[0], row[1], row[3], labels))
-    return tracks
+        yield row[0], row[1], row[3], labels
