@@ -51,7 +51,6 @@ def _evaluate(options: argparse.Namespace) -> int:
 
     from fluxbeat.models.registry import load, load_all
     from fluxbeat.training.evaluation.catalogue import default_cache
-    from fluxbeat.training.evaluation.explained_windows import explanation_measures
     from fluxbeat.training.evaluation.report import Protocol, evaluate
 
     protocol = Protocol(
@@ -63,7 +62,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         splices=options.splices if options.recordings else 0,
         seed=options.seed,
         answers=options.answers,
-        further=(explanation_measures(options.explained, options.seed),) if options.explained else (),
+        explained=options.explained,
     )
     measures = evaluate([load(name) for name in options.models] if options.models else load_all(), protocol)
     found = [measure.to_dict() for measure in measures]

@@ -189,15 +189,10 @@ def _measured(options: argparse.Namespace, model: LoadedModel) -> dict[str, Any]
             files = [found.path for found in find_sound_files(options.report)]
             samples, unread = report.samples_of_files(model, files, options.windows, progress)
         if options.compare:
-            asked = [
-                cam
-                for cam in report.candidate_cams(model.network)
-                if options.layer in (None, cam.layer) and options.method in (None, cam.method)
-            ]
-            found = report.compare_cams(model, samples, cams=asked, seed=options.seed, progress=progress)
+            cams = report.candidate_cams(model.network, options.layer, options.method)
+            found = report.compare_cams(model, samples, cams, seed=options.seed, progress=progress)
         else:
-            one = _cam(options, model)
             found = report.explanation_report(
-                model, samples, cams=[one] if one else None, seed=options.seed, progress=progress
+                model, samples, cam=_cam(options, model), seed=options.seed, progress=progress
             )
     return {**found, "unread": unread}

@@ -99,7 +99,7 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _train_own(options: argparse.Namespace) -> int:
-    from fluxbeat.training.quick import QuickPlan, teach_own_data
+    from fluxbeat.training.quick import teach_own_data
 
     data = Path(options.data)
     output = options.output or Path("runs", data.resolve().stem)
@@ -108,7 +108,7 @@ def _train_own(options: argparse.Namespace) -> int:
         raise FluxBeatError("--epochs and --from none are of the full training: add --full")
     base = "" if nothing else options.start or options.model
     with _reading("Quick head") as report:
-        own = teach_own_data(QuickPlan(data, output, base, options.cache), report)
+        own = teach_own_data(data, output, base, options.cache, report)
     counts = ", ".join(f"{label} {count}" for label, count in own.counts.items())
     print(f"Learned {len(own.counts)} genres from {len(own.examples)} songs: {counts}.")
     for sentence in own.judgement.sentences:
@@ -196,11 +196,11 @@ def _probe(options: argparse.Namespace) -> int:
     from rich.table import Table
 
     from fluxbeat.training.data.store import FeatureStore
-    from fluxbeat.training.own_data import Start
+    from fluxbeat.training.own_data import single_network
     from fluxbeat.training.own_stores import labelled_store
     from fluxbeat.training.probe import probe
 
-    networks = {name: Start.named(name).network for name in options.checkpoints}
+    networks = {name: single_network(name) for name in options.checkpoints}
     if options.store:
         store = FeatureStore(options.store)
     else:

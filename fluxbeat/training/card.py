@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fluxbeat.models import ModelConfig
 from fluxbeat.models.hub.model_card import MEASURES
+from fluxbeat.models.registry import TITLES
 from fluxbeat.training.evaluation.rankings import Measure
 
 CARD_FILE = "README.md"
-NAMES = {
-    "cnn": "BaselineCNN",
-    "crnn": "CRNN",
-    "vit": "AudioTransformer (ViT)",
-    "consensus": "consensus of several models",
-}
 PER_LABEL, OF_PAIRS = "average_precision", "logit_correlation"
 WEAK_LABELS = 4
 
@@ -43,7 +38,7 @@ and how fast it goes. {parameters:,} parameters. Made for FluxBeat, which slides
 {measured}
 
 {probabilities}
-{front_end}{explained}
+{sections}
 ## What it is bad at
 
 {weak}
@@ -63,22 +58,18 @@ class CardFacts:
     Attributes
     ----------
     title : str
-        `cnn`, or the name of a person's own checkpoint.
+        `cnn`, or the name of a person's own checkpoint; the measures' subject of this name is the model.
     parameters : int
     data : str
         Markdown: what the weights were learned from and calibrated on, and the seed.
     measures : sequence of Measure
         Of this model, its peers and its siblings.
-    subject : str
-        Whose rows among them are this model's.
     notes : sequence of str
         Markdown blocks below the tables: paragraphs, which are wrapped, tables and lists.
-    experimental : sequence of str
-        Genres that were learned and are left out, for nothing showed that they work.
     licence : str
         Of the weights, as the Hub names it; empty where a person still has to choose one.
-    front_end, explained : str
-        Markdown of further sections, without headings; left out where empty.
+    sections : mapping of str to str
+        Markdown of further sections by their headings.
     weak : sequence of str
         What it is bad at, beside what the measures show.
     """
@@ -87,13 +78,10 @@ class CardFacts:
     parameters: int
     data: str
     measures: Sequence[Measure] = ()
-    subject: str = ""
     notes: Sequence[str] = ()
-    experimental: Sequence[str] = ()
     licence: str = ""
-    front_end: str = ""
-    explained: str = ""
-    weak: Sequence[str] = field(default_factory=tuple)
+    sections: Mapping[str, str] = field(default_factory=dict)
+    weak: Sequence[str] = ()
 
 
 def write_card(folder: Path, config: ModelConfig, facts: CardFacts) -> None:
@@ -103,80 +91,63 @@ def write_card(folder: Path, config: ModelConfig, facts: CardFacts) -> None:
 
 def card_text(config: ModelConfig, facts: CardFacts) -> str:
     """A checkpoint's card as Markdown, with the Hub's front matter."""
+    thresholds = (f"{label} {least:.2f}" for label, least in zip(config.labels, config.thresholds, strict=True))
     text = _TEMPLATE.format(
         licence=f"license: {facts.licence}\n" if facts.licence else "",
-        title=f"{facts.title}: a FluxBeat {NAMES.get(config.family, config.family)}",
+        title=f"{facts.title}: a FluxBeat {TITLES.get(config.family, config.family)}",
         count=len(config.labels),
         window_s=config.window_s,
         parameters=facts.parameters,
         labels=wrapped(f"Genres: {', '.join(config.labels)}."),
         data=facts.data.strip(),
         measured="\n\n".join([*_tables(facts), *map(_block, facts.notes)]) or "Not measured.",
-        probabilities=_probabilities(config, facts),
-        front_end=f"\n## Features, and why these\n\n{_features(config)}\n\n{facts.front_end.strip()}\n"
-        if facts.front_end
-        else "",
-        explained=f"\n## How far its explanations may be trusted\n\n{facts.explained.strip()}\n"
-        if facts.explained
-        else "",
+        probabilities=wrapped(f"A genre counts as present from these probabilities: {', '.join(thresholds)}."),
+        sections="".join(f"\n## {heading}\n\n{text.strip()}\n" for heading, text in facts.sections.items()),
         weak="\n".join(f"- {wrapped(line, '  ')}" for line in _weak(facts)),
     )
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
-
-
-def _probabilities(config: ModelConfig, facts: CardFacts) -> str:
-    thresholds = ", ".join(
-        f"{label} {least:.2f}" for label, least in zip(config.labels, config.thresholds, strict=True)
-    )
-    lines = [wrapped(f"A genre counts as present from these probabilities: {thresholds}.")]
-    if facts.experimental:
-        lines.append(
-            wrapped(
-                "Learned as well and left out, since too few recordings show whether they work: "
-                f"{', '.join(facts.experimental)}."
-            )
-        )
-    return "\n\n".join(lines)
-
-
-def _features(config: ModelConfig) -> str:
-    return wrapped(", ".join(f"{name} {value}" for name, value in config.features.to_dict().items()) + ".")
 
 
 def _tables(facts: CardFacts) -> list[str]:
     """One table of all who were measured, one of this model beside its siblings, and one of its genres."""
     single = [one for one in facts.measures if one.measure not in (PER_LABEL, OF_PAIRS)]
     # this model first, then whoever was measured beside it
-    subjects = sorted(dict.fromkeys(one.subject for one in single), key=lambda name: name != facts.subject)
-    order = list(MEASURES)
+    subjects = sorted(dict.fromkeys(one.subject for one in single), key=lambda name: name != facts.title)
+    order = {measure: place for place, measure in enumerate(MEASURES)}
     keys = sorted(
-        dict.fromkeys((one.measure, one.split) for one in single),
-        key=lambda key: order.index(key[0]) if key[0] in order else len(order),
+        dict.fromkeys((one.measure, one.split) for one in single), key=lambda key: order.get(key[0], len(order))
     )
-    found = {(one.measure, one.split, one.subject): one for one in single}
-    tables = []
-    if keys:
-        lines = [f"| | on | {' | '.join(subjects)} |", "|---" * (2 + len(subjects)) + "|"]
-        for measure, split in keys:
-            cells = (found.get((measure, split, name)) for name in subjects)
-            lines.append(f"| {MEASURES.get(measure, measure)} | {split} | {' | '.join(map(cell, cells))} |")
-        tables.append("\n".join(lines))
-    pairs = [one for one in facts.measures if one.measure == OF_PAIRS and facts.subject in one.subject.split(" and ")]
-    if pairs:
-        lines = [f"| {MEASURES[OF_PAIRS]} | on | |", "|---|---|---|"]
-        lines += [f"| {one.subject} | {one.split} | {cell(one)} |" for one in pairs]
-        tables.append("\n".join(lines))
-    labels = [one for one in facts.measures if one.measure == PER_LABEL and one.subject == facts.subject]
-    if labels:
-        lines = ["| genre | average precision | recordings that have it |", "|---|---|---|"]
-        lines += [f"| {one.split} | {cell(one)} | {one.n} |" for one in labels]
-        tables.append("\n".join(lines))
-    return tables
+    cells = {(one.measure, one.split, one.subject): cell(one) for one in single}
+    rows = [
+        [MEASURES.get(measure, measure), split, *(cells.get((measure, split, name), "-") for name in subjects)]
+        for measure, split in keys
+    ]
+    pairs = [one for one in facts.measures if one.measure == OF_PAIRS and facts.title in one.subject.split(" and ")]
+    tables = [
+        table(["", "on", *subjects], rows),
+        table([MEASURES[OF_PAIRS], "on", ""], [[one.subject, one.split, cell(one)] for one in pairs]),
+        table(
+            ["genre", "average precision", "recordings that have it"],
+            [[one.split, cell(one), str(one.n)] for one in _of_genres(facts)],
+        ),
+    ]
+    return [found for found in tables if found]
 
 
-def cell(measure: Measure | None) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown; empty where there are no rows."""
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *lines]) if rows else ""
+
+
+def _of_genres(facts: CardFacts) -> list[Measure]:
+    """The average precision of each of this model's genres."""
+    return [one for one in facts.measures if one.measure == PER_LABEL and one.subject == facts.title]
+
+
+def cell(measure: Measure) -> str:
     """A value with its count and interval, in few characters."""
-    if measure is None or measure.value is None:
+    if measure.value is None:
         return "-"
     counted = measure.hits is not None and measure.measure not in ("f1", "precision", "recall")
     value = f"{measure.hits}/{measure.n} = {measure.value:.2f}" if counted else f"{measure.value:.3f}"
@@ -190,11 +161,7 @@ def cell(measure: Measure | None) -> str:
 def _weak(facts: CardFacts) -> list[str]:
     """What the measures show it to be bad at, worst first, and what is known beside."""
     lines = []
-    labels = [
-        one
-        for one in facts.measures
-        if one.measure == PER_LABEL and one.subject == facts.subject and one.value is not None
-    ]
+    labels = [one for one in _of_genres(facts) if one.value is not None]
     split = labels[-1].split.split(", ")[-1] if labels else ""
     worst = sorted((one for one in labels if one.split.endswith(split)), key=lambda one: one.value or 0.0)[:WEAK_LABELS]
     if worst:

@@ -8,6 +8,10 @@ import torch.distributed as distributed
 from torch import Tensor
 
 from fluxbeat.models.tempo import TempoGrid
+from fluxbeat.training.machine import rank_and_processes
+
+BELL_BINS = 1.2
+"""Standard deviation of the targets around the true class: neighbouring classes are nearly right."""
 
 
 def mean_of(total: Tensor, count: Tensor) -> Tensor:
@@ -16,43 +20,37 @@ def mean_of(total: Tensor, count: Tensor) -> Tensor:
     Where several processes train together, `count` is the mean over all of them: gradients are averaged over
     processes, and so become those of one process that gets everything.
     """
-    least = 1.0
-    if distributed.is_available() and distributed.is_initialized():
+    _, processes = rank_and_processes()
+    if processes > 1:
         count = count.clone()
         distributed.all_reduce(count)
-        least = 1.0 / distributed.get_world_size()
-        count = count * least
-    return total / count.clamp(min=least)
+        count = count / processes
+    return total / count.clamp(min=1 / processes)
 
 
-def tempo_targets(tempo_bpm: np.ndarray, has_beat: np.ndarray, grid: TempoGrid, width_bins: float = 1.2) -> np.ndarray:
+def tempo_targets(tempo_bpm: np.ndarray, has_beat: np.ndarray, grid: TempoGrid) -> np.ndarray:
     """Soft targets over the tempo classes.
 
     Parameters
     ----------
     tempo_bpm : float array, shape (batch,)
-        NaN where unknown.
+        NaN where unknown; beyond the grid it counts as unknown.
     has_beat : bool array, shape (batch,)
         False where the music has none: the target is flat.
     grid : TempoGrid
         The classes.
-    width_bins : float
-        Standard deviation of the bell around the true class; neighbouring classes are nearly right.
 
     Returns
     -------
     float32 array, shape (batch, bins)
         Rows sum to 1, or to 0 where the tempo is unknown.
     """
-    known = np.isfinite(tempo_bpm)
+    known = (tempo_bpm >= grid.min_bpm) & (tempo_bpm <= grid.max_bpm)
     centre = grid.position(np.where(known, tempo_bpm, 100.0))[:, None]
-    bell = np.exp(-0.5 * ((np.arange(grid.bins) - centre) / width_bins) ** 2)
+    bell = np.exp(-0.5 * ((np.arange(grid.bins) - centre) / BELL_BINS) ** 2)
     bell /= np.maximum(bell.sum(axis=1, keepdims=True), 1e-12)
     flat = np.full(grid.bins, 1.0 / grid.bins)
-    targets = np.where(has_beat[:, None], bell * known[:, None], flat)
-    outside = known & has_beat & ((tempo_bpm < grid.min_bpm) | (tempo_bpm > grid.max_bpm))
-    targets[outside] = 0.0
-    return targets.astype(np.float32)
+    return np.where(has_beat[:, None], bell * known[:, None], flat).astype(np.float32)
 
 
 def tempo_loss(logits: Tensor, targets: Tensor) -> Tensor:

@@ -1,22 +1,13 @@
-"""What a run is trained on: one process or many, which precision; and the Lightning trainer for it."""
+"""What a run is trained on: one process or many, and which precision."""
 
 from __future__ import annotations
 
-import logging
-import sys
-import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import lightning
 import torch
-from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import TensorBoardLogger
+import torch.distributed as distributed
 
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.training.progress import progress_callback
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
@@ -74,71 +65,8 @@ class Machine:
 ONE_PROCESS = Machine()
 
 
-def latest_state(output: Path) -> Path | None:
-    """What a cut-off run in `output` goes on from: its state after the last epoch that it finished."""
-    latest = output / "state" / "latest.ckpt"
-    return latest if latest.is_file() else None
-
-
-def trainer_for(
-    machine: Machine,
-    output: Path,
-    epochs: int,
-    batches: int,
-    callbacks: Sequence[lightning.Callback] = (),
-    progress: bool = True,
-) -> lightning.Trainer:
-    """A trainer that keeps its state in `output`/state after every epoch, and its curves in `output`/logs.
-
-    Call its `fit` with `ckpt_path=latest_state(output)`.
-
-    Parameters
-    ----------
-    machine : Machine
-    output : Path
-        Folder of the run.
-    epochs, batches : int
-        Length of the run, and of an epoch.
-    callbacks : sequence of lightning.Callback
-        Further ones.
-    progress : bool
-        Whether to report progress on standard error.
-
-    Raises
-    ------
-    FluxBeatError
-        If this machine does not have what `machine` asks for.
-    """
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", module="lightning")
-    keep_state = ModelCheckpoint(
-        output / "state", "latest", every_n_epochs=1, save_on_train_epoch_end=True, enable_version_counter=False
-    )
-    several = machine.processes > 1
-    if several:
-        # by descriptors, two tensors of one storage would be handed to a new process twice, which it refuses
-        torch.multiprocessing.set_sharing_strategy("file_system")
-    try:
-        return lightning.Trainer(
-            max_epochs=epochs,
-            accelerator=machine.accelerator,
-            devices=machine.devices,
-            num_nodes=machine.nodes,
-            strategy="ddp_spawn" if several and machine.strategy == "auto" else machine.strategy,
-            precision=machine.precision,  # type: ignore[arg-type]
-            # `StepSampler` gives each process its own batches
-            use_distributed_sampler=False,
-            sync_batchnorm=several and machine.has_gpu,
-            # on a CPU nothing here depends on chance; on a GPU what cannot be exact says so
-            deterministic="warn" if machine.has_gpu else None,
-            default_root_dir=output,
-            logger=TensorBoardLogger(output, name="logs", version=""),
-            log_every_n_steps=max(batches // 10, 1),
-            callbacks=[*callbacks, *([progress_callback()] if progress else []), keep_state],
-            num_sanity_val_steps=0,
-            enable_progress_bar=progress and sys.stderr.isatty(),
-            enable_model_summary=False,
-            gradient_clip_val=5.0,
-        )
-    except (MisconfigurationException, ValueError, RuntimeError) as error:
-        raise FluxBeatError(f"cannot train on this machine in this way: {error}") from error
+def rank_and_processes() -> tuple[int, int]:
+    """This process's number among those that train together, from 0, and how many there are."""
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1

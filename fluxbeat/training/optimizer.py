@@ -14,7 +14,6 @@ def adamw_one_cycle(
     learning_rate: float,
     weight_decay: float,
     steps: int,
-    warm_up_share: float,
     cycle_momentum: bool = True,
 ) -> dict[str, Any]:
     """AdamW (Loshchilov & Hutter, ICLR 2019), its rate up and down once (Smith & Topin 2019).
@@ -27,9 +26,7 @@ def adamw_one_cycle(
     learning_rate, weight_decay : float
         The greatest rate, and the decay.
     steps : int
-        Of the whole run; at least two are planned for.
-    warm_up_share : float
-        Share of the steps on which the rate rises.
+        Of the whole run; at least two are planned for. On the first tenth the rate rises.
     cycle_momentum : bool
         Whether the momentum goes down where the rate goes up.
     """
@@ -42,6 +39,6 @@ def adamw_one_cycle(
         lr=learning_rate,
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, learning_rate, total_steps=max(steps, 2), pct_start=warm_up_share, cycle_momentum=cycle_momentum
+        optimizer, learning_rate, total_steps=max(steps, 2), pct_start=0.1, cycle_momentum=cycle_momentum
     )
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

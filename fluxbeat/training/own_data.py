@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,13 @@ from fluxbeat.analysis.windows import slide
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.features import FeatureConfig
 from fluxbeat.features.fingerprint import Fingerprint
-from fluxbeat.models import GenreTempoModel, load_checkpoint, save_checkpoint
+from fluxbeat.models import GenreTempoModel, ModelConfig, load_checkpoint, save_checkpoint
 from fluxbeat.models.base import KINDS
 from fluxbeat.models.fingerprint_file import write_fingerprints
 from fluxbeat.models.label_calibration import LabelCalibration, LabelledWindows, fit_labels, fit_thresholds
 from fluxbeat.models.quick_head import fold, with_labels
-from fluxbeat.models.registry import ModelInfo, load
-from fluxbeat.training.card import CardFacts, write_card
+from fluxbeat.models.registry import load
+from fluxbeat.training.card import CardFacts, table, write_card
 from fluxbeat.training.data.extraction import Report
 from fluxbeat.training.data.recordings import Recording
 from fluxbeat.training.data.store import FeatureStore
@@ -43,7 +43,6 @@ from fluxbeat.training.tasks.supervised import KIND_OUTPUT, TEMPO_OUTPUT
 NOTHING, DEFAULT_FAMILY = "none", "cnn"
 SPLIT_FILE, TRAINING_FOLDER = "split.txt", "training"
 OWN_SPLIT = "own recordings, artists apart"
-BY_OTHERS = "by other artists"
 STEPS, STEPS_FROM_NOTHING = 300, 2000
 LEAST_EPOCH_STEPS = 25
 """After each epoch the state is kept, which takes as long as a few steps."""
@@ -56,12 +55,8 @@ class OwnTraining:
 
     Attributes
     ----------
-    folder : Path
-        The checkpoint, with its card README.md and the split in split.txt.
     labels : tuple of str
         Its genres, in order.
-    start : str
-        Source and revision of the checkpoint it started from, or 'none'.
     trained, held_out : dict from label to int
         Recordings learned from, and recordings of artists set aside.
     measures : tuple of Measure
@@ -70,19 +65,14 @@ class OwnTraining:
         What those set aside have nothing in common in with the others, as words after their number.
     calibrated : bool
         Whether probabilities and thresholds were fitted on those set aside.
-    recipe : Recipe
-        How it was trained.
     """
 
-    folder: Path
     labels: tuple[str, ...]
-    start: str
     trained: dict[str, int]
     held_out: dict[str, int]
     measures: tuple[Measure, ...]
     kept_apart: str
     calibrated: bool
-    recipe: Recipe
 
 
 @dataclass(frozen=True)
@@ -106,8 +96,6 @@ class OwnPlan:
         Of everything random.
     cache : Path, optional
         Where features are kept; by default in the program's cache.
-    progress : bool
-        Whether to report progress.
     machine : Machine
         What to compute on.
     """
@@ -119,7 +107,6 @@ class OwnPlan:
     epochs: int = 0
     seed: int = 0
     cache: Path | None = None
-    progress: bool = True
     machine: Machine = ONE_PROCESS
 
     def __post_init__(self) -> None:
@@ -152,96 +139,87 @@ def train_own_data(
         If the data holds fewer than two genres or fewer than two readable recordings of one, the split shares artists
         or recordings, or family and start do not fit each other.
     """
-    begin = _start_model(plan)
-    features = begin.network.config.features if begin else FeatureConfig()
+    start, network = _start(plan)
+    features = network.config.features if network else FeatureConfig()
     split_file = plan.output / SPLIT_FILE
     store, recordings = labelled_store(plan.data, features, plan.cache, plan.seed, split_file, report, groups)
-    recipe = _recipe(plan, begin, tuple(sorted(label_counts(recordings))), len(store.rows("train")))
-    model = _trained(recipe, store, begin, plan)
-    outcome = _judged(model, store, recordings, begin, recipe, plan.output)
+    recipe = _recipe(plan, network, tuple(sorted(label_counts(recordings))), len(store.rows("train")))
+    model = _trained(recipe, store, network, plan)
+    outcome = _evaluated(model, store, recordings, recipe, plan.output)
     learned = [one.name for one in recordings if one.split == "train"]
     write_fingerprints(plan.output, [prints[name] for name in learned if prints and name in prints])
-    write_card(plan.output, model.config, _card_facts(model, outcome))
+    origin = f"It started from {start}. {recipe.epochs * recipe.epoch_steps} steps, seed {recipe.seed}."
+    write_card(plan.output, model.config, _card_facts(plan.output, model, origin, outcome))
     return outcome
 
 
-@dataclass(frozen=True, eq=False)
-class Start:
-    """A network to start from, and where it came from."""
+def single_network(name: str) -> GenreTempoModel:
+    """The network of a model as `fluxbeat.models.registry.load` names it.
 
-    info: ModelInfo
-    network: GenreTempoModel
-
-    @classmethod
-    def named(cls, name: str) -> Start:
-        """A model as `fluxbeat.models.registry.load` names it.
-
-        Raises
-        ------
-        FluxBeatError
-            If it is no single network.
-        """
-        found = load(name)
-        if not isinstance(found.network, GenreTempoModel):
-            raise FluxBeatError(f"{name} is several networks together: name one of its members")
-        return cls(found.info, found.network)
+    Raises
+    ------
+    FluxBeatError
+        If it is no single network.
+    """
+    network = load(name).network
+    if not isinstance(network, GenreTempoModel):
+        raise FluxBeatError(f"{name} is several networks together: name one of its members")
+    return network
 
 
-def _start_model(plan: OwnPlan) -> Start | None:
+def _start(plan: OwnPlan) -> tuple[str, GenreTempoModel | None]:
+    """Source and revision of the network to start from, and itself; None for random weights."""
     if plan.start == NOTHING:
-        return None
-    begin = Start.named(plan.start or plan.family or DEFAULT_FAMILY)
-    found = begin.network.config.family
-    if plan.family and found != plan.family:
+        return "random weights", None
+    name = plan.start or plan.family or DEFAULT_FAMILY
+    network, info = single_network(name), load(name).info
+    family = network.config.family
+    if plan.family and family != plan.family:
         raise FluxBeatError(
-            f"--model {plan.family} cannot start from {plan.start}, which is a {found}: name the same family"
+            f"--model {plan.family} cannot start from {plan.start}, which is a {family}: name the same family"
         )
-    return begin
+    return f"{info.source}, revision {info.revision}", network
 
 
-def _recipe(plan: OwnPlan, begin: Start | None, labels: tuple[str, ...], rows: int) -> Recipe:
+def _recipe(plan: OwnPlan, start: GenreTempoModel | None, labels: tuple[str, ...], rows: int) -> Recipe:
+    config = start.config if start else ModelConfig(plan.family or DEFAULT_FAMILY, labels, (0.5,) * len(labels))
     recipe = Recipe(
-        family=begin.network.config.family if begin else plan.family or DEFAULT_FAMILY,
+        family=config.family,
         labels=labels,
         data=DataConfig(stores=("own",)),
-        learning_rate=LEARNING_RATE if begin else LEARNING_RATE_FROM_NOTHING,
+        features=config.features,
+        tempo_grid=config.tempo_grid,
+        architecture=config.architecture,
+        window_s=config.window_s,
+        learning_rate=LEARNING_RATE if start else LEARNING_RATE_FROM_NOTHING,
         genre_weight=1.0,
         teacher_weight=0.0,
         seed=plan.seed,
     )
-    if begin:
-        config = begin.network.config
-        recipe = replace(
-            recipe,
-            features=config.features,
-            tempo_grid=config.tempo_grid,
-            window_s=config.window_s,
-            architecture=config.architecture,
-        )
     per_epoch = max(rows // recipe.batch_size, 1)
     if plan.epochs:
         epochs = plan.epochs
     else:
         per_epoch = max(per_epoch, LEAST_EPOCH_STEPS)
-        epochs = math.ceil((STEPS if begin else STEPS_FROM_NOTHING) / per_epoch)
+        epochs = math.ceil((STEPS if start else STEPS_FROM_NOTHING) / per_epoch)
     # the moving average forgets where it began well before the run ends
     ema_decay = min(recipe.ema_decay, 1 - 5 / (epochs * per_epoch + 5))
     return replace(recipe, epochs=epochs, epoch_steps=per_epoch, ema_decay=ema_decay)
 
 
-def _trained(recipe: Recipe, store: FeatureStore, begin: Start | None, plan: OwnPlan) -> GenreTempoModel:
+def _trained(recipe: Recipe, store: FeatureStore, start: GenreTempoModel | None, plan: OwnPlan) -> GenreTempoModel:
     """A trained model. Where its start knows no tempo, it takes over the tempo head of the bundled one."""
     torch.manual_seed(recipe.seed)
-    start = with_labels(begin.network, recipe.labels) if begin else new_model(recipe)
-    knowing = begin.network if begin and begin.network.config.tempo_taught else Start.named(recipe.family).network
-    tempo_taught = knowing.config.tempo_taught and _fit_together(start, knowing)
+    model = with_labels(start, recipe.labels) if start else new_model(recipe)
+    teacher = start if start and start.config.tempo_taught else single_network(recipe.family)
+    tempo_taught = teacher.config.tempo_taught and _fit_together(model, teacher)
     if tempo_taught:
-        start.tempo_head.load_state_dict(knowing.tempo_head.state_dict())
-        store.outputs = _outputs(knowing, store)
+        model.tempo_head.load_state_dict(teacher.tempo_head.state_dict())
+        store.outputs = _outputs(teacher, store)
     folder = plan.output / TRAINING_FOLDER
-    train(recipe, [store], folder, start, progress=plan.progress, machine=plan.machine)
+    train(recipe, [store], folder, model, machine=plan.machine)
     model = load_checkpoint(folder)[0]
-    kind_taught = tempo_taught and begin is not None and knowing is begin.network and knowing.config.kind_taught
+    kind_taught = tempo_taught and teacher is start and teacher.config.kind_taught
     model.config = replace(model.config, tempo_taught=tempo_taught, kind_taught=kind_taught)
     return model
 
@@ -253,67 +231,64 @@ def _fit_together(model: GenreTempoModel, other: GenreTempoModel) -> bool:
     return same and model.embedding_size == other.embedding_size
 
 
-def _outputs(knowing: GenreTempoModel, store: FeatureStore) -> dict[str, np.ndarray]:
+def _outputs(teacher: GenreTempoModel, store: FeatureStore) -> dict[str, np.ndarray]:
     """What a model says of tempo and kind: without it, learning genres would let them drift away."""
     kind = np.zeros((len(store), len(KINDS)), np.float16)
-    tempo = np.zeros((len(store), knowing.config.tempo_grid.bins), np.float16)
+    tempo = np.zeros((len(store), teacher.config.tempo_grid.bins), np.float16)
     rows = store.rows("train").tolist()
     for row, track in zip(rows, tracks(store, rows), strict=True):
-        found = slide(knowing, track.log_mel, knowing.config.window_s)
-        kind[row] = found.kind.mean(axis=0)
-        tempo[row] = torch.softmax(torch.from_numpy(found.tempo_logits), -1).mean(0).numpy()
+        windows = slide(teacher, track.log_mel, teacher.config.window_s)
+        kind[row] = windows.kind.mean(axis=0)
+        tempo[row] = torch.softmax(torch.from_numpy(windows.tempo_logits), -1).mean(0).numpy()
     return {KIND_OUTPUT: kind, TEMPO_OUTPUT: tempo}
 
 
-def _asked(model: GenreTempoModel, store: FeatureStore, split: str) -> tuple[LabelledWindows, list[str]]:
+def _windows_of(model: GenreTempoModel, store: FeatureStore, split: str) -> tuple[LabelledWindows, list[str]]:
     """What a model says of the recordings of a split, and who their artists are."""
     rows = store.rows(split).tolist()
     excerpts = {store.excerpts[row].name: store.excerpts[row] for row in rows}
-    if not rows:
-        labels = np.zeros((0, len(model.config.labels)))
-        return LabelledWindows(np.zeros(0, int), labels, np.zeros(0), labels > 0), []
-    found = ask({"own": model}, tracks(store, rows), model.config.window_s / 2)["own"]
+    answers = ask({"own": model}, tracks(store, rows), model.config.window_s / 2)["own"]
     place = {name: number for number, name in enumerate(excerpts)}
     recording = np.array([place[store.excerpts[row].name] for row in rows])
     truth = np.array([[label in (one.labels or ()) for label in model.config.labels] for one in excerpts.values()])
-    windows = LabelledWindows(recording[found.row], found.genre_logits, found.kind[:, 0], truth)
+    windows = LabelledWindows(recording[answers.row], answers.genre_logits, answers.kind[:, 0], truth)
     return windows, [one.artist for one in excerpts.values()]
 
 
-def _judged(
+def _evaluated(
     model: GenreTempoModel,
     store: FeatureStore,
     recordings: Sequence[Recording],
-    begin: Start | None,
     recipe: Recipe,
     output: Path,
 ) -> OwnTraining:
-    """Ask about what was set aside, calibrate where there is enough of it, and write the checkpoint and its card."""
+    """Measure on what was set aside, calibrate where there is enough of it, and write the checkpoint and its card."""
     model.eval()
-    dev, test = _asked(model, store, "dev"), _asked(model, store, "test")
-    (windows, artists), judged_on = (dev if dev[1] else test), (test if test[1] else dev)
+    answers = [_windows_of(model, store, split) for split in ("dev", "test") if len(store.rows(split))]
     calibration = LabelCalibration(np.ones(len(recipe.labels)), np.zeros(len(recipe.labels)))
-    calibrated = bool(artists) and bool((windows.truth.sum(0) >= LEAST_HELD_OUT_PER_LABEL).all())
-    if calibrated:
-        calibration = fit_labels(windows)
-        fold(model, calibration)
-        thresholds = fit_thresholds(windows.probability(calibration), windows.truth)
-        model.config = replace(model.config, thresholds=thresholds)
-    measures = _measures(*judged_on, calibration, model.config.labels, output.resolve().name)
-    model.config = replace(model.config, metrics=tuple(_metrics(measures, recipe.seed)))
+    calibrated, measures = False, tuple[Measure, ...]()
+    if answers:
+        windows = answers[0][0]
+        calibrated = bool((windows.truth.sum(0) >= LEAST_HELD_OUT_PER_LABEL).all())
+        if calibrated:
+            calibration = fit_labels(windows)
+            fold(model, calibration)
+            thresholds = fit_thresholds(windows.probability(calibration), windows.truth)
+            model.config = replace(model.config, thresholds=thresholds)
+        measures = _measures(*answers[-1], calibration, model.config.labels, output.resolve().name)
+        model.config = replace(model.config, metrics=_metrics(measures, recipe.seed))
     save_checkpoint(model, output)
-    start = f"{begin.info.source}, revision {begin.info.revision}" if begin else NOTHING
     trained, held_out = label_counts(recordings, "train"), label_counts(recordings, "dev", "test")
-    known = all(recording.artist not in ("", recording.name) for recording in recordings)
-    apart = BY_OTHERS if known else "others (artists not known: copies of one recording were kept apart)"
-    return OwnTraining(output, recipe.labels, start, dict(trained), dict(held_out), measures, apart, calibrated, recipe)
+    artists_known = all(recording.artist not in ("", recording.name) for recording in recordings)
+    kept_apart = (
+        "by other artists" if artists_known else "others (artists not known: copies of one recording were kept apart)"
+    )
+    return OwnTraining(recipe.labels, dict(trained), dict(held_out), measures, kept_apart, calibrated)
 
 
 def _measures(
     windows: LabelledWindows, artists: list[str], calibration: LabelCalibration, labels: Sequence[str], name: str
 ) -> tuple[Measure, ...]:
-    if not artists:
-        return ()
     probability, truth = windows.probability(calibration), windows.truth
     first = [
         share_of(measure, name, OWN_SPLIT, among_first(probability, truth, count), artists)
@@ -324,20 +299,19 @@ def _measures(
     return (*first, *each)
 
 
-def _metrics(measures: Iterable[Measure], seed: int) -> Iterator[dict[str, Any]]:
+def _metrics(measures: Sequence[Measure], seed: int) -> tuple[dict[str, Any], ...]:
     date = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
-    for one in measures:
-        if one.split == OWN_SPLIT and one.value is not None:
-            known = {name: value for name, value in one.to_dict().items() if name not in ("subject", "hits") and value}
-            yield {**known, "value": one.value, "seed": seed, "date": date}
+    named = ("measure", "split", "value", "n", "interval_95")
+    rows = [measure.to_dict() for measure in measures if measure.split == OWN_SPLIT]
+    return tuple({**{name: row[name] for name in named}, "seed": seed, "date": date} for row in rows)
 
 
-def _card_facts(model: GenreTempoModel, made: OwnTraining) -> CardFacts:
-    counts = ["| genre | recordings learned from | set aside, other artists |", "|---|---|---|"]
-    counts += [f"| {label} | {made.trained.get(label, 0)} | {made.held_out.get(label, 0)} |" for label in made.labels]
-    start = "random weights" if made.start == NOTHING else made.start
-    steps, seed = made.recipe.steps, made.recipe.seed
-    origin = f"It started from {start}. {steps} steps, seed {seed}. Which recording was used for what stands"
+def _card_facts(folder: Path, model: GenreTempoModel, origin: str, made: OwnTraining) -> CardFacts:
+    counts = table(
+        ["genre", "recordings learned from", "set aside, other artists"],
+        [[label, str(made.trained.get(label, 0)), str(made.held_out.get(label, 0))] for label in made.labels],
+    )
+    split = f"Which recording was used for what stands in {SPLIT_FILE}."
     notes = [
         "Probabilities and thresholds were fitted on recordings set aside; where the data have no split of their own "
         "named test, on those very recordings that the numbers are of."
@@ -346,11 +320,10 @@ def _card_facts(model: GenreTempoModel, made: OwnTraining) -> CardFacts:
         "Probabilities are as they come, every threshold is the plain default."
     ]
     return CardFacts(
-        title=made.folder.resolve().name,
+        title=folder.resolve().name,
         parameters=model.n_parameters,
-        data="\n".join([*counts, "", f"Recordings that are there twice count once. {origin} in {SPLIT_FILE}."]),
+        data=f"{counts}\n\nRecordings that are there twice count once. {origin} {split}",
         measures=made.measures,
-        subject=made.folder.resolve().name,
         notes=notes,
         weak=("Music unlike that it was trained on: a handful of artists is not a genre.",),
     )

@@ -12,14 +12,13 @@ from fluxbeat.features import FeatureConfig
 from fluxbeat.library.cache import cache_folder
 from fluxbeat.training.data.artist_split import apply_split, split_by_artist, write_split
 from fluxbeat.training.data.datasets import read_dataset
-from fluxbeat.training.data.extraction import Report, about, extract, fingerprints
+from fluxbeat.training.data.extraction import Report, describe, extract, fingerprints
 from fluxbeat.training.data.folder_data import audio_files
 from fluxbeat.training.data.recordings import Recording
 from fluxbeat.training.data.split_check import Prints, check_split, without_repeats
 from fluxbeat.training.data.store import FeatureStore
 from fluxbeat.training.quick import check_counts, label_counts
 
-HELD_OUT_SHARE = 0.2
 LEAST_HELD_OUT_PER_LABEL = 4
 
 
@@ -64,14 +63,9 @@ def labelled_store(
     check_counts(data, label_counts(recordings))
     store = extract(recordings, cache or cache_folder(), features, report)
     if groups and not any(recording.split for recording in recordings):
-        recordings = _kept_together(recordings, groups)
-    recordings = _divided(recordings, fingerprints(store), seed, split_file)
-    known = {recording.name: recording for recording in recordings}
-    # excerpts of recordings that were left out take no part
-    store.excerpts = [
-        about(known[one.name], one.duration_s) if one.name in known else replace(one, split="")
-        for one in store.excerpts
-    ]
+        recordings = _one_artist_per_group(recordings, groups)
+    recordings = _with_splits(recordings, fingerprints(store), seed, split_file)
+    describe(store, recordings)
     return store, recordings
 
 
@@ -92,38 +86,34 @@ def unlabelled_store(
     return extract(recordings, cache or cache_folder(), features, report)
 
 
-def _kept_together(recordings: list[Recording], groups: Mapping[str, int]) -> list[Recording]:
+def _one_artist_per_group(recordings: list[Recording], groups: Mapping[str, int]) -> list[Recording]:
     """The recordings, those of one group under one artist; where nobody names one, under the name of the first."""
-    counts, whose = Counter(groups.values()), dict[int, str]()
+    artist_of_group: dict[int, str] = {}
     for recording in sorted(recordings, key=lambda one: not one.artist):
         if recording.name in groups:
-            whose.setdefault(groups[recording.name], recording.artist or recording.name)
+            artist_of_group.setdefault(groups[recording.name], recording.artist or recording.name)
     return [
-        replace(recording, artist=whose[groups[recording.name]])
-        if counts[groups.get(recording.name, -1)] > 1
-        else recording
+        replace(recording, artist=artist_of_group[groups[recording.name]]) if recording.name in groups else recording
         for recording in recordings
     ]
 
 
-def _divided(recordings: list[Recording], prints: Prints, seed: int, path: Path | None) -> list[Recording]:
+def _with_splits(recordings: list[Recording], prints: Prints, seed: int, path: Path | None) -> list[Recording]:
     """The readable recordings, each once, with their splits, which are also written to `path`."""
-    labels = Counter(dict.fromkeys(label_counts(recordings), 0))
+    labels = dict.fromkeys(label_counts(recordings), 0)
     readable = [recording for recording in recordings if recording.name in prints]
     if path is not None and path.is_file():
         readable = apply_split(readable, path)
     elif not any(recording.split for recording in recordings):
         readable = without_repeats(readable, prints)
-        train_part, dev = split_by_artist(readable, HELD_OUT_SHARE, seed)
+        train_part, dev = split_by_artist(readable, seed=seed)
         held_out = label_counts(dev)
         if min(held_out[label] for label in labels) < LEAST_HELD_OUT_PER_LABEL:
             train_part, dev = [replace(recording, split="train") for recording in readable], []
         readable = train_part + dev
     readable = [replace(recording, split=recording.split or "train") for recording in readable]
     check_split(readable, prints)
-    learned = Counter(labels)
-    learned.update(label_counts(readable, "train"))
-    check_counts("what can be read and is learned from", learned)
+    check_counts("what can be read and is learned from", Counter({**labels, **label_counts(readable, "train")}))
     if path is not None and not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_split(readable, path)

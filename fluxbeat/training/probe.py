@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -113,19 +113,13 @@ def cepstra(log_mel: np.ndarray) -> np.ndarray:
     return np.concatenate([found.mean(axis=1), found.std(axis=1)])
 
 
-Labels = dict[int, str]
-"""The genre of each row."""
-Vectors = Callable[[int], tuple[np.ndarray, np.ndarray]]
-"""Seed -> one vector of each excerpt to learn from, and of each tested."""
-
-
 def probe(
     models: Mapping[str, GenreTempoModel],
     store: FeatureStore,
     split: str = "dev",
     seeds: int = 3,
     shares: Sequence[float] = SHARES,
-    report: Callable[[str], None] | None = None,
+    report: Callable[[str], None] = lambda doing: None,
 ) -> list[Score]:
     """Probe models with few labels, beside the same models with random weights and beside the control.
 
@@ -162,60 +156,53 @@ def probe(
     for name, model in models.items():
         if model.config.features != store.features:
             raise ConfigMismatchError(f"{name} takes other features than {store.folder} holds: make the store anew")
-    tell = report or (lambda doing: None)
     known, asked = (_single_labels(store, part) for part in ("train", split))
     genres = set(known.values()) & set(asked.values())
     if len(genres) < 2:
         raise FluxBeatError(f"{store.folder}: 'train' and {split!r} must share at least two genres to probe with")
     known, asked = ({row: label for row, label in part.items() if label in genres} for part in (known, asked))
-    labels, truth = list(known.values()), list(asked.values())
+    rows, labels, truth = [*known, *asked], np.array(list(known.values())), np.array(list(asked.values()))
     scores: list[Score] = []
 
-    def score(start: str, kind: str, classifier: Callable[[], Any], vectors: Vectors) -> None:
-        tell(f"{start}, {kind}")
+    def score(start: str, kind: str, classifier: Callable[[], Any], vectors: Sequence[np.ndarray]) -> None:
         for share in shares:
-            drawn = [draw_labels(labels, share, seed) for seed in range(seeds)]
-            named = [_classify(classifier(), *vectors(seed), labels, places) for seed, places in enumerate(drawn)]
-            right = tuple(float(np.mean([a == b for a, b in zip(one, truth, strict=True)])) for one in named)
-            scores.append(Score(start, kind, share, len(drawn[0]), len(truth), right))
+            drawn = [draw_labels(labels.tolist(), share, seed) for seed in range(seeds)]
+            accuracy = tuple(
+                _accuracy(classifier(), of_seed, labels, shown, truth)
+                for of_seed, shown in zip(vectors, drawn, strict=True)
+            )
+            scores.append(Score(start, kind, share, len(drawn[0]), len(truth), accuracy))
 
-    found = tuple(np.stack([cepstra(track.log_mel) for track in tracks(store, rows)]) for rows in (known, asked))
-    score(CONTROL, "SVM", SVC, lambda seed: (found[0], found[1]))
+    report(f"{CONTROL}, SVM")
+    score(CONTROL, "SVM", SVC, [np.stack([cepstra(track.log_mel) for track in tracks(store, rows)])] * seeds)
     linear = partial(LogisticRegression, max_iter=2000)
-    random = {f"random {model.config.family}": model for model in models.values()}
-    for name, model in {**random, **models}.items():
-        score(name, "linear", linear, _embeddings(model, name in random, store, known, asked))
+    for name, model in {f"random {model.config.family}": model for model in models.values()}.items():
+        report(f"{name}, linear")
+        score(name, "linear", linear, [_embedding(_random(model, store, seed), store, rows) for seed in range(seeds)])
+    for name, model in models.items():
+        report(f"{name}, linear")
+        score(name, "linear", linear, [_embedding(model.eval(), store, rows)] * seeds)
     return scores
 
 
-def _single_labels(store: FeatureStore, split: str) -> Labels:
-    """Rows of music with exactly one label."""
+def _single_labels(store: FeatureStore, split: str) -> dict[int, str]:
+    """The label of each row of music that has exactly one."""
     labels = {int(row): list(store.excerpts[row].labels or ()) for row in store.rows(split)}
     return {row: names[0] for row, names in labels.items() if len(names) == 1}
 
 
-def _embeddings(model: GenreTempoModel, is_random: bool, store: FeatureStore, known: Labels, asked: Labels) -> Vectors:
-    """Mean embedding of each row's windows, which overlap by half; random weights are other ones for each seed."""
-
-    @cache
-    def of_seed(seed: int) -> tuple[np.ndarray, np.ndarray]:
-        network = _random(model, store, seed) if is_random else model.eval()
-        rows = [*known, *asked]
-        found = ask({"probed": network}, tracks(store, rows), model.config.window_s / 2)["probed"]
-        embedding = found.whole(found.embedding)
-        return embedding[: len(known)], embedding[len(known) :]
-
-    return lambda seed: of_seed(seed if is_random else 0)
+def _embedding(model: GenreTempoModel, store: FeatureStore, rows: Sequence[int]) -> np.ndarray:
+    """Mean embedding of each row's windows, which overlap by half: (rows, d)."""
+    answers = ask({"probed": model}, tracks(store, rows), model.config.window_s / 2)["probed"]
+    return answers.whole(answers.embedding)
 
 
-def _classify(
-    classifier: Any, known: np.ndarray, unknown: np.ndarray, labels: Sequence[str], drawn: np.ndarray
-) -> list[str]:
-    """Names of the rows of `unknown`; all of `known` decide the scale, its `drawn` rows alone show their labels."""
+def _accuracy(classifier: Any, vectors: np.ndarray, labels: np.ndarray, shown: np.ndarray, truth: np.ndarray) -> float:
+    """Of the last vectors, whose labels are `truth`; all of the first decide the scale, those `shown` are learned."""
+    known, asked = np.split(vectors, [len(labels)])
     scale = StandardScaler().fit(known)
-    classifier.fit(scale.transform(known[drawn]), np.asarray(labels)[drawn])
-    names: list[str] = classifier.predict(scale.transform(unknown)).tolist()
-    return names
+    classifier.fit(scale.transform(known[shown]), labels[shown])
+    return float(classifier.score(scale.transform(asked), truth))
 
 
 def _random(model: GenreTempoModel, store: FeatureStore, seed: int) -> GenreTempoModel:

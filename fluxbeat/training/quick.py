@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 
 from fluxbeat.audio.sound_files import SoundFile
@@ -24,21 +23,19 @@ from fluxbeat.library.own_genres import (
 from fluxbeat.library.songs import Song, SongReader
 from fluxbeat.models.registry import load
 from fluxbeat.training.data.datasets import read_dataset
+from fluxbeat.training.data.extraction import Report
 from fluxbeat.training.data.recordings import Recording
 
-LEFT_ALONE = "test"
-"""The split that nothing is learned from."""
 _log = logging.getLogger(__name__)
 
-Report = Callable[[int, int], None]
-"""Takes how many recordings are done, and how many there are."""
 
+def teach_own_data(data: Path, output: Path, base: str, cache: Path | None, report: Report) -> OwnGenres:
+    """Teach a head a data set's genres, and write its checkpoint.
 
-@dataclass(frozen=True)
-class QuickPlan:
-    """What to teach a head on, and how.
+    Recordings that are there twice count once; what cannot be read is named in a warning and left out; recordings of
+    a split `test` are left alone.
 
-    Attributes
+    Parameters
     ----------
     data : Path
         Folder or CSV that `fluxbeat.training.data.datasets.read_dataset` reads.
@@ -46,31 +43,19 @@ class QuickPlan:
         Folder of the checkpoint.
     base : str
         Single network that it rests on, as `fluxbeat.models.registry.load` names it; empty: the bundled `BASE`.
-    cache : Path, optional
-        Where what was found of each song is kept; by default in the program's cache.
-    """
-
-    data: Path
-    output: Path
-    base: str = ""
-    cache: Path | None = None
-
-
-def teach_own_data(plan: QuickPlan, report: Report | None = None) -> OwnGenres:
-    """Teach a head a data set's genres, and write its checkpoint.
-
-    Recordings that are there twice count once; what cannot be read is named in a warning and left out; recordings of
-    a split `test` are left alone.
+    cache : Path or None
+        Where what was found of each song is kept; None: in the program's cache.
+    report : callable
 
     Raises
     ------
     FluxBeatError
         If the data hold fewer than two genres or fewer than two readable recordings of one.
     """
-    recordings = [one for one in read_dataset(plan.data) if one.labels and one.split != LEFT_ALONE]
-    check_counts(plan.data, label_counts(recordings))
-    base = load(plan.base or BASE)
-    reader = SongReader(base, plan.cache or cache_folder())
+    recordings = [one for one in read_dataset(data) if one.labels and one.split != "test"]
+    check_counts(data, label_counts(recordings))
+    network = load(base or BASE)
+    reader = SongReader(network, cache or cache_folder())
     songs: dict[int, Song] = {}
     files = [SoundFile(one.path, one.name) for one in recordings]
     for done, (place, found) in enumerate(reader.read(files, threading.Event()), start=1):
@@ -78,8 +63,7 @@ def teach_own_data(plan: QuickPlan, report: Report | None = None) -> OwnGenres:
             songs[place] = found
         else:
             _log.warning("left out: %s", found)
-        if report:
-            report(done, len(files))
+        report(done, len(files))
     examples = [
         Example(songs[place], one.labels or (), one.artist) for place, one in enumerate(recordings) if place in songs
     ]
@@ -87,8 +71,8 @@ def teach_own_data(plan: QuickPlan, report: Report | None = None) -> OwnGenres:
     for copy, original in repeats:
         _log.warning("left out: %s is the same recording as %s", copy, original)
     check_counts("what can be read and is learned from", Counter(label for one in examples for label in one.genres))
-    own = teach(examples, base)
-    save_own_genres(own, plan.output)
+    own = teach(examples, network)
+    save_own_genres(own, output)
     return own
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -104,11 +104,6 @@ class Recipe:
         if not 0 < self.tempo_share <= 1:
             raise FluxBeatError(f"tempo_share must be above 0 and at most 1, got {self.tempo_share:g}")
 
-    @property
-    def steps(self) -> int:
-        """Batches of the whole run."""
-        return self.epochs * self.epoch_steps
-
 
 def recipes_folder() -> Path:
     """Where the recipes of the shipped weights lie: beside the package, or inside it when installed."""
@@ -146,9 +141,7 @@ def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
         *parts, last = name.split(".")
         target = values
         for part in parts:
-            if target.get(part) is None:
-                target[part] = {}
-            target = target[part]
+            target = target.setdefault(part, {})
             if not isinstance(target, dict):
                 raise FluxBeatError(f"--set {change}: {part} is one value and has no settings of its own")
         target[last] = _yaml(text, f"--set {change}")
@@ -163,13 +156,8 @@ def _yaml(text: str | bytes, where: str) -> Any:
 
 
 def _build(values: dict[Any, Any], where: str) -> Recipe:
-    hints = get_type_hints(Recipe)
-    # a part of which every setting is commented out is None in YAML
-    given = {
-        str(name): {} if value is None and is_dataclass(hints.get(name)) else value for name, value in values.items()
-    }
     try:
-        return TypeAdapter(Recipe).validate_python(given, extra="forbid")
+        return TypeAdapter(Recipe).validate_python(values, extra="forbid")
     except ValidationError as error:
         wrong = error.errors(include_url=False)[0]
         setting = ".".join(map(str, wrong["loc"]))

@@ -5,7 +5,10 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import logging
+import sys
+import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,9 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
 from safetensors.torch import save_file
 from torch.utils.data import DataLoader, Dataset
 
@@ -22,7 +28,8 @@ from fluxbeat.models import GenreTempoModel, ModelConfig, build_model, load_chec
 from fluxbeat.models.checkpoint import WEIGHTS_FILE
 from fluxbeat.training.data.store import FeatureStore
 from fluxbeat.training.data.windows import BatchSettings, StepSampler, WindowBatches
-from fluxbeat.training.machine import ONE_PROCESS, Machine, latest_state, trainer_for
+from fluxbeat.training.machine import ONE_PROCESS, Machine
+from fluxbeat.training.progress import progress_callback
 from fluxbeat.training.recipe import Recipe
 from fluxbeat.training.tasks.simclr import SimclrTask, ViewBatches
 from fluxbeat.training.tasks.supervised import SupervisedTask
@@ -65,8 +72,8 @@ def open_stores(recipe: Recipe, data_root: Path) -> list[FeatureStore]:
 
 def batch_settings(recipe: Recipe, stores: Sequence[FeatureStore], model: GenreTempoModel) -> BatchSettings:
     """What every kind of batches is drawn by, in the order that `WindowBatches` takes it."""
-    frames, drawn = model.config.window_frames, (recipe.batch_size, recipe.augment, recipe.seed)
-    return stores, recipe.labels, recipe.tempo_grid, frames, *drawn
+    frames = model.config.window_frames
+    return stores, recipe.labels, recipe.tempo_grid, frames, recipe.batch_size, recipe.augment, recipe.seed
 
 
 def train(
@@ -74,10 +81,8 @@ def train(
     stores: Sequence[FeatureStore],
     output: Path,
     model: GenreTempoModel | None = None,
-    class_weights: Mapping[str, torch.Tensor] | None = None,
-    progress: bool = True,
     machine: Machine = ONE_PROCESS,
-) -> SupervisedTask:
+) -> None:
     """Train one model on the `train` rows of stores and write its checkpoint into `output`.
 
     A run that was cut off goes on after the last epoch that it finished, and ends as if it had not been cut off. A
@@ -93,74 +98,62 @@ def train(
         goes on from in `state/`, and what is trained in `run.json`.
     model : GenreTempoModel, optional
         To start from; by default what the recipe names, else a new one with random weights.
-    class_weights : mapping of str to Tensor, optional
-        How much each class of a teacher's output counts.
-    progress : bool
-        Whether to report progress.
     machine : Machine
         What to compute on.
 
     Raises
     ------
     FluxBeatError
-        If the folder holds a run of another recipe, or there is no music to learn from.
+        If the folder holds a run of another recipe, there is no music to learn from, or this machine does not have what
+        `machine` asks for.
     """
     claim_folder(output, recipe, stores)
+    if is_finished(output):
+        return
     lightning.seed_everything(recipe.seed, verbose=False)
     if model is None:
         model = load_checkpoint(output.parent / recipe.start_from)[0] if recipe.start_from else new_model(recipe)
     teachers = None
     if recipe.teacher_weight and stores[0].outputs and not recipe.frozen:
-        teachers = TeacherHeads.of(stores, model.embedding_size, class_weights)
-    task = SupervisedTask(recipe, model, recipe.epochs * _epoch_steps(recipe, machine), teachers)
-    if is_finished(output):
-        task.average.module.load_state_dict(load_checkpoint(output)[0].state_dict())
-        return task
+        teachers = TeacherHeads.of(stores, model.embedding_size)
+    task = SupervisedTask(recipe, model, teachers)
     batches = WindowBatches(*batch_settings(recipe, stores, model), balance=recipe.data.balance)
-    trainer = _fit(task, batches, recipe, output, progress, machine)
+    trainer = _fit(task, batches, recipe, output, machine)
     if trainer.is_global_zero:
         if task.teacher_average is not None:
             heads = {name: value.contiguous() for name, value in task.teacher_average.module.state_dict().items()}
             save_file(heads, output / HEADS_FILE)
         save_checkpoint(task.averaged.cpu(), output)
     trainer.strategy.barrier()
-    return task
 
 
-def pretrain(
-    recipe: Recipe,
-    stores: Sequence[FeatureStore],
-    output: Path,
-    progress: bool = True,
-    machine: Machine = ONE_PROCESS,
-) -> Path:
+def pretrain(recipe: Recipe, stores: Sequence[FeatureStore], output: Path, machine: Machine = ONE_PROCESS) -> None:
     """Pretrain a model by SimCLR on the `train` rows of stores, without labels; goes on and ends as `train` does.
 
-    Parameters and errors as there.
-
-    Returns
-    -------
-    Path
-        The checkpoint, to start supervised training from. Its heads are untrained, and its metrics say so.
+    The checkpoint is to start supervised training from: its heads are untrained, and its metrics say so. Parameters and
+    errors as there.
     """
     claim_folder(output, recipe, stores)
     if is_finished(output):
-        return output
+        return
     lightning.seed_everything(recipe.seed, verbose=False)
     model = new_model(recipe)
-    steps = recipe.epochs * _epoch_steps(recipe, machine)
-    task = SimclrTask(model, recipe.simclr, recipe.learning_rate, recipe.weight_decay, steps)
+    task = SimclrTask(model, recipe.simclr, recipe.learning_rate, recipe.weight_decay)
     batches = ViewBatches(*batch_settings(recipe, stores, model), config=recipe.simclr)
-    trainer = _fit(task, batches, recipe, output, progress, machine)
+    trainer = _fit(task, batches, recipe, output, machine)
     if trainer.is_global_zero:
         model = task.model.cpu().eval()
-        metric = {"measure": "epochs of SimCLR", "value": recipe.epochs, "n": len(batches.recordings)}
-        date = datetime.datetime.now(datetime.UTC).date().isoformat()
-        metric = {**metric, "split": NOT_FOR_USE, "seed": recipe.seed, "date": date}
+        metric = {
+            "measure": "epochs of SimCLR",
+            "value": recipe.epochs,
+            "n": len(batches.recordings),
+            "split": NOT_FOR_USE,
+            "seed": recipe.seed,
+            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        }
         model.config = replace(model.config, tempo_taught=False, kind_taught=False, metrics=(metric,))
         save_checkpoint(model, output)
     trainer.strategy.barrier()
-    return output
 
 
 class ExactResume(lightning.Callback):
@@ -189,25 +182,50 @@ class ExactResume(lightning.Callback):
         torch.manual_seed(int(entropy.generate_state(1, np.uint64)[0] >> np.uint64(1)))
 
 
-def _epoch_steps(recipe: Recipe, machine: Machine) -> int:
-    """Batches that each process takes in an epoch."""
-    return recipe.epoch_steps // machine.processes
-
-
 def _fit(
     task: lightning.LightningModule,
     batches: Dataset[dict[str, object]],
     recipe: Recipe,
     output: Path,
-    progress: bool,
     machine: Machine,
 ) -> lightning.Trainer:
+    """Fit with the state kept in `output`/state after every epoch, from where it stands; curves go to `output`/logs."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="lightning")
     sampler = StepSampler(recipe.epoch_steps)
     loader = DataLoader(batches, batch_size=None, sampler=sampler, num_workers=machine.workers)
-    steps = _epoch_steps(recipe, machine)
-    trainer = trainer_for(machine, output, recipe.epochs, steps, [ExactResume(recipe.seed, sampler)], progress)
-    latest = latest_state(output)
-    trainer.fit(task, loader, ckpt_path=str(latest) if latest else None)
+    keep_state = ModelCheckpoint(
+        output / "state", "latest", every_n_epochs=1, save_on_train_epoch_end=True, enable_version_counter=False
+    )
+    several = machine.processes > 1
+    if several:
+        # by descriptors, two tensors of one storage would be handed to a new process twice, which it refuses
+        torch.multiprocessing.set_sharing_strategy("file_system")
+    try:
+        trainer = lightning.Trainer(
+            max_epochs=recipe.epochs,
+            accelerator=machine.accelerator,
+            devices=machine.devices,
+            num_nodes=machine.nodes,
+            strategy="ddp_spawn" if several and machine.strategy == "auto" else machine.strategy,
+            precision=machine.precision,  # type: ignore[arg-type]
+            # `StepSampler` gives each process its own batches
+            use_distributed_sampler=False,
+            sync_batchnorm=several and machine.has_gpu,
+            # on a CPU nothing here depends on chance; on a GPU what cannot be exact says so
+            deterministic="warn" if machine.has_gpu else None,
+            default_root_dir=output,
+            logger=TensorBoardLogger(output, name="logs", version=""),
+            log_every_n_steps=max(recipe.epoch_steps // machine.processes // 10, 1),
+            callbacks=[ExactResume(recipe.seed, sampler), progress_callback(), keep_state],
+            enable_progress_bar=sys.stderr.isatty(),
+            enable_model_summary=False,
+            gradient_clip_val=5.0,
+        )
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
+        raise FluxBeatError(f"cannot train on this machine in this way: {error}") from error
+    state = output / "state" / "latest.ckpt"
+    trainer.fit(task, loader, ckpt_path=str(state) if state.is_file() else None)
     return trainer
 
 

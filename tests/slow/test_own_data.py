@@ -57,7 +57,7 @@ def own(tmp_path_factory) -> Path:
 
 
 def plan(own: Path, output: str, **changes: object) -> OwnPlan:
-    return OwnPlan(own / "music", own / output, **{"cache": own / "cache", "progress": False, **changes})
+    return OwnPlan(own / "music", own / output, **{"cache": own / "cache", **changes})
 
 
 def test_ten_small_files_make_a_checkpoint_of_their_own_genres(own, capsys, caplog):
@@ -191,7 +191,7 @@ def test_pieces_of_one_recording_get_one_artist_and_so_one_side():
         return Recording(Path(name), ("x",), None, artist, "", name)
 
     given = [recording("a"), recording("b", "Ada"), recording("c"), recording("d", "Bo"), recording("e")]
-    kept = own_stores._kept_together(given, {"a": 0, "b": 0, "c": 2, "e": 2, "d": 3})
+    kept = own_stores._one_artist_per_group(given, {"a": 0, "b": 0, "c": 2, "e": 2, "d": 3})
     assert [one.artist for one in kept] == ["Ada", "Ada", "c", "Bo", "c"]
 
 

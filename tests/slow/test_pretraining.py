@@ -74,7 +74,7 @@ def test_every_family_learns_to_tell_songs_apart_and_ends_as_a_checkpoint(family
     course = []
     monkeypatch.setattr(SimclrTask, "log_dict", lambda self, values, **_: course.append(float(values["contrastive"])))
     recipe = tiny_recipe(family, epochs=3, epoch_steps=10, batch_size=8, learning_rate=5e-3, augment=OFF)
-    assert pretrain(recipe, [songs], tmp_path / "run", progress=False) == tmp_path / "run"
+    pretrain(recipe, [songs], tmp_path / "run")
     assert len(course) == 30
     assert np.mean(course[-5:]) < np.mean(course[:3]) - 0.2, course
     model, _ = load_checkpoint(tmp_path / "run")
@@ -93,10 +93,10 @@ def test_pretraining_that_was_cut_off_goes_on_and_ends_the_same(songs, tmp_path,
 
     monkeypatch.setattr(SimclrTask, "training_step", interrupted)
     with pytest.raises(ConnectionAbortedError):
-        pretrain(recipe, [songs], tmp_path / "cut", progress=False)
-    pretrain(recipe, [songs], tmp_path / "cut", progress=False)
+        pretrain(recipe, [songs], tmp_path / "cut")
+    pretrain(recipe, [songs], tmp_path / "cut")
     assert seen == [0, 1, 2, 2, 3], "only the epoch that was cut off is done again"
-    pretrain(recipe, [songs], tmp_path / "whole", progress=False)
+    pretrain(recipe, [songs], tmp_path / "whole")
     cut, whole = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("cut", "whole"))
     assert cut == whole
 

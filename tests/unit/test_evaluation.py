@@ -17,7 +17,7 @@ from fluxbeat.cli.main import main
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.features import FeatureConfig
 from fluxbeat.models import ModelConfig, build_model, save_checkpoint
-from fluxbeat.models.registry import LoadedModel, ModelInfo, load
+from fluxbeat.models.registry import LoadedModel, ModelInfo
 from fluxbeat.training.card import CardFacts, card_text
 from fluxbeat.training.data.store import Excerpt
 from fluxbeat.training.evaluation.answers import Answer, ask
@@ -27,18 +27,18 @@ from fluxbeat.training.evaluation.intervals import estimate, resamples
 from fluxbeat.training.evaluation.measures import (
     average_precision,
     border_hits,
-    border_measures,
     calibration_error,
 )
 from fluxbeat.training.evaluation.rankings import (
     Measure,
     all_among_first,
     among_first,
+    border_measures,
     correlation,
     macro_average_precision,
     share_of,
 )
-from fluxbeat.training.evaluation.report import Material, Protocol, evaluate, genre_measures, shown
+from fluxbeat.training.evaluation.report import Material, Protocol, genre_measures, shown
 from tools.release.choosing import roc_auc
 from tools.release.shipped import counted_data
 from tools.teachers.peers import Peers
@@ -128,20 +128,16 @@ def test_calibration_error_is_the_distance_between_what_is_reported_and_what_is_
     truth[:50, 0] = True  # said: 0.9; so: half of the time
     truth[:30, 1] = True  # said: 0.3; so: as often as said
     probability = np.tile([0.9, 0.3], (100, 1))
-    everything = np.ones_like(truth)
-    weights = np.ones((1, 100))
-    assert calibration_error(probability, truth, everything, weights) == pytest.approx((0.4 + 0.0) / 2)
-    only_second = everything & [False, True]
-    assert calibration_error(probability, truth, only_second, weights) == pytest.approx(0.0)
+    assert calibration_error(probability, truth, np.ones((1, 100))) == pytest.approx((0.4 + 0.0) / 2)
 
 
 def test_true_probabilities_have_hardly_any_calibration_error():
     rng = np.random.default_rng(2)
     probability = rng.random((20_000, 1))
     truth = rng.random((20_000, 1)) < probability
-    error = calibration_error(probability, truth, np.ones_like(truth), np.ones((1, 20_000)))
+    error = calibration_error(probability, truth, np.ones((1, 20_000)))
     assert error < 0.015
-    assert calibration_error(probability**3, truth, np.ones_like(truth), np.ones((1, 20_000))) > 0.1
+    assert calibration_error(probability**3, truth, np.ones((1, 20_000))) > 0.1
 
 
 def test_borders_are_matched_one_to_one_as_well_as_can_be():
@@ -159,13 +155,13 @@ def test_borders_are_matched_one_to_one_as_well_as_can_be():
 
 
 def test_border_f1_is_pooled_over_tracks():
-    found = border_measures(np.array([1, 2]), np.array([4, 2]), np.array([1, 3]), ["", ""])
-    assert found["precision"]["value"] == pytest.approx(3 / 6)
-    assert found["recall"]["value"] == pytest.approx(3 / 4)
-    assert found["f1"]["value"] == pytest.approx(2 * 0.5 * 0.75 / 1.25)
-    assert found["borders"] == 4
-    low, high = found["f1"]["interval_95"]
-    assert low <= found["f1"]["value"] <= high
+    f1, precision, recall = border_measures("m", "s", np.array([1, 2]), np.array([4, 2]), np.array([1, 3]))
+    assert precision.value == pytest.approx(3 / 6)
+    assert recall.value == pytest.approx(3 / 4)
+    assert f1.value == pytest.approx(2 * 0.5 * 0.75 / 1.25)
+    assert f1.n == 4
+    low, high = f1.interval_95
+    assert low <= f1.value <= high
 
 
 def test_a_crossfade_keeps_the_power_and_its_middle_is_the_border():
@@ -189,8 +185,9 @@ def test_borders_are_scored_as_mir_eval_does():
 
         expected = mir_eval.segment.detection(intervals(true), intervals(given), window=3.0, trim=True)
         hits = border_hits(given, true)
-        found = border_measures(np.array([hits]), np.array([len(given)]), np.array([len(true)]), [""])
-        assert [found[name]["value"] for name in ("precision", "recall", "f1")] == pytest.approx(expected, abs=1e-3)
+        counts = (np.array([count]) for count in (hits, len(given), len(true)))
+        found = {one.measure: one.value for one in border_measures("m", "s", *counts)}
+        assert [found[name] for name in ("precision", "recall", "f1")] == pytest.approx(expected, abs=1e-3)
 
 
 def test_first_and_among_three_count_any_true_label():
@@ -348,16 +345,6 @@ def test_evaluate_prints_and_saves_every_measure(recordings, tmp_path, capsys):
     assert {one.n for one in voices} == {1}
 
 
-def test_a_measurement_of_its_own_finds_models_and_material(recordings, tmp_path):
-    def further(models, material):
-        return [Measure("extra", models[0].info.name, material.split, 1.0, len(material.excerpts))]
-
-    save_checkpoint(network(), tmp_path / "one")
-    protocol = Protocol(recordings, cache=tmp_path / "cache", mixes=0, splices=0, further=(further,))
-    found = evaluate([load(tmp_path / "one")], protocol)
-    assert found[-1] == Measure("extra", "one", "dev", 1.0, 7)
-
-
 def test_a_card_shows_counts_intervals_peers_and_what_the_model_is_bad_at(recordings):
     measures = [
         Measure("accuracy", "m", "popular, test", 0.5, 44, 22, (0.4, 0.6)),
@@ -367,13 +354,13 @@ def test_a_card_shows_counts_intervals_peers_and_what_the_model_is_bad_at(record
         Measure("logit_correlation", "m and n", "all, test", 0.9, 270, None, (0.88, 0.92)),
         Measure("logit_correlation", "n and o", "all, test", 0.8, 270, None, (0.78, 0.82)),
     ]
-    facts = CardFacts("m", 391_000, counted_data(recordings), measures, "m", experimental=["gospel"], licence="mit")
+    facts = CardFacts("m", 391_000, counted_data(recordings), measures, sections={"Left out": "gospel"}, licence="mit")
     text = card_text(network().config, facts)
     assert "| Right genre first | popular, test | 22/44 = 0.50 (0.40 to 0.60) | 18/44 = 0.40 (0.30 to 0.50) |" in text
     assert "| m and n | all, test | 0.900 (0.880 to 0.920) |" in text and "n and o" not in text
     assert "Genres that it finds least well on test, by average precision: metal (0.20, 4 recordings)" in text
     assert "| own | Creative Commons | 0 | 6 | 1 |" in text
-    assert "gospel" in text and text.startswith("---\nlicense: mit\n")
+    assert "\n## Left out\n\ngospel\n\n## What it is bad at" in text and text.startswith("---\nlicense: mit\n")
 
 
 def test_a_persons_own_table_is_judged_with_its_tempi(tmp_path, capsys, monkeypatch):

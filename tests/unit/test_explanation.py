@@ -428,7 +428,7 @@ def loaded(model: GenreTempoModel) -> LoadedModel:
 
 
 def test_the_report_tells_a_network_that_knows_from_a_random_map(trained: GenreTempoModel) -> None:
-    report = explanation_report(loaded(trained), samples(), cams=[FINE])
+    report = explanation_report(loaded(trained), samples(), cam=FINE)
     (found,) = report["layers"].values()
     assert report["windows"] == report["splices"] == report["artists"] == 6
     assert found["apart"] or found["beats_random"]["interval_95"][0] > 0

@@ -55,12 +55,11 @@ def test_tempo_loss_is_cross_entropy_over_known_rows_only():
 
 def test_teachers_are_matched_as_standardised_log_odds():
     """A head that says the mean misses a class by as many deviations as the teacher is away from it."""
-    mean, scale, weight = torch.tensor([-2.0, 1.0]), torch.tensor([1.0, 0.5]), torch.tensor([3.0, 1.0])
-    heads = TeacherHeads(4, {"msd": mean}, {"msd": scale}, {"msd": weight})
+    heads = TeacherHeads(4, {"msd": torch.tensor([-2.0, 1.0])}, {"msd": torch.tensor([1.0, 0.5])})
     torch.nn.init.zeros_(heads.heads["msd"].weight)
     torch.nn.init.zeros_(heads.heads["msd"].bias)
     answer = torch.sigmoid(torch.tensor([[0.0, 2.0]]))
-    by_hand = (1.5 * (2.0 / 1.0) ** 2 + 0.5 * (1.0 / 0.5) ** 2) / 2
+    by_hand = ((2.0 / 1.0) ** 2 + (1.0 / 0.5) ** 2) / 2
     assert heads(torch.zeros(1, 4), {"msd": answer})["msd"].item() == pytest.approx(by_hand, rel=1e-5)
     assert as_logit(torch.tensor(0.0)).item() == pytest.approx(-math.log(9999), rel=1e-4), "bounded"
 

@@ -31,6 +31,7 @@ from tools.release.making import CONSENSUS, Plan, release
 from tools.release.shipped import WEAK, counted_data, explained_text, over_seeds, seeds_in_words, tempo_measures
 
 RELEASE_FILE = "release.json"
+LEFT_OUT = "Learned as well and left out, since too few recordings show whether they work"
 DATA, NOTES, FRONT_END = (Path(__file__).with_name(f"shipped_{part}.md") for part in ("data", "notes", "front_end"))
 
 
@@ -109,20 +110,25 @@ def _cards(options: argparse.Namespace) -> None:
         _write(options.output / name / CONFIG_FILE, metrics=rows)
         model = load(options.output / name)
         siblings = [other for other in report["chosen"] if other != name]
+        left_out = ", ".join(report["experimental"])
+        settings = ", ".join(f"{key} {value}" for key, value in model.network.config.features.to_dict().items())
+        features = wrapped(f"{settings}.")
+        why = options.front_end.read_text(encoding="utf-8")
+        sections = {"Features, and why these": f"{features}\n\n{why}"}
+        if name in explained:
+            sections["How far its explanations may be trusted"] = explained_text(explained[name])
         facts = CardFacts(
             title=name,
             parameters=model.network.n_parameters,
             data=f"{data.strip()}\n\n{_made(name, report, model)}",
             measures=_beside(measures, name, siblings),
-            subject=name,
             notes=[
                 *options.notes.read_text(encoding="utf-8").strip().split("\n\n"),
                 *seeds_in_words(own, others),
+                *([f"{LEFT_OUT}: {left_out}."] if left_out else []),
             ],
-            experimental=report["experimental"],
             licence="mit",
-            front_end=options.front_end.read_text(encoding="utf-8"),
-            explained=explained_text(explained[name]) if name in explained else "",
+            sections=sections,
             weak=WEAK,
         )
         write_card(options.output / name, model.network.config, facts)

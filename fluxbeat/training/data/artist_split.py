@@ -46,8 +46,6 @@ def split_by_artist(
     train, dev : list of Recording
         In their given order, `split` set.
     """
-    if not 0 < share < 1:
-        raise FluxBeatError(f"share must lie between 0 and 1, got {share:g}: both parts need recordings")
     songs: dict[str, Counter[str]] = {}
     for recording in recordings:
         songs.setdefault(artist_of(recording), Counter()).update(recording.labels or ())
@@ -81,14 +79,14 @@ def split_by_artist(
     return train, dev
 
 
-def write_split(recordings: Iterable[Recording], path: str | Path) -> None:
+def write_split(recordings: Iterable[Recording], path: Path) -> None:
     """Write one line per recording: its name, artist and split."""
     lines = [HEADER]
     lines += [f"{recording.name}\t{recording.artist or recording.name}\t{recording.split}" for recording in recordings]
-    Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def read_split(path: str | Path) -> dict[str, tuple[str, str]]:
+def read_split(path: Path) -> dict[str, tuple[str, str]]:
     """Artist and split of every track that a split file names; lines that begin with # are remarks.
 
     Raises
@@ -96,7 +94,6 @@ def read_split(path: str | Path) -> dict[str, tuple[str, str]]:
     FluxBeatError
         If the file is missing, a line has not three parts, a split is unknown or a track is named twice.
     """
-    path = Path(path)
     if not path.is_file():
         raise FluxBeatError(f"{path}: no such split file")
     found: dict[str, tuple[str, str]] = {}
@@ -116,7 +113,7 @@ def read_split(path: str | Path) -> dict[str, tuple[str, str]]:
     return found
 
 
-def apply_split(recordings: Iterable[Recording], path: str | Path) -> list[Recording]:
+def apply_split(recordings: Iterable[Recording], path: Path) -> list[Recording]:
     """The recordings with artist and split as a split file says.
 
     Raises

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fluxbeat.errors import AudioDecodeError
@@ -51,10 +52,18 @@ def extract(
     folder = cache / f"features-{_key(recordings, features)}"
     if not (folder / INDEX_FILE).is_file():
         _write(recordings, folder, features, report)
-    store, known = FeatureStore(folder), {recording.name: recording for recording in recordings}
-    # what is known of a recording may have changed since, its sound has not
-    store.excerpts = [about(known[excerpt.name], excerpt.duration_s) for excerpt in store.excerpts]
+    store = FeatureStore(folder)
+    describe(store, recordings)
     return store
+
+
+def describe(store: FeatureStore, recordings: Sequence[Recording]) -> None:
+    """Let the excerpts say what is known of recordings now, their sound is the same; those of others take no part."""
+    known = {recording.name: recording for recording in recordings}
+    store.excerpts = [
+        about(known[excerpt.name], excerpt.duration_s) if excerpt.name in known else replace(excerpt, split="")
+        for excerpt in store.excerpts
+    ]
 
 
 def fingerprints(store: FeatureStore) -> dict[str, Fingerprint]:

@@ -11,80 +11,62 @@ import csv
 from pathlib import Path
 
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.training.data.recordings import Recording
+from fluxbeat.training.data.recordings import OTHER_NAMES, Recording
 
 TABLE_PLACES = ("fma_metadata/tracks.csv", "tracks.csv")
 SUBSETS = ("fma_small", "fma_medium", "fma_large", "fma_full")
-SPLIT_NAMES = {"training": "train", "validation": "dev", "test": "test"}
-COLUMNS = {
-    "split": ("set", "split"),
-    "genre": ("track", "genre_top"),
-    "artist": ("artist", "id"),
-}
+COLUMNS = (("set", "split"), ("track", "genre_top"), ("artist", "id"))
 LONGEST_FIELD = 10_000_000  # letters: albums and artists come with whole web pages about them
 
 
-def find_fma(folder: Path) -> Path | None:
-    """The table of an FMA folder (or the folder of its metadata); None where there is none."""
-    for place in TABLE_PLACES:
-        table = folder / place
-        if table.is_file():
-            with open(table, encoding="utf-8") as handle:
-                if {"set", "track"} <= set(handle.readline().strip().split(",")):
-                    return table
-    return None
+def read_fma(folder: Path) -> list[Recording] | None:
+    """The tracks whose audio is at hand, with root genre, artist and official split; None where it is not FMA's folder.
 
-
-def read_fma(folder: str | Path) -> list[Recording]:
-    """The tracks whose audio is at hand, with root genre, artist and official split.
-
-    The smallest subset found is read. Tracks without a root genre have no labels.
+    The folder may also be that of the metadata. The smallest subset found is read. Tracks without a root genre have no
+    labels.
 
     Raises
     ------
     FluxBeatError
-        If the table is missing or is not FMA's, or no audio lies beside it.
+        If the table lacks a column, or no audio lies beside it.
     """
-    folder = Path(folder)
-    table = find_fma(folder)
+    table = next((folder / place for place in TABLE_PLACES if _is_table(folder / place)), None)
     if table is None:
-        raise FluxBeatError(f"{folder} is not FMA: expected {folder}/fma_metadata/tracks.csv")
-    base = folder if table.parent == folder else table.parent.parent
-    audio = next((base / name for name in SUBSETS if (base / name).is_dir()), None)
+        return None
+    subsets = (place / name for place in (folder, folder.parent) for name in SUBSETS)
+    audio = next((subset for subset in subsets if subset.is_dir()), None)
     if audio is None:
-        audio = next((base.parent / name for name in SUBSETS if (base.parent / name).is_dir()), None)
-    if audio is None:
-        raise FluxBeatError(f"{base}: no audio; unpack one of {', '.join(SUBSETS)} beside fma_metadata")
-    facts = _read_tracks(table)
+        raise FluxBeatError(f"{folder}: no audio; unpack one of {', '.join(SUBSETS)} beside fma_metadata")
+    tracks = _read_tracks(table)
     recordings = []
     for path in sorted(audio.glob("[0-9][0-9][0-9]/*.mp3")):
-        if not path.stem.isdigit() or int(path.stem) not in facts:
-            continue
-        fact = facts[int(path.stem)]
-        labels = (fact["genre"],) if fact["genre"] else None
-        artist = f"fma/{fact['artist']}" if fact["artist"] else f"fma/track/{path.stem}"
-        split = SPLIT_NAMES.get(fact["split"], "")
-        recordings.append(Recording(path, labels, None, artist, split, track_id=path.stem))
+        if path.stem in tracks:
+            split, genre, artist = tracks[path.stem]
+            labels = (genre,) if genre else None
+            artist = f"fma/{artist or path.stem}"
+            recordings.append(Recording(path, labels, None, artist, OTHER_NAMES.get(split, split), path.stem))
     if not recordings:
         raise FluxBeatError(f"{audio}: no track that {table} names; expected files like {audio}/000/000002.mp3")
     return recordings
 
 
-def _read_tracks(table: Path) -> dict[int, dict[str, str]]:
-    """Split, genre and artist by the number of the track. The columns' names take two lines, the third is empty."""
-    usual = csv.field_size_limit(LONGEST_FIELD)
-    try:
-        with open(table, newline="", encoding="utf-8") as handle:
-            reader = csv.reader(handle)
-            names = list(zip(next(reader), next(reader), strict=True))
-            missing = [" ".join(name) for name in COLUMNS.values() if name not in names]
-            if missing:
-                raise FluxBeatError(f"{table}: no column {missing[0]!r} in its first two lines, as FMA's has")
-            places = {key: names.index(name) for key, name in COLUMNS.items()}
-            return {
-                int(row[0]): {key: row[place].strip() for key, place in places.items()}
-                for row in reader
-                if row and row[0].isdigit()
-            }
-    finally:
-        csv.field_size_limit(usual)
+def _is_table(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with open(path, encoding="utf-8") as handle:
+        return {"set", "track"} <= set(handle.readline().strip().split(","))
+
+
+def _read_tracks(table: Path) -> dict[str, tuple[str, ...]]:
+    """Split, genre and artist by the six digits of a track. The columns' names take two lines, the third is empty."""
+    csv.field_size_limit(LONGEST_FIELD)
+    with open(table, newline="", encoding="utf-8") as handle:
+        reader = csv.reader(handle)
+        names = list(zip(next(reader), next(reader), strict=True))
+        missing = [" ".join(name) for name in COLUMNS if name not in names]
+        if missing:
+            raise FluxBeatError(f"{table}: no column {missing[0]!r} in its first two lines, as FMA's has")
+        places = [names.index(name) for name in COLUMNS]
+        return {
+            row[0].zfill(6): tuple(row[place].strip() for place in places) for row in reader if row and row[0].isdigit()
+        }

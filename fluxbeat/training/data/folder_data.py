@@ -26,7 +26,7 @@ def audio_files(folder: Path) -> Iterator[Path]:
             yield file.path
 
 
-def read_genre_folders(folder: str | Path) -> list[Recording]:
+def read_genre_folders(folder: Path) -> list[Recording]:
     """The audio files of a folder of genre folders; the folders' names are the labels.
 
     A folder inside a genre's folder is an artist: the same name in two genres is the same artist. Whose a file is that
@@ -37,16 +37,15 @@ def read_genre_folders(folder: str | Path) -> list[Recording]:
     FluxBeatError
         If there is no audio, audio that lies in no genre folder, or only one genre.
     """
-    folder = Path(folder)
     recordings, loose = [], []
     for path in audio_files(folder):
         genre, *below = (unicodedata.normalize("NFC", part) for part in path.relative_to(folder).parts)
         if not below:
             loose.append(path.name)
             continue
-        track_id = path.relative_to(folder).as_posix()
+        name = path.relative_to(folder).as_posix()
         artist = below[0] if len(below) > 1 else ""
-        recordings.append(Recording(path, (genre,), None, artist, track_id=track_id))
+        recordings.append(Recording(path, (genre,), None, artist, "", name))
     cure = f"sort the music as {folder}/GENRE/FILE or {folder}/GENRE/ARTIST/FILE"
     if loose:
         raise FluxBeatError(f"{folder}: {len(loose)} audio files lie in no genre folder, {loose[0]} first; {cure}")

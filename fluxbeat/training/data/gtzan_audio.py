@@ -11,7 +11,6 @@ GTZAN loader (1.0.0) wants an index from the network and its tempo reader fails 
 
 from __future__ import annotations
 
-import logging
 import re
 from pathlib import Path
 
@@ -23,47 +22,32 @@ CLIP = re.compile(r"(?P<genre>[a-z]+)\.(?P<number>\d{5})")
 PLACES = ("", "genres", "genres_original", "Data/genres_original", "gtzan_genre/genres")
 TEMPO_PLACES = ("gtzan_tempo_beat-main/tempo", "gtzan_tempo_beat/tempo")
 
-_log = logging.getLogger(__name__)
 
+def read_gtzan(folder: Path) -> list[Recording] | None:
+    """The clips of the fault-filtered split, without the 70 faulty ones; None where `folder` does not hold GTZAN.
 
-def find_gtzan(folder: Path) -> Path | None:
-    """The folder that holds GTZAN's genre folders, at `folder` or below it; None where there is none."""
-    for place in PLACES:
-        if any((folder / place / "blues").glob("blues.0*")) or any((folder / place / "rock").glob("rock.0*")):
-            return folder / place
-    return None
-
-
-def read_gtzan(folder: str | Path) -> list[Recording]:
-    """The clips of the fault-filtered split; the 70 faulty ones are left out. GTZAN names no artists.
-
-    Raises
-    ------
-    FluxBeatError
-        If `folder` does not hold GTZAN.
+    GTZAN names no artists.
     """
+    genres = next((folder / place for place in PLACES if _holds_clips(folder / place)), None)
+    if genres is None:
+        return None
     from torchaudio.datasets import gtzan
 
-    folder = Path(folder)
-    genres = find_gtzan(folder)
-    if genres is None:
-        raise FluxBeatError(f"{folder} is not GTZAN: expected {folder}/genres/blues/blues.00000.wav and so on")
     lists = {"train": gtzan.filtered_train, "dev": gtzan.filtered_valid, "test": gtzan.filtered_test}
     split_of = {clip: split for split, clips in lists.items() for clip in clips}
     tempi = _read_tempi(folder)
-    recordings, faulty = [], 0
+    recordings = []
     for path in audio_files(genres):
         clip = CLIP.match(path.name)
-        if clip is None:
-            continue
-        if clip[0] not in split_of:
-            faulty += 1
-            continue
-        recordings.append(
-            Recording(path, (clip["genre"],), tempi.get(clip[0]), clip[0], split_of[clip[0]], track_id=clip[0])
-        )
-    _log.info("%s: %d clips; %d left out, which the fault-filtered split leaves out", folder, len(recordings), faulty)
+        if clip and clip[0] in split_of:
+            recordings.append(
+                Recording(path, (clip["genre"],), tempi.get(clip[0]), clip[0], split_of[clip[0]], clip[0])
+            )
     return recordings
+
+
+def _holds_clips(folder: Path) -> bool:
+    return any(folder.glob("blues/blues.0*")) or any(folder.glob("rock/rock.0*"))
 
 
 def _read_tempi(folder: Path) -> dict[str, float]:

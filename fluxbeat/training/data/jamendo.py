@@ -9,6 +9,7 @@ release. The official splits keep artists apart.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from fluxbeat.errors import FluxBeatError
@@ -21,11 +22,40 @@ AUDIO_DEPTH = 3
 PARTS = ("train", "validation", "test")
 
 
-def find_jamendo(folder: Path, split: int = 0) -> dict[str, Path]:
+def read_jamendo(folder: Path) -> list[Recording] | None:
+    """The tracks whose audio is at hand, with all their genre tags, artist and split; None where it is another folder.
+
+    The audio lies at any place up to three folders below. Of the five official splits the first is taken.
+
+    Raises
+    ------
+    FluxBeatError
+        If the tables have other columns, or none of the tracks' audio is there.
+    """
+    tables = _tables(folder)
+    if not tables:
+        return None
+    homes = _audio_folders(folder)
+    recordings, paths = [], []
+    for part, table in tables.items():
+        split = OTHER_NAMES.get(part, part)
+        for name, artist, path, labels in _read_tracks(table):
+            paths.append(path)
+            places = [home / file for home in homes for file in (path, f"{path.removesuffix('.mp3')}.low.mp3")]
+            found = next((place for place in places if place.is_file()), None)
+            if found and labels:
+                recordings.append(Recording(found, labels, None, f"jamendo/{artist}", split, name))
+    if not recordings:
+        example = f"{folder}/audio/{paths[0] if paths else ''}"
+        raise FluxBeatError(f"{folder}: no audio of the tracks that its tables name; expected for example {example}")
+    return recordings
+
+
+def _tables(folder: Path) -> dict[str, Path]:
     """The tables of an MTG-Jamendo folder by split ('' for one without a split); empty where there are none."""
     for name in TABLES:
-        for place in (folder / "data" / "splits", folder / "splits"):
-            parts = {part: place / f"split-{split}" / f"{name}-{part}.tsv" for part in PARTS}
+        for place in (folder / "data" / "splits" / "split-0", folder / "splits" / "split-0"):
+            parts = {part: place / f"{name}-{part}.tsv" for part in PARTS}
             if all(path.is_file() for path in parts.values()):
                 return parts
         for place in (folder / "data", folder):
@@ -34,62 +64,21 @@ def find_jamendo(folder: Path, split: int = 0) -> dict[str, Path]:
     return {}
 
 
-def read_jamendo(folder: str | Path, split: int = 0) -> list[Recording]:
-    """The tracks whose audio is at hand, with all their genre tags, artist and split.
-
-    Parameters
-    ----------
-    folder : path
-        The project's folder, with the audio at any place up to three folders below it.
-    split : int
-        Which of the five official splits, 0 to 4.
-
-    Raises
-    ------
-    FluxBeatError
-        If the tables are missing or have other columns, or none of the tracks' audio is there.
-    """
-    folder = Path(folder)
-    tables = find_jamendo(folder, split)
-    if not tables:
-        raise FluxBeatError(
-            f"{folder} is not MTG-Jamendo: expected {folder}/data/splits/split-{split}/autotagging_genre-train.tsv "
-            f"or {folder}/data/autotagging_genre.tsv"
-        )
-    homes = _audio_folders(folder)
-    recordings, first_path = [], ""
-    for part, table in tables.items():
-        for track_id, artist, path, labels in _read_tracks(table):
-            first_path = first_path or path
-            names = (path, f"{path.removesuffix('.mp3')}.low.mp3")
-            found = next((home / name for home in homes for name in names if (home / name).is_file()), None)
-            if found is not None and labels:
-                recordings.append(
-                    Recording(found, labels, None, f"jamendo/{artist}", OTHER_NAMES.get(part, part), track_id)
-                )
-    if not recordings:
-        raise FluxBeatError(
-            f"{folder}: no audio of the tracks that its tables name; expected for example {folder}/audio/{first_path}"
-        )
-    return recordings
-
-
 def _audio_folders(folder: Path) -> list[Path]:
     """Folders that hold folders named by two digits, as the audio's do."""
     patterns = ["*/" * depth + "[0-9][0-9]" for depth in range(AUDIO_DEPTH + 1)]
     return sorted({path.parent for pattern in patterns for path in folder.glob(pattern) if path.is_dir()})
 
 
-def _read_tracks(table: Path) -> list[tuple[str, str, str, tuple[str, ...]]]:
+def _read_tracks(table: Path) -> Iterator[tuple[str, str, str, tuple[str, ...]]]:
+    """Name, artist, path and genres of each track."""
     rows = [line.split("\t") for line in table.read_text(encoding="utf-8").splitlines() if line.strip()]
     if not rows or rows[0][: len(FIRST_COLUMNS)] != FIRST_COLUMNS:
         raise FluxBeatError(
             f"{table}: the first line must begin with {', '.join(FIRST_COLUMNS)}, as MTG-Jamendo's does"
         )
-    tracks = []
     for line, row in enumerate(rows[1:], start=2):
         if len(row) <= len(FIRST_COLUMNS):
             raise FluxBeatError(f"{table}, line {line}: expected {len(FIRST_COLUMNS)} columns and tags, got {len(row)}")
         labels = tuple(tag.removeprefix(GENRE_TAG) for tag in row[len(FIRST_COLUMNS) :] if tag.startswith(GENRE_TAG))
-        tracks.append((row[0], row[1], row[3], labels))
-    return tracks
+        yield row[0], row[1], row[3], labels

@@ -9,7 +9,7 @@ from pathlib import Path
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.training.data.store import SPLITS
 
-OTHER_NAMES = {"validation": "dev"}
+OTHER_NAMES = {"training": "train", "validation": "dev"}
 """What data sets call a split that is named otherwise here."""
 
 
@@ -29,24 +29,19 @@ class Recording:
         Same string, same artist: never on both sides of a split.
     split : str
         'train', 'dev' or 'test' where the source has a split, else empty.
-    track_id : str
-        Name that is unique in its data set; empty: the file's name.
+    name : str
+        What errors, reports and split files call it; unique in its data set.
     """
 
     path: Path
     labels: tuple[str, ...] | None
     tempo_bpm: float | None
     artist: str
-    split: str = ""
-    track_id: str = ""
-
-    @property
-    def name(self) -> str:
-        """What errors, reports and split files call it."""
-        return self.track_id or self.path.name
+    split: str
+    name: str
 
 
-def read_table(path: str | Path) -> list[Recording]:
+def read_table(path: Path) -> list[Recording]:
     """Read a CSV with a header: path, labels (separated by `;`), and optionally bpm, artist, split.
 
     Paths are relative to the CSV's folder; `validation` is another name of the split `dev`.
@@ -54,12 +49,9 @@ def read_table(path: str | Path) -> list[Recording]:
     Raises
     ------
     FluxBeatError
-        If the file is missing, has no `path` column, a number is not a number or a split is none of train,
-        dev and test; names the line.
+        If there is no `path` column, a number is not a number or a split is none of train, dev and test; names the
+        line.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FluxBeatError(f"{path}: no such file; expected a CSV with the columns path, labels and optionally bpm")
     recordings = []
     with open(path, newline="", encoding="utf-8-sig") as handle:
         reader = csv.DictReader(handle)

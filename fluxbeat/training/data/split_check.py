@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from fluxbeat.errors import FluxBeatError
@@ -13,7 +13,6 @@ from fluxbeat.training.data.artist_split import artist_of
 from fluxbeat.training.data.recordings import Recording
 
 _log = logging.getLogger(__name__)
-
 
 Prints = Mapping[str, Fingerprint]
 """Fingerprints by a recording's name."""
@@ -52,10 +51,9 @@ def check_split(recordings: Sequence[Recording], prints: Prints | None = None) -
             {artist_of(recording) for recording in part} & {artist_of(recording) for recording in other},
             "move all recordings of an artist into one split",
         )
-    for (name, part), (other_name, other) in itertools.combinations(parts.items() if prints else (), 2):
-        same = _same(_printed(part, prints or {}), _printed(other, prints or {}))
+        same = _same(part, other, prints) if prints else []
         pairs = {f"{first.name} = {second.name}" for first, second in same}
-        _refuse(f"{name} and {other_name} share recordings", pairs, "remove one of each two")
+        _refuse(f"{where} share recordings", pairs, "remove one of each two")
 
 
 def _refuse(fault: str, shared: set[str], cure: str) -> None:
@@ -66,29 +64,18 @@ def _refuse(fault: str, shared: set[str], cure: str) -> None:
 
 def without_repeats(recordings: Sequence[Recording], prints: Prints) -> list[Recording]:
     """Each recording once, with the labels of all its copies; every copy left out is named in a warning."""
-    printed = _printed(recordings, prints)
     kept = {recording.name: recording for recording in recordings}
-    first_of: dict[str, str] = {}
-    for first, second in _same(printed, printed):
-        original = first_of.get(first.name, first.name)
-        if second.name in first_of or second.name == original:
-            continue
-        first_of[second.name] = original
-        _log.warning("left out: %s is the same recording as %s", second.path, kept[original].path)
-        labels = dict.fromkeys([*(kept[original].labels or ()), *(second.labels or ())])
-        kept[original] = replace(kept[original], labels=tuple(labels) or None)
-    return [kept[recording.name] for recording in recordings if recording.name not in first_of]
+    for first, second in _same(recordings, recordings, prints):
+        if first.name in kept and second.name in kept:
+            copy, original = kept.pop(second.name), kept[first.name]
+            _log.warning("left out: %s is the same recording as %s", copy.path, original.path)
+            labels = dict.fromkeys([*(original.labels or ()), *(copy.labels or ())])
+            kept[first.name] = replace(original, labels=tuple(labels) or None)
+    return list(kept.values())
 
 
-Printed = list[tuple[Recording, Fingerprint]]
-
-
-def _printed(recordings: Iterable[Recording], prints: Prints) -> Printed:
-    return [(recording, prints[recording.name]) for recording in recordings if recording.name in prints]
-
-
-def _same(first: Printed, second: Printed) -> list[tuple[Recording, Recording]]:
+def _same(first: Sequence[Recording], second: Sequence[Recording], prints: Prints) -> list[tuple[Recording, Recording]]:
     """Pairs that hold the same recording; of a list with itself, each pair once, the earlier first."""
-    one = [fingerprint for _, fingerprint in first]
-    pairs = same_recordings(one, one if first is second else [fingerprint for _, fingerprint in second])
-    return [(first[row][0], second[column][0]) for row, column in pairs]
+    one = [prints[recording.name] for recording in first]
+    other = one if first is second else [prints[recording.name] for recording in second]
+    return [(first[row], second[column]) for row, column in same_recordings(one, other)]

@@ -140,12 +140,12 @@ class StoreWriter:
         self._arrays: dict[str, np.ndarray] = {}
         self._noted = 0
         self._read_log()
+        self._array("log_mel", (features.n_mels, self._frames))
 
     def add(self, excerpt: Excerpt, log_mel_db: np.ndarray, outputs: Mapping[str, np.ndarray] | None = None) -> None:
         """Append one row: log_mel_db (mels, frames), repeated or cut to 30 s, and each teacher output's array."""
         row = len(self.excerpts)
-        repeats = -(-self._frames // log_mel_db.shape[1])
-        whole = np.tile(log_mel_db, (1, repeats))[:, : self._frames]
+        whole = log_mel_db.take(np.arange(self._frames), axis=1, mode="wrap")
         for name, values in {"log_mel": whole, **(outputs or {})}.items():
             self._array(name, values.shape)[row] = values
         self.excerpts.append(excerpt)
@@ -160,8 +160,6 @@ class StoreWriter:
 
     def close(self) -> FeatureStore:
         """Write the index, and read the store."""
-        if not self._arrays and not self.excerpts:
-            self._array("log_mel", (self.features.n_mels, self._frames))
         for array in self._arrays.values():
             array.flush()  # type: ignore[attr-defined]
         content = {"features": self.features.to_dict(), "excerpts": [asdict(excerpt) for excerpt in self.excerpts]}

@@ -1,13 +1,12 @@
-"""Batches of augmented windows, drawn from stores; every batch follows from the seed and its number alone."""
+"""Batches of augmented windows of training rows; every batch follows from the seed and its number alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.distributed as distributed
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
@@ -17,6 +16,7 @@ from fluxbeat.models import TempoGrid
 from fluxbeat.models.base import KINDS
 from fluxbeat.training.data.store import EXCERPT_S, FeatureStore, label_shares
 from fluxbeat.training.losses import tempo_targets
+from fluxbeat.training.machine import rank_and_processes
 
 TEACHER_WINDOWS = 3
 """Outputs of a teacher that looks at 10 s, of one excerpt."""
@@ -77,7 +77,6 @@ class WindowBatches(Dataset[dict[str, object]]):
     batch_size : int
     augment : AugmentConfig
     seed : int
-    split : str
     balance : float
         Exponent of rarity: 0 draws every excerpt equally often, 1 every genre.
     """
@@ -91,13 +90,12 @@ class WindowBatches(Dataset[dict[str, object]]):
         batch_size: int,
         augment: AugmentConfig,
         seed: int,
-        split: str = "train",
         balance: float = 0.5,
     ):
         self.stores, self.grid, self.window_frames = stores, grid, window_frames
         self.batch_size, self.augment, self.seed = batch_size, augment, seed
         self.features: FeatureConfig = stores[0].features
-        self.places = [(number, int(row)) for number, store in enumerate(stores) for row in store.rows(split)]
+        self.places = [(number, int(row)) for number, store in enumerate(stores) for row in store.rows("train")]
         excerpts = [stores[number].excerpts[row] for number, row in self.places]
         self.shares, self.known = label_shares(excerpts, labels)
         self.kinds = np.array([KINDS.index(excerpt.kind) for excerpt in excerpts])
@@ -191,10 +189,7 @@ class WindowBatches(Dataset[dict[str, object]]):
             one[number, rng.integers(round(0.6 * features.n_mels), features.n_mels) :] -= 60.0
         if augment.shift_bands:
             shift = int(rng.integers(-augment.shift_bands, augment.shift_bands + 1))
-            one = torch.roll(one, shift, 1)
-            if shift:
-                edge = slice(0, shift) if shift > 0 else slice(shift, None)
-                one[:, edge] = one[:, shift : shift + 1] if shift > 0 else one[:, shift - 1 : shift]
+            one = one[:, (torch.arange(features.n_mels) - shift).clamp(0, features.n_mels - 1)]
         one.clamp_(min=features.floor_db)
         return normalise(one, features)[:, :, context : context + self.window_frames].contiguous()
 
@@ -263,18 +258,3 @@ class StepSampler(Sampler[int]):
         rank, processes = rank_and_processes()
         first = self.epoch * self.batches + rank
         return iter(range(first, first + len(self) * processes, processes))
-
-
-def rank_and_processes() -> tuple[int, int]:
-    """This process's number among those that train together, from 0, and how many there are."""
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank(), distributed.get_world_size()
-    return 0, 1
-
-
-def merged(outputs: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
-    """The mean over time of teachers' outputs of these rows, float32 (rows, size)."""
-    return {
-        name: (array[rows].astype(np.float32) if array.ndim == 2 else array[rows].astype(np.float32).mean(1))
-        for name, array in outputs.items()
-    }

@@ -51,7 +51,7 @@ class WindowAnswers:
 
     def answer(self, name: str) -> Answer:
         """The answers over whole recordings."""
-        return Answer(name, self.labels, self.whole(self.probability), self.whole(self.kind)[:, 0])
+        return Answer(name, self.labels, self.whole(self.probability))
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,14 +64,11 @@ class Answer:
     labels : tuple of str
     probability : float64 array, shape (recordings, labels)
         0..1.
-    music : float64 array, shape (recordings,), or None
-        Probability that it is music; None where that was not asked.
     """
 
     name: str
     labels: tuple[str, ...]
     probability: np.ndarray
-    music: np.ndarray | None = None
 
 
 def ask(

@@ -17,8 +17,8 @@ from fluxbeat.audio import open_audio
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.features import FeatureConfig, LogMel
 from fluxbeat.library.cache import cache_folder as library_cache
-from fluxbeat.training.data.artist_split import artist_of
 from fluxbeat.training.data.datasets import read_dataset
+from fluxbeat.training.data.extraction import about
 from fluxbeat.training.data.store import EXCERPT_S, INDEX_FILE, SPLITS, Excerpt, FeatureStore, StoreWriter
 
 CATALOGUE_FILE = "recordings.csv"
@@ -80,15 +80,7 @@ def read_own(data: Path, split: str) -> list[Excerpt]:
     if not found:
         raise FluxBeatError(f"{data} has no recording of the split {split!r} with labels or a tempo to judge by")
     return [
-        Excerpt(
-            name=str(one.path.resolve()),
-            artist=artist_of(one),
-            split=split,
-            labels=dict.fromkeys(one.labels or (), 1.0),
-            dataset=data.stem,
-            tempo_bpm=one.tempo_bpm,
-        )
-        for one in found
+        replace(about(one, EXCERPT_S), name=str(one.path.resolve()), split=split, dataset=data.stem) for one in found
     ]
 
 

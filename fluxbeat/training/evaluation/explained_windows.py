@@ -9,13 +9,12 @@ import numpy as np
 import torch
 
 from fluxbeat.errors import ConfigMismatchError
-from fluxbeat.features.log_mel import normalise
+from fluxbeat.features.log_mel import FeatureConfig, normalise
 from fluxbeat.models.base import GenreTempoModel, WindowModel
 from fluxbeat.models.registry import LoadedModel
 from fluxbeat.training.data.store import FeatureStore
 from fluxbeat.training.evaluation.explanation_report import Sample, explanation_report, sample_of
-from fluxbeat.training.evaluation.rankings import Measure
-from fluxbeat.training.evaluation.report import Further, Material
+from fluxbeat.training.evaluation.rankings import Measure, of_estimate
 
 
 def store_samples(store: FeatureStore, network: WindowModel, split: str, most: int, seed: int = 0) -> list[Sample]:
@@ -29,7 +28,8 @@ def store_samples(store: FeatureStore, network: WindowModel, split: str, most: i
     config = network.config
     if store.features != config.features:
         raise ConfigMismatchError(f"{store.folder}: the features there are not those of the model")
-    rows = [row for row in store.rows(split).tolist() if _fills(store, row, config.window_s)]
+    rows = [row for row in store.rows(split).tolist() if store.excerpts[row].kind == "music"]
+    rows = [row for row in rows if store.excerpts[row].duration_s >= config.window_s]
     if not rows:
         raise ConfigMismatchError(f"{store.folder}: no music of {config.window_s:g} s and more in its split {split!r}")
     first = (store.log_mel.shape[2] - config.window_frames) // 2
@@ -47,37 +47,21 @@ def explained_measures(name: str, report: Mapping[str, Any], split: str) -> list
     found = next(iter(report["layers"].values()))["insertion_minus_deletion"]
     subjects = {"map": name, "random": f"random maps ({name})", "energy": f"energy ({name})"}
     return [
-        Measure(
-            "insertion_minus_deletion",
-            subject,
-            f"windows, {split}",
-            found[part]["value"],
-            found[part]["n"],
-            interval_95=tuple(found[part]["interval_95"]) if found[part]["interval_95"] else None,
-        )
+        of_estimate("insertion_minus_deletion", subject, f"windows, {split}", found[part])
         for part, subject in subjects.items()
     ]
 
 
-def explanation_measures(most: int, seed: int = 0) -> Further:
-    """For `fluxbeat.training.evaluation.report.Protocol.further`: explanations of `most` windows by each network."""
-
-    def measure(models: Sequence[LoadedModel], material: Material) -> list[Measure]:
-        found: list[Measure] = []
-        for model in models:
-            if isinstance(model.network, GenreTempoModel):
-                store = material.stores[model.network.config.features]
-                samples = store_samples(store, model.network, material.split, most, seed)
-                report = explanation_report(model, samples, seed=seed)
-                found += explained_measures(model.info.name, report, material.split)
-        return found
-
-    return measure
-
-
-def _fills(store: FeatureStore, row: int, window_s: float) -> bool:
-    excerpt = store.excerpts[row]
-    return excerpt.kind == "music" and excerpt.duration_s >= window_s
+def explanation_measures(
+    models: Sequence[LoadedModel], stores: Mapping[FeatureConfig, FeatureStore], split: str, most: int, seed: int
+) -> list[Measure]:
+    """Measures of explanations of `most` windows of a split by each network."""
+    found: list[Measure] = []
+    for model in models:
+        if isinstance(model.network, GenreTempoModel):
+            samples = store_samples(stores[model.network.config.features], model.network, split, most, seed)
+            found += explained_measures(model.info.name, explanation_report(model, samples, seed=seed), split)
+    return found
 
 
 def _by_turns(store: FeatureStore, rows: list[int], seed: int) -> list[int]:

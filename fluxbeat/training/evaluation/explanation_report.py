@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fluxbeat.analysis import read_track
+from fluxbeat.analysis import Track, read_track
 from fluxbeat.analysis.track import audible_windows
 from fluxbeat.errors import ExplanationError, FluxBeatError
 from fluxbeat.explanation.attribution import METHODS, Cam, attribute, chosen_cam, shown_probability
@@ -54,18 +54,19 @@ class Sample:
     label: int
 
 
-def candidate_cams(network: WindowModel) -> list[Cam]:
-    """Every layer of a network with every method."""
-    return [Cam(layer, method) for layer in placed_layers(network) for method in METHODS]
+def candidate_cams(network: WindowModel, layer: str | None, method: str | None) -> list[Cam]:
+    """Every layer of a network with every method, or only one of them."""
+    layers, methods = [layer] if layer else placed_layers(network), [method] if method else METHODS
+    return [Cam(one, other) for one in layers for other in methods]
 
 
 def explanation_report(
     model: LoadedModel,
     samples: Sequence[Sample],
     *,
-    cams: Sequence[Cam] | None = None,
+    cam: Cam | None = None,
     seed: int = 0,
-    progress: Report | None = None,
+    progress: Report = lambda share, doing: None,
 ) -> dict[str, Any]:
     """Deletion and insertion, cascading randomisation, localisation and class contrast of a model's explanations.
 
@@ -73,7 +74,7 @@ def explanation_report(
     ----------
     model : LoadedModel
     samples : sequence of Sample
-    cams : sequence of Cam, optional
+    cam : Cam, optional
         What is measured; how the model is explained by default, where not given.
     seed : int
         Of the random maps, weights and splices.
@@ -83,36 +84,32 @@ def explanation_report(
     Returns
     -------
     dict
-        Ready for JSON. Of each `Cam`, by its name, under `layers`: `insertion_minus_deletion` of its map, a random one
+        Ready for JSON. Of the `Cam`, by its name, under `layers`: `insertion_minus_deletion` of its map, a random one
         and the energy, `beats_random` and `beats_energy` (paired), `apart` (its interval lies above both others),
         `randomisation`, `splice_mass`, `class_contrast`.
     """
-    network, done = model.network, progress or (lambda share, doing: None)
-    asked = list(cams or [chosen_cam(network)])
-    layers = _faithfulness(network, samples, asked, seed, STEPS, lambda share, doing: done(0.4 * share, doing))
+    network, cam = model.network, cam or chosen_cam(model.network)
+    layers = _faithfulness(network, samples, [cam], seed, STEPS, lambda share, doing: progress(0.4 * share, doing))
+    progress(0.4, f"random weights and splices, {cam}")
     spliced = _spliced(samples, seed)
-    for number, cam in enumerate(asked):
-        done(0.4 + 0.6 * number / len(asked), f"random weights and splices, {cam}")
-        layers[str(cam)]["randomisation"] = _randomisation(network, samples, seed, cam)
-        layers[str(cam)] |= _localisation(network, spliced, cam)
+    layers[str(cam)]["randomisation"] = _randomisation(network, samples, seed, cam)
+    layers[str(cam)] |= _localisation(network, spliced, cam)
     return {**_about(model, samples, seed), "splices": len(spliced), "layers": layers}
 
 
 def compare_cams(
     model: LoadedModel,
     samples: Sequence[Sample],
+    cams: Sequence[Cam],
     *,
-    cams: Sequence[Cam] | None = None,
     seed: int = 0,
-    progress: Report | None = None,
+    progress: Report = lambda share, doing: None,
 ) -> dict[str, Any]:
     """Insertion minus deletion alone, in fewer steps, of many layers and methods: what `CHOSEN` is chosen by.
 
-    As `explanation_report`, with `cams` being all there are where not given; the most faithful comes first and is named
-    under `best`.
+    As `explanation_report`; the most faithful comes first and is named under `best`.
     """
-    asked, done = list(cams or candidate_cams(model.network)), progress or (lambda share, doing: None)
-    found = _faithfulness(model.network, samples, asked, seed, COMPARED_STEPS, done)
+    found = _faithfulness(model.network, samples, cams, seed, COMPARED_STEPS, progress)
     layers = dict(sorted(found.items(), key=lambda item: -item[1]["insertion_minus_deletion"]["map"]["value"]))
     return {**_about(model, samples, seed), "best": next(iter(layers)), "layers": layers}
 
@@ -129,7 +126,7 @@ def _about(model: LoadedModel, samples: Sequence[Sample], seed: int) -> dict[str
 
 
 def samples_of_files(
-    model: LoadedModel, files: Sequence[Path], windows: int = 1, progress: Report | None = None
+    model: LoadedModel, files: Sequence[Path], windows: int = 1, progress: Report = lambda share, doing: None
 ) -> tuple[list[Sample], list[dict[str, str]]]:
     """Windows of music files; each file counts as an artist of its own.
 
@@ -153,29 +150,30 @@ def samples_of_files(
         If no file can be read, or none has a window of music.
     """
     network, samples, unread = model.network, [], []
-    window_s = network.config.window_s
     for number, path in enumerate(files):
-        if progress:
-            progress(number / len(files), path.name)
+        progress(number / len(files), path.name)
         try:
             track = read_track(path, network.config.features)
+            for start_s in _starts_s(track, network.config.window_s, windows):
+                samples.append(sample_of(network, cut_window(track, network, start_s).log_mel, str(path), str(path)))
         except FluxBeatError as error:
             unread.append({"file": path.name, "error": str(error)})
-            continue
-        last_s = track.duration_s - window_s
-        if last_s < 0:
-            unread.append({"file": path.name, "error": f"shorter than one window of {window_s:g} s"})
-            continue
-        starts_s = (np.arange(windows) + 0.5) / windows * last_s
-        starts_s = starts_s[audible_windows(track, starts_s, window_s)]
-        if not len(starts_s):
-            unread.append({"file": path.name, "error": "silent where it was asked"})
-        for start_s in starts_s.tolist():
-            samples.append(sample_of(network, cut_window(track, network, start_s).log_mel, str(path), str(path)))
     if not samples:
         why = "; ".join(f"{one['file']}: {one['error']}" for one in unread[:3])
         raise ExplanationError(f"none of the {len(files)} files can be explained ({why})")
     return samples, unread
+
+
+def _starts_s(track: Track, window_s: float, count: int) -> list[float]:
+    """Where audible windows begin of `count` that are evenly apart."""
+    last_s = track.duration_s - window_s
+    if last_s < 0:
+        raise ExplanationError(f"shorter than one window of {window_s:g} s")
+    starts_s = (np.arange(count) + 0.5) / count * last_s
+    starts_s = starts_s[audible_windows(track, starts_s, window_s)]
+    if not len(starts_s):
+        raise ExplanationError("silent where it was asked")
+    return starts_s.tolist()
 
 
 def sample_of(network: WindowModel, log_mel: Tensor, recording: str, artist: str) -> Sample:
@@ -197,12 +195,12 @@ def _spliced(samples: Sequence[Sample], seed: int) -> list[tuple[Sample, Sample,
 
 
 def _faithfulness(
-    network: WindowModel, samples: Sequence[Sample], cams: Sequence[Cam], seed: int, steps: int, done: Report
+    network: WindowModel, samples: Sequence[Sample], cams: Sequence[Cam], seed: int, steps: int, progress: Report
 ) -> dict[str, dict[str, Any]]:
     """Insertion minus deletion of the windows by each map, beside that of random ones and of the energy."""
     gains: dict[str, list[float]] = {name: [] for name in (*map(str, cams), *BESIDE)}
     for number, sample in enumerate(samples):
-        done(number / len(samples), "taking away and putting back")
+        progress(number / len(samples), "taking away and putting back")
         maps = [attribute(network, sample.log_mel[None], sample.label, cam).evidence[0] for cam in cams]
         maps += [random_map(tuple(sample.log_mel.shape), seed + number), energy_map(network, sample.log_mel)]
         judged = curves(network, sample.log_mel, sample.label, torch.stack(maps), steps)

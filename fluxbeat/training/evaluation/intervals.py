@@ -13,7 +13,7 @@ import numpy as np
 DRAWS = 1000
 
 
-def resamples(groups: Sequence[str], draws: int = DRAWS, seed: int = 0) -> np.ndarray:
+def resamples(groups: Sequence[str], draws: int = DRAWS) -> np.ndarray:
     """How often each recording counts, float64 (1 + draws, recordings): once each, then in `draws` bootstrap samples.
 
     Parameters
@@ -21,16 +21,15 @@ def resamples(groups: Sequence[str], draws: int = DRAWS, seed: int = 0) -> np.nd
     groups : sequence of str
         One per recording: recordings of one artist are drawn together, for they say less than as many strangers
         (Field & Welsh, "Bootstrapping clustered data", JRSS B 2007). A recording whose group is empty stands alone.
-    draws, seed : int
+    draws : int
     """
-    named = [group or f"\0{number}" for number, group in enumerate(groups)]
-    _, member = np.unique(np.array(named, dtype=object).astype(str), return_inverse=True)
-    count = int(member.max()) + 1 if len(named) else 0
-    once = np.ones((1, len(named)))
+    named = np.array([group or f"\0{number}" for number, group in enumerate(groups)], dtype=str)
+    members, member = np.unique(named, return_inverse=True)
+    count = len(members)
     if not count:
-        return np.concatenate([once, np.ones((draws, 0))])
-    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=draws)
-    return np.concatenate([once, drawn[:, member].astype(np.float64)])
+        return np.ones((1 + draws, 0))
+    drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=draws)
+    return np.concatenate([np.ones((1, len(named))), drawn[:, member].astype(np.float64)])
 
 
 def estimate(values: np.ndarray, n: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Measures as plain mathematics on arrays: shares, rankings, calibration, borders, tempo, and how sure each is.
+"""Measures as plain mathematics on arrays: rankings, calibration, borders, tempo.
 
 What is measured over tracks takes `weights`, (draws, tracks), as `intervals.resamples` makes them: how often each track
 counts, one result per row.
@@ -7,12 +7,10 @@ counts, one result per row.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
 from fluxbeat.analysis.tempo import TOLERANCE
-from fluxbeat.training.evaluation.intervals import estimate, resamples
 
 BINS = 15
 BORDER_TOLERANCE_S = 3.0
@@ -48,10 +46,8 @@ def down_the_ranking(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray)
     return hits[:, ends], counted[:, ends]
 
 
-def calibration_error(
-    probability: np.ndarray, truth: np.ndarray, known: np.ndarray, weights: np.ndarray, bins: int = BINS
-) -> np.ndarray:
-    """Expected calibration error: mean distance of what is claimed and what is so, over bins of equal width.
+def calibration_error(probability: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Expected calibration error: mean distance of what is claimed and what is so, over 15 bins of equal width.
 
     Each label of each track is one yes-or-no answer, all labels pooled (Guo et al., "On calibration of modern neural
     networks", ICML 2017).
@@ -59,30 +55,18 @@ def calibration_error(
     Parameters
     ----------
     probability : float array, shape (tracks, labels), 0..1
-    truth, known : bool array, shape (tracks, labels)
-        What is so, and where that is known: other entries do not count.
+    truth : bool array, shape (tracks, labels)
     weights : float array, shape (draws, tracks)
 
     Returns
     -------
     float array, shape (draws,)
-        0..1; NaN where nothing is known.
+        0..1; NaN where there is no track.
     """
-    count, predicted, so = (weights @ part for part in _binned(probability, truth, known, bins))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.abs(predicted - so).sum(axis=1) / count.sum(axis=1)
-
-
-def _binned(
-    probability: np.ndarray, truth: np.ndarray, known: np.ndarray, bins: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Per track and bin: how many answers, the sum of their probabilities, how many are so; each (tracks, bins)."""
-    place = np.minimum((probability * bins).astype(int), bins - 1)
-    inside = (place[:, :, None] == np.arange(bins)) & known[:, :, None]
-    count = inside.sum(axis=1).astype(np.float64)
-    predicted = (inside * probability[:, :, None]).sum(axis=1)
-    so = (inside & truth[:, :, None]).sum(axis=1).astype(np.float64)
-    return count, predicted, so
+    inside = np.minimum((probability * BINS).astype(int), BINS - 1)[:, :, None] == np.arange(BINS)
+    claimed, true = (weights @ (inside * values[:, :, None]).sum(axis=1) for values in (probability, truth))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.abs(claimed - true).sum(axis=1) / (weights.sum(axis=1) * truth.shape[1]))
 
 
 def border_hits(found_s: Sequence[float], true_s: Sequence[float], tolerance_s: float = BORDER_TOLERANCE_S) -> int:
@@ -93,28 +77,6 @@ def border_hits(found_s: Sequence[float], true_s: Sequence[float], tolerance_s: 
     from mir_eval.util import match_events  # here: what else is measured needs no extra
 
     return len(match_events(true_s, found_s, tolerance_s))
-
-
-def border_measures(hits: np.ndarray, predicted: np.ndarray, true: np.ndarray, groups: Sequence[str]) -> dict[str, Any]:
-    """Precision, recall and F1 of borders, pooled over tracks, with bootstrap intervals.
-
-    Parameters
-    ----------
-    hits, predicted, true : int array, shape (tracks,)
-        Borders found, predicted and existing in each track.
-    groups : sequence of str
-        As in `resamples`.
-    """
-    weights = resamples(groups)
-    found, all_given, all_true = weights @ hits, weights @ predicted, weights @ true
-    tracks = len(hits)
-    return {
-        "precision": estimate(np.where(all_given > 0, found / np.maximum(all_given, 1e-12), 0.0), tracks),
-        "recall": estimate(np.where(all_true > 0, found / np.maximum(all_true, 1e-12), np.nan), tracks),
-        "f1": estimate(2 * found / np.maximum(all_given + all_true, 1e-12), tracks),
-        "borders": int(true.sum()),
-        "predicted": int(predicted.sum()),
-    }
 
 
 def tempo_hit(estimate_bpm: float | None, truth_bpm: float, factors: Iterable[float] = (1.0,)) -> bool:

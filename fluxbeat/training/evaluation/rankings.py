@@ -1,8 +1,8 @@
-"""How often the right genre is first or among three, average precision, calibration: each with its interval."""
+"""The right genre first or among three, average precision, calibration, borders: each with its interval."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -50,9 +50,13 @@ class Measure:
 
 def measured(name: str, subject: str, split: str, values: np.ndarray, n: int, hits: int | None = None) -> Measure:
     """A measure from its values on the rows of `resamples`."""
-    found = estimate(values, n)
+    return of_estimate(name, subject, split, estimate(values, n), hits)
+
+
+def of_estimate(name: str, subject: str, split: str, found: Mapping[str, Any], hits: int | None = None) -> Measure:
+    """A measure from what `estimate` gives."""
     between = found["interval_95"]
-    return Measure(name, subject, split, found["value"], n, hits, (between[0], between[1]) if between else None)
+    return Measure(name, subject, split, found["value"], found["n"], hits, tuple(between) if between else None)
 
 
 def share_of(name: str, subject: str, split: str, hits: np.ndarray, artists: Sequence[str]) -> Measure:
@@ -111,8 +115,30 @@ def expected_calibration_error(
     subject: str, split: str, probability: np.ndarray, truth: np.ndarray, artists: Sequence[str]
 ) -> Measure:
     """Over all labels of all recordings, in 15 bins; shapes (recordings, labels)."""
-    values = calibration_error(probability, truth, np.ones_like(truth), resamples(artists))
+    values = calibration_error(probability, truth, resamples(artists))
     return measured("ece", subject, split, values, len(truth))
+
+
+def border_measures(
+    subject: str, split: str, hits: np.ndarray, predicted: np.ndarray, true: np.ndarray
+) -> list[Measure]:
+    """F1, precision and recall of borders, pooled over tracks; `n` is how many borders there are.
+
+    Parameters
+    ----------
+    subject, split : str
+    hits, predicted, true : int array, shape (tracks,)
+        Borders found, predicted and existing in each track.
+    """
+    weights = resamples([""] * len(hits))
+    found, all_predicted, all_true = weights @ hits, weights @ predicted, weights @ true
+    values = {
+        "f1": 2 * found / np.maximum(all_predicted + all_true, 1e-12),
+        "precision": np.where(all_predicted > 0, found / np.maximum(all_predicted, 1e-12), 0.0),
+        "recall": np.where(all_true > 0, found / np.maximum(all_true, 1e-12), np.nan),
+    }
+    n, hit = int(true.sum()), int(hits.sum())
+    return [measured(name, subject, split, value, n, hit) for name, value in values.items()]
 
 
 def correlation(subject: str, split: str, first: np.ndarray, second: np.ndarray, artists: Sequence[str]) -> Measure:

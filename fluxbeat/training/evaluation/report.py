@@ -16,7 +16,7 @@ import torch
 from fluxbeat.analysis import analyze_track, read_track
 from fluxbeat.features import FeatureConfig
 from fluxbeat.features.fingerprint import fingerprint
-from fluxbeat.models import GenreTempoModel
+from fluxbeat.models import GenreTempoModel, WindowModel
 from fluxbeat.models.fingerprint_file import learned_from
 from fluxbeat.models.registry import LoadedModel, checkpoint_folder
 from fluxbeat.training.data.store import Excerpt, FeatureStore
@@ -30,11 +30,13 @@ from fluxbeat.training.evaluation.catalogue import (
     tracks,
 )
 from fluxbeat.training.evaluation.composed import MIXES, SPLICES, Composed, mixes, splices, usable
-from fluxbeat.training.evaluation.measures import TEMPO_FACTORS, border_hits, border_measures, tempo_hit
+from fluxbeat.training.evaluation.explained_windows import explanation_measures
+from fluxbeat.training.evaluation.measures import TEMPO_FACTORS, border_hits, tempo_hit
 from fluxbeat.training.evaluation.rankings import (
     Measure,
     all_among_first,
     among_first,
+    border_measures,
     correlation,
     expected_calibration_error,
     label_average_precision,
@@ -45,7 +47,10 @@ from fluxbeat.training.evaluation.rankings import (
 LEAST_POSITIVES = 4
 """Of a label, for it to count in a mean over labels."""
 LONG_S = 10.0
-EVEN = 0.5
+CLOSED = ("gtzan",)
+"""Data sets whose recordings are judged among that data set's own labels: it was sorted into these alone."""
+JOINED = ("popular", "public")
+"""Data sets that are also judged together."""
 _log = logging.getLogger(__name__)
 
 
@@ -72,31 +77,25 @@ class Protocol:
         Where spectrograms and peers' answers are kept.
     peers : callable or None
         Makes of the models' labels whoever is measured beside them.
-    closed : tuple of str
-        Data sets whose recordings are judged among that data set's own labels: it was sorted into these alone.
-    joined : tuple of str
-        Data sets that are also judged together.
     mixes, splices : int
         How many are made of the split's recordings.
     seed : int
-        Of mixes and splices.
+        Of mixes, splices and explanations.
     answers : Path or None
         Where every single answer of the first model is written.
-    further : tuple of callables
-        Each given the models and the material, and gives measures of its own.
+    explained : int
+        Of how many windows explanations are measured; it takes long.
     """
 
     folder: Path
     split: str = "dev"
     cache: Path = field(default_factory=default_cache)
     peers: Callable[[tuple[str, ...]], Peers] | None = None
-    closed: tuple[str, ...] = ("gtzan",)
-    joined: tuple[str, ...] = ("popular", "public")
     mixes: int = MIXES
     splices: int = SPLICES
     seed: int = 0
     answers: Path | None = None
-    further: tuple[Further, ...] = ()
+    explained: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,19 +133,6 @@ class Material:
         return [excerpt.artist for excerpt, kept in zip(self.excerpts, rows, strict=True) if kept]
 
 
-Further = Callable[[Sequence[LoadedModel], Material], Sequence[Measure]]
-
-
-def material_of(models: Sequence[LoadedModel], protocol: Protocol) -> Material:
-    """Read a split, and decode what was not yet decoded."""
-    listed = (protocol.folder / CATALOGUE_FILE).is_file()
-    excerpts = (read_catalogue if listed else read_own)(protocol.folder, protocol.split)
-    needed = dict.fromkeys(model.network.config.features for model in models)
-    stores = {features: spectrograms(protocol.folder, excerpts, features, protocol.cache) for features in needed}
-    durations = next(iter(stores.values())).excerpts if stores else excerpts
-    return Material(protocol, durations, stores)
-
-
 def evaluate(models: Sequence[LoadedModel], protocol: Protocol) -> list[Measure]:
     """All measures of the models, and of the peers beside them.
 
@@ -155,27 +141,31 @@ def evaluate(models: Sequence[LoadedModel], protocol: Protocol) -> list[Measure]
     FluxBeatError
         If the folder has no such split, or a recording cannot be read.
     """
-    material = material_of(models, protocol)
+    listed = (protocol.folder / CATALOGUE_FILE).is_file()
+    excerpts = (read_catalogue if listed else read_own)(protocol.folder, protocol.split)
+    needed = dict.fromkeys(model.network.config.features for model in models)
+    stores = {features: spectrograms(protocol.folder, excerpts, features, protocol.cache) for features in needed}
+    material = Material(protocol, next(iter(stores.values())).excerpts, stores)
     warn_of_learned(models, material)
     windows = answers_of(models, material)
-    labels = tuple(dict.fromkeys(label for found in windows.values() for label in found.labels))
+    labels = tuple(dict.fromkeys(label for answer in windows.values() for label in answer.labels))
     peers = protocol.peers(labels) if protocol.peers else None
     thresholds = {model.info.name: model.network.thresholds for model in models}
-    answers = [found.answer(name) for name, found in windows.items()]
+    answers = [of_windows.answer(name) for name, of_windows in windows.items()]
     if protocol.answers:
         write_answers(answers[0], material.excerpts, protocol.answers)
-    beside = peers.of_recordings(material.excerpts) if peers else []
-    found = list(genre_measures(answers + beside, material, thresholds))
-    found += kind_measures(answers, material)
-    found += tempo_measures(models, material)
-    found += network_measures(windows, {model.info.name: model for model in models}, material)
+    peer_answers = peers.of_recordings(material.excerpts) if peers else []
+    measures = list(genre_measures(answers + peer_answers, material, thresholds))
+    measures += kind_measures(windows, material)
+    measures += tempo_measures(models, material)
+    measures += network_measures(windows, models, material)
     if protocol.mixes:
-        found += mix_measures(models, peers, material)
+        measures += mix_measures(models, peers, material)
     if protocol.splices:
-        found += splice_measures(models, material)
-    for further in protocol.further:
-        found += further(models, material)
-    return found
+        measures += splice_measures(models, material)
+    if protocol.explained:
+        measures += explanation_measures(models, material.stores, material.split, protocol.explained, protocol.seed)
+    return measures
 
 
 def warn_of_learned(models: Sequence[LoadedModel], material: Material) -> None:
@@ -206,17 +196,17 @@ def shown(answer: Answer, thresholds: Mapping[str, np.ndarray]) -> np.ndarray:
 
 def sets_of(material: Material) -> Iterator[tuple[str, np.ndarray, bool]]:
     """Sets of labelled recordings: name, which, and whether they are judged among their own labels only."""
-    protocol, labelled = material.protocol, material.labelled
+    labelled = material.labelled
     dataset = np.array([excerpt.dataset for excerpt in material.excerpts])
     long = np.array([excerpt.duration_s >= LONG_S - 0.1 for excerpt in material.excerpts])
     for name in dict.fromkeys(dataset[labelled].tolist()):
         rows = labelled & (dataset == name)
-        yield name, rows, name in protocol.closed
-        if name in protocol.closed and 0 < (rows & long).sum() < rows.sum():
+        yield name, rows, name in CLOSED
+        if name in CLOSED and 0 < (rows & long).sum() < rows.sum():
             yield f"{name} of {LONG_S:g} s and more", rows & long, True
-    together = labelled & np.isin(dataset, protocol.joined)
+    together = labelled & np.isin(dataset, JOINED)
     if len(set(dataset[together])) > 1:
-        yield " and ".join(protocol.joined), together, False
+        yield " and ".join(JOINED), together, False
 
 
 def genre_measures(
@@ -233,52 +223,49 @@ def genre_measures(
                 yield share_of(measure, answer.name, f"{name}, {material.split}", hits, artists)
         rows, split = material.labelled, f"all, {material.split}"
         artists = material.artists(rows)
-        probability, so = answer.probability[rows], truth[rows]
-        yield macro_average_precision(answer.name, split, probability, so, artists, LEAST_POSITIVES)
+        probability, true = answer.probability[rows], truth[rows]
+        yield macro_average_precision(answer.name, split, probability, true, artists, LEAST_POSITIVES)
         if answer.name in thresholds:
-            yield expected_calibration_error(answer.name, split, probability, so, artists)
+            yield expected_calibration_error(answer.name, split, probability, true, artists)
             for column, label in enumerate(answer.labels):
                 name = f"{label}, {material.split}"
-                if so[:, column].any():
-                    yield label_average_precision(answer.name, name, probability[:, column], so[:, column], artists)
+                if true[:, column].any():
+                    yield label_average_precision(answer.name, name, probability[:, column], true[:, column], artists)
 
 
-def kind_measures(answers: Sequence[Answer], material: Material) -> Iterator[Measure]:
+def kind_measures(windows: Mapping[str, WindowAnswers], material: Material) -> Iterator[Measure]:
     """Speech and noise called music, and music called none."""
     music = np.array([excerpt.kind == "music" for excerpt in material.excerpts])
-    for answer in answers:
-        if answer.music is None:
-            continue
-        called = answer.music >= EVEN
-        for name, rows, wrong in (
-            ("no_music_called_music", ~music, called),
-            ("music_called_none", music, ~called),
-        ):
+    for subject, found in windows.items():
+        called = found.whole(found.kind)[:, 0] >= 0.5
+        for name, rows, wrong in (("no_music_called_music", ~music, called), ("music_called_none", music, ~called)):
             if rows.any():
-                yield share_of(name, answer.name, f"all, {material.split}", wrong[rows], material.artists(rows))
+                yield share_of(name, subject, f"all, {material.split}", wrong[rows], material.artists(rows))
 
 
 def tempo_measures(models: Sequence[LoadedModel], material: Material) -> Iterator[Measure]:
     """Tempo within 4 % (Accuracy1), or of a half, third, double or triple of it (Accuracy2), where it is known."""
-    timed = np.array([excerpt.tempo_bpm is not None for excerpt in material.excerpts])
-    if not timed.any():
-        return
-    known = [excerpt.tempo_bpm or 0.0 for excerpt in material.excerpts if excerpt.tempo_bpm is not None]
-    for model in models:
-        every = zip(tracks(material.stores[model.network.config.features]), timed, strict=True)
-        found = [analyze_track(track, model).tempo.bpm for track, kept in every if kept]
+    tempi_bpm = {row: excerpt.tempo_bpm for row, excerpt in enumerate(material.excerpts) if excerpt.tempo_bpm}
+    artists = [material.excerpts[row].artist for row in tempi_bpm]
+    for model in models if tempi_bpm else ():
+        timed = tracks(material.stores[model.network.config.features], tempi_bpm)
+        found = [analyze_track(track, model).tempo.bpm for track in timed]
         for name, factors in (("tempo_accuracy1", (1.0,)), ("tempo_accuracy2", TEMPO_FACTORS)):
-            hits = np.array([tempo_hit(bpm, truth, factors) for bpm, truth in zip(found, known, strict=True)])
-            yield share_of(name, model.info.name, f"stated tempi, {material.split}", hits, material.artists(timed))
+            hits = [tempo_hit(bpm, truth, factors) for bpm, truth in zip(found, tempi_bpm.values(), strict=True)]
+            yield share_of(name, model.info.name, f"stated tempi, {material.split}", np.array(hits), artists)
 
 
 def answers_of(models: Sequence[LoadedModel], material: Material) -> dict[str, WindowAnswers]:
     """What each model says of the windows of all recordings, by its name."""
     windows: dict[str, WindowAnswers] = {}
     for features, store in material.stores.items():
-        networks = {model.info.name: model.network for model in models if model.network.config.features == features}
-        windows |= ask(networks, tracks(store))
+        windows |= ask(_networks(models, features), tracks(store))
     return windows
+
+
+def _networks(models: Sequence[LoadedModel], features: FeatureConfig) -> dict[str, WindowModel]:
+    """The networks that take these features, by their names."""
+    return {model.info.name: model.network for model in models if model.network.config.features == features}
 
 
 def write_answers(answer: Answer, excerpts: Sequence[Excerpt], path: Path) -> None:
@@ -294,22 +281,23 @@ def write_answers(answer: Answer, excerpts: Sequence[Excerpt], path: Path) -> No
 
 
 def network_measures(
-    windows: Mapping[str, WindowAnswers], models: Mapping[str, LoadedModel], material: Material
+    windows: Mapping[str, WindowAnswers], models: Sequence[LoadedModel], material: Material
 ) -> Iterator[Measure]:
     """How alike two networks' genre logits are, and how often the first genre hangs on the network at all."""
     rows = material.labelled
     split, artists = f"all, {material.split}", material.artists(rows)
     # a consensus is no network of its own
-    heads = {name: one.network.genre_head for name, one in models.items() if isinstance(one.network, GenreTempoModel)}
-    networks = {name: found for name, found in windows.items() if name in heads}
-    for (one, first), (other, second) in itertools.combinations(networks.items(), 2):
+    heads = {one.info.name: one.network.genre_head for one in models if isinstance(one.network, GenreTempoModel)}
+    for one, other in itertools.combinations(heads, 2):
+        first, second = windows[one], windows[other]
         if first.labels == second.labels:
             logits = [found.whole(found.genre_logits.astype(np.float64))[rows] for found in (first, second)]
             yield correlation(f"{one} and {other}", split, logits[0], logits[1], artists)
-    for name, found in networks.items():
+    for name, head in heads.items():
+        found = windows[name]
         kept = rows[found.row]
         with torch.no_grad():
-            usual = int(heads[name](torch.from_numpy(found.embedding[kept].mean(axis=0))).argmax())
+            usual = int(head(torch.from_numpy(found.embedding[kept].mean(axis=0))).argmax())
         changed = found.genre_logits[kept].argmax(axis=1) != usual
         owners = [material.excerpts[row].artist for row in found.row[kept]]
         yield share_of("first_changes_without_network", name, f"windows, {material.split}", changed, owners)
@@ -317,15 +305,15 @@ def network_measures(
 
 def mix_measures(models: Sequence[LoadedModel], peers: Peers | None, material: Material) -> list[Measure]:
     """Both genres of equal mixes among the first three."""
-    made = list(_composed(mixes, models, material, material.protocol.mixes))
+    protocol, config = material.protocol, models[0].network.config
+    excerpts, rate_hz = usable(material.excerpts, config.labels), config.features.sample_rate_hz
+    made = list(mixes(protocol.folder, excerpts, rate_hz, protocol.mixes, protocol.seed))
     artists = [" and ".join(sorted(one.artists)) for one in made]
     answers, thresholds = [], {model.info.name: model.network.thresholds for model in models}
     for features in material.stores:
-        networks = {model.info.name: model.network for model in models if model.network.config.features == features}
-        read = (read_track((one.samples, _rate(models[0])), features, one.name) for one in made)
-        answers += [windows.answer(name) for name, windows in ask(networks, read).items()]
-    name = f"mixes{material.protocol.seed}"
-    answers += peers.of_sound(made, _rate(models[0]), name, material.split) if peers else []
+        read = (read_track((one.samples, rate_hz), features, one.name) for one in made)
+        answers += [windows.answer(name) for name, windows in ask(_networks(models, features), read).items()]
+    answers += peers.of_sound(made, rate_hz, f"mixes{protocol.seed}", protocol.split) if peers else []
     found = []
     for answer in answers:
         truth = np.array([[label in one.labels for label in answer.labels] for one in made])
@@ -336,37 +324,16 @@ def mix_measures(models: Sequence[LoadedModel], peers: Peers | None, material: M
 
 def splice_measures(models: Sequence[LoadedModel], material: Material) -> list[Measure]:
     """Borders within 3 s on splices: F1, precision, recall."""
+    protocol, config = material.protocol, models[0].network.config
+    excerpts, rate_hz = usable(material.excerpts, config.labels), config.features.sample_rate_hz
     counts: dict[str, list[tuple[int, int, int]]] = {model.info.name: [] for model in models}
-    for one in _composed(splices, models, material, material.protocol.splices):
-        for features in material.stores:
-            track = read_track((one.samples, _rate(models[0])), features, one.name)
-            for model in (model for model in models if model.network.config.features == features):
-                borders_s = [segment.end_s for segment in analyze_track(track, model).segments[:-1]]
-                hits = border_hits(borders_s, one.borders_s)
-                counts[model.info.name].append((hits, len(borders_s), len(one.borders_s)))
+    for one in splices(protocol.folder, excerpts, rate_hz, protocol.splices, protocol.seed):
+        for model in models:
+            track = read_track((one.samples, rate_hz), model.network.config.features, one.name)
+            borders_s = [segment.end_s for segment in analyze_track(track, model).segments[:-1]]
+            hits = border_hits(borders_s, one.borders_s)
+            counts[model.info.name].append((hits, len(borders_s), len(one.borders_s)))
     found = []
     for name, rows in counts.items():
-        hits, given, true = np.array(rows).T
-        values = border_measures(hits, given, true, [""] * len(rows))
-        for measure in ("f1", "precision", "recall"):
-            entry = values[measure]
-            interval = entry["interval_95"]
-            found.append(
-                Measure(
-                    measure, name, f"splices, {material.split}", entry["value"], values["borders"], int(hits.sum()),
-                    tuple(interval) if interval else None,
-                )
-            )  # fmt: skip
+        found += border_measures(name, f"splices, {material.split}", *np.array(rows).T)
     return found
-
-
-def _rate(model: LoadedModel) -> int:
-    return model.network.config.features.sample_rate_hz
-
-
-def _composed(
-    make: Callable[..., Iterator[Composed]], models: Sequence[LoadedModel], material: Material, count: int
-) -> Iterator[Composed]:
-    labels = models[0].network.config.labels
-    protocol = material.protocol
-    return make(protocol.folder, usable(material.excerpts, labels), _rate(models[0]), count, protocol.seed)

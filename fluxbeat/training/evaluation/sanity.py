@@ -37,11 +37,10 @@ def randomised(model: WindowModel, seed: int = 0) -> Iterator[tuple[str, WindowM
 def _parts(model: WindowModel) -> Iterator[tuple[str, nn.Module]]:
     """What decides about genre, from the spectrogram up."""
     parts = {name: part for name, part in model.named_children() if any(True for _ in part.parameters())}
-    heads = {name: parts.pop(name, None) for name in ("tempo_head", "kind_head", "genre_head")}
-    first = parts.pop("stack", None)
-    for name, part in {"stack": first, **parts, "genre_head": heads["genre_head"]}.items():
-        if part is not None:
-            yield name, part
+    others = [name for name in parts if name not in ("stack", "tempo_head", "kind_head", "genre_head")]
+    for name in ("stack", *others, "genre_head"):
+        if name in parts:
+            yield name, parts[name]
 
 
 def _randomise(module: nn.Module) -> None:

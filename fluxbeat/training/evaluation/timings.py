@@ -18,7 +18,7 @@ import torch
 
 from fluxbeat import __version__
 from fluxbeat.analysis import analyze, analyze_track, read_track
-from fluxbeat.audio import AudioSource, load_audio, open_audio
+from fluxbeat.audio import AudioSource, open_audio
 from fluxbeat.explanation.attribution import attribute
 from fluxbeat.features import LogMel
 from fluxbeat.models import GenreTempoModel
@@ -44,10 +44,8 @@ def machine_facts() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or "unknown"
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text(encoding="utf-8").splitlines() if facts.is_file() else []
     named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     return next(named, platform.processor() or "unknown")
 
@@ -117,9 +115,9 @@ def track_report(source: AudioSource, models: list[LoadedModel], runs: int = 3) 
     decoding = timed(lambda: _drained(source, native_hz), runs)
     resampled = timed(lambda: _drained(source, rate_hz), runs)
     read = timed(lambda: read_track(source, features), runs)
-    loaded = load_audio(source, sample_rate_hz=rate_hz)
-    samples, duration_s = loaded.samples, loaded.duration_s
-    blocks = np.split(samples, range(10 * rate_hz, len(samples), 10 * rate_hz))  # as they come when a file is read
+    with open_audio(source, sample_rate_hz=rate_hz) as stream:
+        blocks = list(stream)
+    duration_s = sum(map(len, blocks)) / rate_hz
     front_end = LogMel(features)
     mel = timed(lambda: front_end.normalise(front_end.from_blocks(blocks)), runs)
     report: dict[str, Any] = {

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.models import GenreTempoModel
 from fluxbeat.training.data.store import EXCERPT_S
-from fluxbeat.training.data.windows import WindowBatches, masked, rank_and_processes
+from fluxbeat.training.data.windows import WindowBatches, masked
+from fluxbeat.training.machine import rank_and_processes
 from fluxbeat.training.optimizer import adamw_one_cycle
 
 NOT_MIXED_DB = -200.0
@@ -48,8 +49,6 @@ class SimclrConfig:
     def __post_init__(self) -> None:
         if not self.temperature > 0:
             raise FluxBeatError(f"simclr.temperature must be above 0, got {self.temperature}: 0.1 to 0.5 are usual")
-        if self.max_distance_s < 0:
-            raise FluxBeatError(f"simclr.max_distance_s must be 0 or more, got {self.max_distance_s}")
 
 
 class ViewBatches(WindowBatches):
@@ -89,11 +88,11 @@ class ViewBatches(WindowBatches):
         return {"first": self._view(items, first, last, rng), "second": self._view(items, second, last, rng)}
 
     def _view(self, items: np.ndarray, start: np.ndarray, last: int, rng: np.random.Generator) -> Tensor:
-        under = rng.integers(0, len(self.places), len(items))
+        overlay = rng.integers(0, len(self.places), len(items))
         gain_db = -rng.uniform(*self.config.overlay_db, len(items))
         gain_db[rng.random(len(items)) >= self.augment.mix_probability] = NOT_MIXED_DB
         starts = np.stack([start, rng.integers(0, last + 1, len(items))])
-        return masked(self._mixed(items, under, starts, gain_db, rng), self.augment, rng)
+        return masked(self._mixed(items, overlay, starts, gain_db, rng), self.augment, rng)
 
 
 def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
@@ -159,16 +158,12 @@ class SimclrTask(lightning.LightningModule):
         To start from; its heads stay as they are.
     config : SimclrConfig
     learning_rate, weight_decay : float
-    steps : int
-        Of the whole run.
     """
 
-    def __init__(
-        self, model: GenreTempoModel, config: SimclrConfig, learning_rate: float, weight_decay: float, steps: int
-    ):
+    def __init__(self, model: GenreTempoModel, config: SimclrConfig, learning_rate: float, weight_decay: float):
         super().__init__()
         self.model, self.config = model, config
-        self.learning_rate, self.weight_decay, self.steps = learning_rate, weight_decay, steps
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         # nothing here teaches the heads, and several processes wait for the gradient of whatever wants one
         for head in (self.model.genre_head, self.model.kind_head, self.model.tempo_head):
@@ -191,6 +186,5 @@ class SimclrTask(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         trained = [value for value in self.parameters() if value.requires_grad]
-        return adamw_one_cycle(
-            trained, self.learning_rate, self.weight_decay, self.steps, warm_up_share=0.1, cycle_momentum=False
-        )
+        steps = int(self.trainer.estimated_stepping_batches)
+        return adamw_one_cycle(trained, self.learning_rate, self.weight_decay, steps, cycle_momentum=False)

@@ -32,13 +32,11 @@ class SupervisedTask(lightning.LightningModule):
         To start from.
     teachers : TeacherHeads, optional
         Heads that learn teachers' outputs; not part of the model.
-    steps : int
-        Of the whole run.
     """
 
-    def __init__(self, recipe: Recipe, model: GenreTempoModel, steps: int, teachers: TeacherHeads | None = None):
+    def __init__(self, recipe: Recipe, model: GenreTempoModel, teachers: TeacherHeads | None = None):
         super().__init__()
-        self.recipe, self.model, self.teachers, self.steps = recipe, model, teachers, steps
+        self.recipe, self.model, self.teachers = recipe, model, teachers
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         move = partial(move_average, decay=recipe.ema_decay)
         self.average = AveragedModel(self.model, multi_avg_fn=move, use_buffers=True)
@@ -109,7 +107,8 @@ class SupervisedTask(lightning.LightningModule):
         trained = [*model.parameters(), *(self.teachers.parameters() if self.teachers is not None else ())]
         if recipe.frozen:
             trained = [*model.kind_head.parameters(), *model.tempo_head.parameters()]
-        return adamw_one_cycle(trained, recipe.learning_rate, recipe.weight_decay, self.steps, warm_up_share=0.1)
+        steps = int(self.trainer.estimated_stepping_batches)
+        return adamw_one_cycle(trained, recipe.learning_rate, recipe.weight_decay, steps)
 
 
 def genre_loss(logits: Tensor, shares: Tensor, known: Tensor) -> Tensor:

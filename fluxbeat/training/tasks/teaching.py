@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fluxbeat.training.data.store import FeatureStore
-from fluxbeat.training.data.windows import merged
 
 PROBABILITIES = ("audioset", "msd", "genre")
 """Outputs that are probabilities; others are matched as they are."""
@@ -35,53 +35,34 @@ class TeacherHeads(nn.Module):
     embedding_size : int
     means, scales : mapping of str to Tensor
         Of each output: mean and standard deviation of every class over the training rows.
-    class_weights : mapping of str to Tensor, optional
-        Of each output, how much every class counts; 1 where not given.
     """
 
-    def __init__(
-        self,
-        embedding_size: int,
-        means: Mapping[str, Tensor],
-        scales: Mapping[str, Tensor],
-        class_weights: Mapping[str, Tensor] | None = None,
-    ):
+    def __init__(self, embedding_size: int, means: Mapping[str, Tensor], scales: Mapping[str, Tensor]):
         super().__init__()
         self.names = sorted(means)
         self.heads = nn.ModuleDict({name: nn.Linear(embedding_size, len(means[name])) for name in self.names})
         for name in self.names:
-            weight = (class_weights or {}).get(name)
-            weight = torch.ones(len(means[name])) if weight is None else weight
             self.register_buffer(f"mean_{name}", means[name])
             self.register_buffer(f"scale_{name}", scales[name])
-            self.register_buffer(f"weight_{name}", weight / weight.mean())
 
     @classmethod
-    def of(
-        cls,
-        stores: Sequence[FeatureStore],
-        embedding_size: int,
-        class_weights: Mapping[str, Tensor] | None = None,
-    ) -> TeacherHeads:
+    def of(cls, stores: Sequence[FeatureStore], embedding_size: int) -> TeacherHeads:
         """Heads for all outputs that the stores hold, standardised over their training rows."""
-        rows = [merged(store.outputs, store.rows("train")) for store in stores]
         means, scales = {}, {}
         for name in OUTPUT_WEIGHTS:
-            if name in rows[0]:
-                values = torch.from_numpy(np.concatenate([row[name] for row in rows]))
+            if name in stores[0].outputs:
+                rows = [store.outputs[name][store.rows("train")].astype(np.float32) for store in stores]
+                over_time = [row if row.ndim == 2 else row.mean(1) for row in rows]
+                values = torch.from_numpy(np.concatenate(over_time))
                 values = as_logit(values) if name in PROBABILITIES else values
                 means[name], scales[name] = values.mean(0), values.std(0).clamp(min=1e-3)
-        return cls(embedding_size, means, scales, class_weights)
-
-    def standardised(self, name: str, output: Tensor) -> Tensor:
-        """What the head of this name should give: (batch, classes), both."""
-        values = as_logit(output) if name in PROBABILITIES else output
-        return (values - self.get_buffer(f"mean_{name}")) / self.get_buffer(f"scale_{name}")
+        return cls(embedding_size, means, scales)
 
     def forward(self, embedding: Tensor, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Weighted mean squared error of each output, scalars; embedding (batch, d), outputs (batch, classes)."""
+        """Mean squared error of each output, scalars; embedding (batch, d), outputs (batch, classes)."""
         losses = {}
         for name in self.names:
-            difference = self.heads[name](embedding) - self.standardised(name, outputs[name])
-            losses[name] = (difference.square() * self.get_buffer(f"weight_{name}")).mean()
+            values = as_logit(outputs[name]) if name in PROBABILITIES else outputs[name]
+            wanted = (values - self.get_buffer(f"mean_{name}")) / self.get_buffer(f"scale_{name}")
+            losses[name] = F.mse_loss(self.heads[name](embedding), wanted)
         return losses
