@@ -67,6 +67,6 @@ def ink_on(fill: str) -> str:
 
 def luminance(colour: str) -> float:
     """Relative luminance (WCAG 2) of a colour written as #rrggbb: 0 black, 1 white."""
-    channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    channels = [byte / 255 for byte in bytes.fromhex(colour[1:])]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
