@@ -26,7 +26,6 @@ from fluxbeat.models.vit import AudioTransformer
 from fluxbeat.models.weights_file import WEIGHTS_FILE as WEIGHTS_FILE
 from fluxbeat.models.weights_file import check_tensors, tensors_in, tensors_of
 
-LONGEST_MESSAGE = 500
 FAMILIES: dict[str, type[GenreTempoModel]] = {"cnn": BaselineCNN, "crnn": CRNN, "vit": AudioTransformer}
 
 
@@ -69,13 +68,10 @@ def config_of(found: ConfigFile) -> ModelConfig:
     """
     settings = found.model_dump(exclude={"schema_version", "weights_sha256"}, exclude_unset=True)
     parts: dict[str, Any] = {
-        "labels": tuple(found.labels),
-        "thresholds": tuple(found.thresholds),
         "tempo_grid": TempoGrid(**settings["tempo_grid"]),
         "features": FeatureConfig.from_dict(settings["features"]),
         "familiarity": Familiarity(**settings["familiarity"]) if found.familiarity else None,
         "calibration": Calibration(**settings["calibration"]),
-        "metrics": tuple(settings["metrics"]),
     }
     return ModelConfig(**settings | parts)
 
@@ -101,40 +97,6 @@ def sha256_of(path: Path) -> str:
     """SHA-256 of a file, 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def check_checkpoint(folder: str | Path) -> ModelConfig:
-    """Compare config.json with the header of the weights; needs no memory for either network.
-
-    Raises
-    ------
-    ModelLoadError
-        If a file is damaged or absurd, or the two do not fit each other; names the first difference.
-    ConfigMismatchError
-        If the config is of another version of FluxBeat.
-    """
-    return _checked(Path(folder))[0]
-
-
-def _checked(folder: Path) -> tuple[ModelConfig, ConfigFile, bytes]:
-    """As `check_checkpoint`, with what config.json holds, and its bytes."""
-    try:
-        found, content = read_config(folder / CONFIG_FILE)
-        config = config_of(found)
-        with torch.device("meta"):
-            expected = tensors_of(build_model(config))
-        check_tensors(expected, tensors_in(folder / WEIGHTS_FILE), len(config.labels))
-    except (ModelLoadError, ConfigMismatchError) as error:
-        text = _one_line(str(error))
-        named = text.startswith((CONFIG_FILE, WEIGHTS_FILE))
-        raise type(error)(text if named else f"{CONFIG_FILE}: {text}") from error
-    return config, found, content
-
-
-def _one_line(text: str) -> str:
-    """Without the line breaks and the lengths that a strange configuration brings into a message."""
-    line = " ".join(text.split())
-    return line if len(line) <= LONGEST_MESSAGE else f"{line[:LONGEST_MESSAGE]} …"
 
 
 def load_checkpoint(folder: str | Path) -> tuple[GenreTempoModel, str]:
@@ -164,9 +126,15 @@ def load_checkpoint(folder: str | Path) -> tuple[GenreTempoModel, str]:
         if not (folder / name).is_file():
             raise ModelLoadError(f"{folder} is no checkpoint: it has no {name}")
     try:
-        config, found, described = _checked(folder)
+        found, described = read_config(folder / CONFIG_FILE)
+        config = config_of(found)
+        with torch.device("meta"):  # needs no memory for either network
+            expected = tensors_of(build_model(config))
+        check_tensors(expected, tensors_in(folder / WEIGHTS_FILE), len(config.labels))
     except (ModelLoadError, ConfigMismatchError) as error:
-        raise type(error)(str(folder / str(error))) from error
+        text = " ".join(str(error).split())  # a strange configuration brings line breaks into a message
+        named = text.startswith((CONFIG_FILE, WEIGHTS_FILE))
+        raise type(error)(f"{folder if named else folder / CONFIG_FILE}{'/' if named else ': '}{text:.500}") from error
     model = build_model(config)
     content = (folder / WEIGHTS_FILE).read_bytes()
     weights = load_safetensors(content)

@@ -160,8 +160,8 @@ class ConfigFile(_Part):
 
     schema_version: Literal[2] = Field(alias="schema")
     family: Name
-    labels: list[Label] = Field(max_length=MOST_LABELS)
-    thresholds: list[Threshold] = Field(max_length=MOST_LABELS)
+    labels: tuple[Label, ...] = Field(max_length=MOST_LABELS)
+    thresholds: tuple[Threshold, ...] = Field(max_length=MOST_LABELS)
     tempo_grid: TempoGridPart
     tempo_threshold: float = Field(ge=-1e3, le=1e3)
     tempo_taught: bool
@@ -171,7 +171,7 @@ class ConfigFile(_Part):
     familiarity: FamiliarityPart | None
     calibration: CalibrationPart
     architecture: Architecture
-    metrics: list[Metric] = Field(max_length=MOST_LABELS)
+    metrics: tuple[Metric, ...] = Field(max_length=MOST_LABELS)
     weights_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
 
     @model_validator(mode="after")
@@ -222,7 +222,7 @@ def fault_of(error: ValidationError) -> str:
         return f"is of another version: {place[:MOST_CHARACTERS_SHOWN]} is no setting of this program"
     if not place or wrong["type"] in ("layers", "size"):
         return wrong["msg"][:1].lower() + wrong["msg"][1:]
-    rule = re.sub("^(Input|String|List|Value error,) ", "", wrong["msg"])
+    rule = re.sub("^(Input|String|List|Tuple|Value error,) ", "", wrong["msg"])
     return f"is incomplete or damaged: {place} {rule}, got {_shown(wrong['input'])}"
 
 

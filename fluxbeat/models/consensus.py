@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from fluxbeat.errors import ConfigMismatchError, ModelLoadError
-from fluxbeat.models.base import GenreTempoModel, ModelConfig, ModelOutput, WindowModel
+from fluxbeat.models.base import Calibration, GenreTempoModel, ModelConfig, ModelOutput, WindowModel
 from fluxbeat.models.config_file import CONFIG_FILE, LARGEST_CONFIG_BYTES, MOST_LABELS, Metric, fault_of
 
 FAMILY = "consensus"
@@ -91,7 +93,6 @@ class Consensus(WindowModel):
     def __init__(self, members: Mapping[str, GenreTempoModel], found: ConsensusConfig):
         super().__init__(_shared_config(members, found))
         self.names = tuple(members)
-        self.default = found.default
         self.members = torch.nn.ModuleList(members.values())
         total = sum(found.members.values())
         self.weights = tuple(found.members[name] / total for name in members)
@@ -139,31 +140,27 @@ def _shared_config(members: Mapping[str, GenreTempoModel], found: ConsensusConfi
             mine, theirs = getattr(first.config, setting), getattr(member.config, setting)
             if mine != theirs:
                 raise ConfigMismatchError(
-                    f"a consensus needs members that agree: {setting} is {_short(mine)} in {first_name}, "
-                    f"{_short(theirs)} in {name}"
+                    f"a consensus needs members that agree: {setting} is {mine!s:.200} in {first_name}, "
+                    f"{theirs!s:.200} in {name}"
                 )
     if tuple(found.labels) != first.config.labels:
         raise ConfigMismatchError(
-            f"the consensus has the labels {_short(found.labels)}, its members {_short(list(first.config.labels))}: "
+            f"the consensus has the labels {found.labels!s:.200}, its members {list(first.config.labels)!s:.200}: "
             "calibrate it anew"
         )
-    for name in ("scale", "bias"):
-        value = getattr(found.calibration, name)
+    for name, value in found.calibration:
         if isinstance(value, list) and len(value) != len(found.labels):
             raise ConfigMismatchError(f"calibration: {len(found.labels)} labels need as many {name}s, got {len(value)}")
-        lowest = min(value) if isinstance(value, list) else value
-        if name == "scale" and not lowest > 0:
-            raise ConfigMismatchError(f"calibration: scale must be above 0, got {lowest:g}")
-    return ModelConfig(
+    Calibration(scale=float(np.min(found.calibration.scale)))  # refuses what is not above 0
+    return replace(
+        first.config,
         family=FAMILY,
-        labels=first.config.labels,
         thresholds=tuple(found.thresholds),
-        tempo_grid=first.config.tempo_grid,
         tempo_threshold=found.tempo_threshold,
         tempo_taught=all(member.config.tempo_taught for member in members.values()),
-        features=first.config.features,
-        window_s=first.config.window_s,
         kind_taught=any(member.config.kind_taught for member in members.values()),
+        familiarity=None,
+        calibration=Calibration(),
         architecture={"members": dict(found.members)},
         metrics=tuple(metric.model_dump(exclude_unset=True) for metric in found.metrics),
     )
@@ -197,9 +194,9 @@ def read_consensus(folder: Path) -> ConsensusConfig | None:
 
 
 def load_consensus(
-    folder: Path, found: ConsensusConfig, load_member: Callable[[Path], tuple[GenreTempoModel, str]]
+    folder: Path, found: ConsensusConfig, members: Mapping[str, tuple[WindowModel, str]]
 ) -> tuple[Consensus, str]:
-    """A consensus with its members, which are read by `load_member` from the folders beside its own.
+    """A consensus of members that are loaded already, each given with its revision by its name.
 
     Returns
     -------
@@ -210,22 +207,17 @@ def load_consensus(
 
     Raises
     ------
-    ModelLoadError
-        If a member is missing or damaged.
     ConfigMismatchError
         If the members do not fit each other, or the configuration does not fit them.
     """
-    loaded = {name: load_member(folder.parent / name) for name in found.members}
+    networks = {name: network for name, (network, _) in members.items() if isinstance(network, GenreTempoModel)}
     digest = hashlib.sha256((folder / CONFIG_FILE).read_bytes())
-    for name, (_, revision) in loaded.items():
+    for name, (_, revision) in members.items():
         digest.update(f"\n{name} {revision}".encode())
+    if networks.keys() != members.keys():
+        raise ConfigMismatchError(f"{folder / CONFIG_FILE}: only models of the families can be members of a consensus")
     try:
-        model = Consensus({name: network for name, (network, _) in loaded.items()}, found)
+        model = Consensus(networks, found)
     except ConfigMismatchError as error:
         raise ConfigMismatchError(f"{folder / CONFIG_FILE}: {error}") from error
     return model.eval(), digest.hexdigest()[:12]
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 200 else f"{text[:200]} …"
