@@ -13,7 +13,6 @@ _ADDRESS = re.compile(
     rf"(?P<repo>{_PART}/{_PART})(?:/(?P<folder>{_PART}(?:/{_PART})*))?/?(?:@(?P<revision>{_PART}(?:/{_PART})*))?",
     re.ASCII,
 )
-_REPOSITORY = re.compile(rf"{_PART}/{_PART}", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 LONGEST, LONGEST_SHOWN = 1000, 300
 DEFAULT_REVISION = "main"
@@ -81,8 +80,8 @@ class HubAddress:
         return replace(self, revision=commit)
 
     def inside(self, folder: str) -> HubAddress:
-        """A folder of this place; the place itself where `folder` is empty."""
-        return replace(self, folder=f"{self.prefix}{folder}" if folder else self.folder)
+        """A folder of this place."""
+        return replace(self, folder=f"{self.prefix}{folder}")
 
 
 def repository_name(text: str) -> str:
@@ -94,6 +93,6 @@ def repository_name(text: str) -> str:
         If it is something else.
     """
     name = text.removeprefix(SCHEME)
-    if not _REPOSITORY.fullmatch(name) or ".." in name or "--" in name:
+    if not re.fullmatch(rf"{_PART}/{_PART}", name, re.ASCII) or ".." in name or "--" in name:
         raise ModelLoadError(f"{text[:LONGEST_SHOWN]!r} is no repository: expected owner/repo")
     return name

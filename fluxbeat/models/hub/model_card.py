@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from huggingface_hub import EvalResult, ModelCardData
+from huggingface_hub import EvalResult
 from huggingface_hub.repocard import REGEX_YAML_BLOCK
 from huggingface_hub.repocard_data import eval_results_to_model_index
 from markdown_it import MarkdownIt
@@ -180,11 +180,8 @@ def _metadata(before: Mapping[str, Any], licence: str) -> dict[str, Any]:
 
 
 def _written(metadata: dict[str, Any], text: str) -> str:
-    index = metadata.pop("model-index", None)
-    data = ModelCardData(**metadata, ignore_metadata_errors=True)
-    if index:
-        data["model-index"] = index
-    return f"---\n{data.to_yaml()}\n---\n\n{text.strip()}\n"
+    known = {name: value for name, value in metadata.items() if value is not None}
+    return f"---\n{yaml.safe_dump(known, sort_keys=False, allow_unicode=True)}---\n\n{text.strip()}\n"
 
 
 def _name(entry: Any) -> str:
