@@ -81,30 +81,25 @@ class Metric(BaseModel):
     date: Name | None = None
 
 
-def _architecture(settings: dict[str, Any]) -> dict[str, Any]:
+def _refuse_large(value: Any, name: str = "architecture", depth: int = 0) -> Any:
     """Refuse numbers and lists that only fill memory; whether they make a network, the family says."""
-    for name, value in settings.items():
-        _refuse_large(name, value)
-        if name in LAYERS and isinstance(value, int) and value > MOST_LAYERS:
-            raise PydanticCustomError("layers", f"asks for {name} of {value:g}: at most {MOST_LAYERS} makes sense")
-    return settings
-
-
-def _refuse_large(name: str, value: Any, depth: int = 0) -> None:
     if isinstance(value, list | dict):
-        if len(value) > MOST_LAYERS or depth > 2:
+        if len(value) > MOST_LAYERS or depth > 3:
             raise PydanticCustomError(
                 "size", f"asks for {len(value)} values of {name}: at most {MOST_LAYERS}, in lists"
             )
-        for part in value.values() if isinstance(value, dict) else value:
-            _refuse_large(name, part, depth + 1)
-    elif isinstance(value, int | float) and not abs(value) <= LARGEST_SETTING:  # not a number is not less either
-        raise PydanticCustomError("size", f"asks for {name} of {_shown(value)}: at most {LARGEST_SETTING} makes sense")
+        for key, part in value.items() if isinstance(value, dict) else ((name, part) for part in value):
+            _refuse_large(part, key, depth + 1)
+    elif isinstance(value, int | float):
+        most = MOST_LAYERS if name in LAYERS else LARGEST_SETTING
+        if not abs(value) <= most:  # not a number is not less either
+            raise PydanticCustomError("size", f"asks for {name} of {_shown(value)}: at most {most} makes sense")
+    return value
 
 
 Label = Annotated[str, Field(min_length=1, max_length=LONGEST_LABEL), AfterValidator(require_printable)]
 Threshold = Annotated[float, Field(gt=0, lt=1)]
-Architecture = Annotated[dict[str, Any], AfterValidator(_architecture)]
+Architecture = Annotated[dict[str, Any], AfterValidator(_refuse_large)]
 
 
 class _Part(BaseModel):
@@ -220,7 +215,7 @@ def fault_of(error: ValidationError) -> str:
         return f"is incomplete or damaged: it has no {place}"
     if wrong["type"] == "extra_forbidden":
         return f"is of another version: {place[:MOST_CHARACTERS_SHOWN]} is no setting of this program"
-    if not place or wrong["type"] in ("layers", "size"):
+    if not place or wrong["type"] == "size":
         return wrong["msg"][:1].lower() + wrong["msg"][1:]
     rule = re.sub("^(Input|String|List|Tuple|Value error,) ", "", wrong["msg"])
     return f"is incomplete or damaged: {place} {rule}, got {_shown(wrong['input'])}"

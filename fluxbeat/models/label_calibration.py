@@ -71,6 +71,13 @@ class LabelCalibration:
         return np.asarray(expit(logits * self.scale + self.bias))
 
 
+def mean_of_rows(values: np.ndarray, row: np.ndarray, count: int) -> np.ndarray:
+    """Mean of the windows of each recording, (windows, n) -> (count, n); `row` is each window's recording."""
+    total = np.zeros((count, values.shape[1]))
+    np.add.at(total, row, values)
+    return total / np.bincount(row, minlength=count).clip(1)[:, None]
+
+
 @dataclass(frozen=True, eq=False)
 class LabelledWindows:
     """What some recordings that a model did not see are, and what it says of their windows.
@@ -91,16 +98,9 @@ class LabelledWindows:
     share: np.ndarray
     truth: np.ndarray
 
-    def of(self, recordings: np.ndarray) -> LabelledWindows:
-        """Only some recordings, bool (recordings,); they are numbered anew."""
-        kept, number = recordings[self.row], np.cumsum(recordings) - 1
-        return LabelledWindows(number[self.row[kept]], self.logits[kept], self.share[kept], self.truth[recordings])
-
     def whole(self, values: np.ndarray) -> np.ndarray:
         """Mean of each recording's windows, (windows, labels) -> (recordings, labels)."""
-        total = np.zeros((len(self.truth), values.shape[1]))
-        np.add.at(total, self.row, values)
-        return total / np.bincount(self.row, minlength=len(self.truth)).clip(1)[:, None]
+        return mean_of_rows(values, self.row, len(self.truth))
 
     def probability(self, calibration: LabelCalibration) -> np.ndarray:
         """Of each label over each whole recording, as an analysis gives it: (recordings, labels)."""
