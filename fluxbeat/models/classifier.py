@@ -9,8 +9,6 @@ import hashlib
 import importlib.util
 import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,23 +30,11 @@ OTHER_FILES = (*FEATURE_FILES, *WORDS, "tokenizer_config.json", "special_tokens_
 """What else of a repository is fetched and read: the words are for models that are asked in words."""
 WINDOW_S = 10.0
 """Windows are as long as those of FluxBeat's networks, or shorter where a classifier takes no more."""
-AST_FRAME_S = 0.01
-EVEN_CHANCE = 0.5
-"""Threshold of every label: nothing better is known of a stranger's model."""
 SCORES = ("softmax", "sigmoid")
-ZERO_SHOT = "clap"
-PROMPT = "This is a sound of {}."
-"""As transformers' own zero-shot pipeline asks."""
 MOST_GENRES = 100
 MOST_LAYERS, LARGEST_NUMBER = 200, 10_000_000
 """In settings."""
-SLACK = 1.5
-"""What is built from weights has at most so many times their values."""
 LONGEST_S, RATES_HZ = 120.0, (4_000, 192_000)
-TRAINED_WITH = ".masked_spec_embed"
-"""What wav2vec2 and its kin need for training only."""
-LONGEST_REASON = 200
-INSTALL = "pip install 'fluxbeat[transformers]'"
 
 
 @dataclass(frozen=True)
@@ -113,7 +99,7 @@ class HubClassifier(WindowModel):
                 f"its features are made of {longest_s:g} s at {self.rate_hz:,} Hz, which makes no sense"
             )
         family = f"{network.config.model_type} of transformers, {scores}"
-        thresholds = (EVEN_CHANCE,) * len(labels)
+        thresholds = (0.5,) * len(labels)  # nothing better is known of a stranger's model
         super().__init__(ModelConfig(family, labels, thresholds, tempo_taught=False, window_s=min(WINDOW_S, longest_s)))
         self.network, self.extractor, self.scores, self.texts = network, extractor, scores, texts
 
@@ -165,7 +151,9 @@ def require_transformers() -> None:
     ModelLoadError
     """
     if importlib.util.find_spec("transformers") is None:
-        raise ModelLoadError(f"this is a model of transformers, which is not installed: {INSTALL}")
+        raise ModelLoadError(
+            "this is a model of transformers, which is not installed: pip install 'fluxbeat[transformers]'"
+        )
 
 
 def load_classifier(folder: Path, asked: str = "") -> tuple[HubClassifier, str]:
@@ -197,12 +185,13 @@ def load_classifier(folder: Path, asked: str = "") -> tuple[HubClassifier, str]:
     try:
         import transformers
 
-        with _quiet(transformers):
-            model = _read(transformers, folder, options)
+        transformers.utils.logging.set_verbosity_error()
+        transformers.utils.logging.disable_progress_bar()
+        model = _read(transformers, folder, options)
     except (ModelLoadError, ConfigMismatchError):
         raise
     except Exception as error:  # whatever a strange configuration makes transformers raise
-        why = " ".join(str(error).split())[:LONGEST_REASON]
+        why = " ".join(str(error).split())[:200]
         raise ModelLoadError(f"transformers cannot read this model ({type(error).__name__}: {why})") from error
     files = sorted(path for path in folder.iterdir() if path.name in (CONFIG_FILE, WEIGHTS_FILE, *OTHER_FILES))
     digest = hashlib.sha256(b"".join(bytes.fromhex(sha256_of(path)) for path in files) + asked.encode())
@@ -212,7 +201,7 @@ def load_classifier(folder: Path, asked: str = "") -> tuple[HubClassifier, str]:
 def _read(transformers: Any, folder: Path, options: ClassifierOptions) -> HubClassifier:
     local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     settings = transformers.AutoConfig.from_pretrained(folder, **local)
-    zero_shot = settings.model_type == ZERO_SHOT
+    zero_shot = settings.model_type == "clap"
     kind = transformers.ClapModel if zero_shot else transformers.AutoModelForAudioClassification
     if not zero_shot and type(settings) not in transformers.MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING:
         raise ModelLoadError(f"this is a model of the type {settings.model_type}, which is no audio classifier")
@@ -223,13 +212,14 @@ def _read(transformers: Any, folder: Path, options: ClassifierOptions) -> HubCla
     if options.genres and not zero_shot:
         raise ModelLoadError("this model has labels of its own: genres can be named for zero-shot models (CLAP) only")
     _refuse_bomb(kind, settings, folder)
-    network, told = kind.from_pretrained(
+    network, report = kind.from_pretrained(
         folder, config=settings, use_safetensors=True, local_files_only=True, dtype=torch.float32,
         attn_implementation="eager", output_loading_info=True, ignore_mismatched_sizes=True,
     )  # fmt: skip
-    if told["mismatched_keys"]:
-        raise ModelLoadError(f"{WEIGHTS_FILE} does not fit its {CONFIG_FILE}: {min(told['mismatched_keys'])[0]}")
-    missing = [name for name in sorted(told["missing_keys"]) if not name.endswith(TRAINED_WITH)]
+    if report["mismatched_keys"]:
+        raise ModelLoadError(f"{WEIGHTS_FILE} does not fit its {CONFIG_FILE}: {min(report['mismatched_keys'])[0]}")
+    # wav2vec2 and its kin need this one for training only
+    missing = [name for name in sorted(report["missing_keys"]) if not name.endswith(".masked_spec_embed")]
     if missing:
         raise ModelLoadError(f"this is no finished classifier: its weights lack {missing[0]}")
     if any(not torch.isfinite(value).all() for value in network.parameters()):
@@ -237,15 +227,16 @@ def _read(transformers: Any, folder: Path, options: ClassifierOptions) -> HubCla
     network.eval().requires_grad_(False)
     extractor = transformers.AutoFeatureExtractor.from_pretrained(folder, **local)
     labels, texts = options.genres or _labels(settings), None
+    # as transformers' own pipeline decides it
+    scores = options.scores or ("sigmoid" if settings.problem_type == "multi_label_classification" else "softmax")
     with torch.inference_mode():
         if zero_shot:
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **local)
-            asked = tokenizer([PROMPT.format(genre) for genre in labels], padding=True, return_tensors="pt")
+            # as transformers' own zero-shot pipeline asks
+            asked = tokenizer([f"This is a sound of {genre}." for genre in labels], padding=True, return_tensors="pt")
             texts = network.get_text_features(**asked).pooler_output
-        model = HubClassifier(network, extractor, labels, options.scores or _scores(settings), texts).eval()
-        answered = model(torch.zeros(1, model.window_samples)).genre_logits.shape  # better now than amid a recording
-    if answered != (1, len(labels)):
-        raise ModelLoadError(f"{CONFIG_FILE} names {len(labels)} labels, and the network answers {tuple(answered)}")
+        model = HubClassifier(network, extractor, labels, scores, texts).eval()
+        model(torch.zeros(1, model.window_samples))  # what fails had better do so now than amid a recording
     return model
 
 
@@ -286,7 +277,7 @@ def _refuse_bomb(kind: Any, settings: Any, folder: Path) -> None:
         network = kind(settings) if hasattr(kind, "forward") else kind.from_config(settings, trust_remote_code=False)
     there = sum(math.prod(shape) for shape, _ in tensors_in(folder / WEIGHTS_FILE).values())
     wanted = sum(value.numel() for value in network.parameters())
-    if wanted > SLACK * there:
+    if wanted > 1.5 * there:
         raise ModelLoadError(f"{CONFIG_FILE} asks for {wanted:,} values, and {WEIGHTS_FILE} holds {there:,}")
 
 
@@ -300,30 +291,10 @@ def _labels(settings: Any) -> tuple[str, ...]:
     return labels
 
 
-def _scores(settings: Any) -> str:
-    """How logits become probabilities, as transformers' own pipeline decides it."""
-    return "sigmoid" if settings.problem_type == "multi_label_classification" else "softmax"
-
-
 def _longest_s(extractor: Any) -> float:
     """How much sound a feature extractor takes at a time, in seconds; a window where it does not say."""
     if hasattr(extractor, "nb_max_samples"):
         return float(extractor.nb_max_samples / extractor.sampling_rate)
     if type(extractor).__name__ == "ASTFeatureExtractor":
-        return float(extractor.max_length * AST_FRAME_S)
+        return float(extractor.max_length * 0.01)  # frames of 10 ms
     return float(getattr(extractor, "chunk_length", None) or WINDOW_S)
-
-
-@contextmanager
-def _quiet(transformers: Any) -> Iterator[None]:
-    """Without the bars and notes by which transformers tells of its loading."""
-    logging = transformers.utils.logging
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
