@@ -14,22 +14,10 @@ import numpy as np
 
 from fluxbeat import __version__
 from fluxbeat.analysis import Tempo, TrackAnalysis
-from fluxbeat.charts import FIGURES_CSS, PAINTED_JS
+from fluxbeat.charts import FIGURES_CSS, PAINTED_JS, wording
 from fluxbeat.charts.colours import Paint, genre_paints
 from fluxbeat.charts.plotly_script import plotly_script
 from fluxbeat.charts.plots import Figure, tempo_curve_figure, tempo_spread_figure, timeline_figure
-from fluxbeat.charts.wording import (
-    as_sentence,
-    clock,
-    confidence,
-    model_title,
-    no_tempo,
-    no_tempo_sentence,
-    percent,
-    segment_name,
-    tempo_choice,
-    whole_bpm,
-)
 from fluxbeat.errors import ExportError
 from fluxbeat.export.formats import CaptionedImage
 
@@ -57,12 +45,16 @@ def to_html_report(analysis: TrackAnalysis, images: Sequence[CaptionedImage] = (
     page = _environment().get_template("report.html.jinja")
     text: str = page.render(
         analysis=analysis,
-        subtitle=[clock(analysis.duration_s), tempo_choice(analysis.tempo) or no_tempo(analysis)],
-        model=model_title(analysis.model.name),
-        notes=[as_sentence(warning.text) for warning in analysis.warnings],
+        subtitle=[
+            wording.clock(analysis.duration_s),
+            wording.tempo_choice(analysis.tempo) or wording.no_tempo(analysis),
+        ],
+        model=wording.model_title(analysis.model.name),
+        notes=[wording.as_sentence(warning.text) for warning in analysis.warnings],
         paints=paints,
-        no_tempo=no_tempo_sentence(analysis),
-        tempo=_tempo(analysis.tempo, model_title(analysis.model.name)),
+        wording=wording,
+        no_tempo=wording.no_tempo_sentence(analysis),
+        tempo=_tempo(analysis.tempo, wording.model_title(analysis.model.name)),
         images=[(caption, base64.b64encode(content).decode()) for caption, content in images],
         figures=_figures(analysis, paints),
         version=__version__,
@@ -78,11 +70,13 @@ def _tempo(tempo: Tempo, title: str) -> dict[str, Any] | None:
     if tempo.bpm is None:
         return None
     if tempo.corrected:
-        return {"bpm": whole_bpm(tempo.bpm), "sentence": "A listener set this tempo.", "candidates": []}
+        return {"bpm": wording.whole_bpm(tempo.bpm), "sentence": "A listener set this tempo.", "candidates": []}
     return {
-        "bpm": whole_bpm(tempo.bpm),
-        "sentence": f"{title} is {confidence(tempo.confidence)}: {tempo_choice(tempo)}.",
-        "candidates": [f"{whole_bpm(one.bpm)} BPM ({percent(one.probability)})" for one in tempo.candidates],
+        "bpm": wording.whole_bpm(tempo.bpm),
+        "sentence": f"{title} is {wording.confidence(tempo.confidence)}: {wording.tempo_choice(tempo)}.",
+        "candidates": [
+            f"{wording.whole_bpm(one.bpm)} BPM ({wording.percent(one.probability)})" for one in tempo.candidates
+        ],
     }
 
 
@@ -111,7 +105,9 @@ def _marked(figure: Figure, tempo: Tempo) -> Figure:
     word = {"y": 1, "yref": "paper", "yanchor": "bottom", "showarrow": False, "font": {"size": 12}}
     marks = [one.bpm for one in tempo.candidates[:4]]
     figure["layout"]["shapes"] = [{**line, "x0": bpm, "x1": bpm} for bpm in marks]
-    figure["layout"]["annotations"] = [{**word, "x": float(np.log10(bpm)), "text": whole_bpm(bpm)} for bpm in marks]
+    figure["layout"]["annotations"] = [
+        {**word, "x": float(np.log10(bpm)), "text": wording.whole_bpm(bpm)} for bpm in marks
+    ]
     return figure
 
 
@@ -130,6 +126,5 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"clock": clock, "percent": percent, "segment_name": segment_name}
     made.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "allow_nan": False, "separators": (",", ":")}
     return made

@@ -9,7 +9,6 @@ import hashlib
 import importlib.util
 import json
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -30,46 +29,36 @@ OTHER_FILES = (*FEATURE_FILES, *WORDS, "tokenizer_config.json", "special_tokens_
 """What else of a repository is fetched and read: the words are for models that are asked in words."""
 WINDOW_S = 10.0
 """Windows are as long as those of FluxBeat's networks, or shorter where a classifier takes no more."""
-SCORES = ("softmax", "sigmoid")
 MOST_GENRES = 100
 MOST_LAYERS, LARGEST_NUMBER = 200, 10_000_000
 """In settings."""
 LONGEST_S, RATES_HZ = 120.0, (4_000, 192_000)
 
 
-@dataclass(frozen=True)
-class ClassifierOptions:
-    """How a person wants a classifier to be asked.
+def parse_options(text: str) -> tuple[tuple[str, ...], str]:
+    """Read what follows the question mark of an address: `genres=dub,techno&scores=sigmoid`.
 
-    Attributes
-    ----------
+    Returns
+    -------
     genres : tuple of str
         What a zero-shot model listens for.
     scores : str
         'softmax' or 'sigmoid'; empty: as the model's problem type says.
+
+    Raises
+    ------
+    ModelLoadError
+        If that is something else.
     """
-
-    genres: tuple[str, ...] = ()
-    scores: str = ""
-
-    @classmethod
-    def parse(cls, text: str) -> ClassifierOptions:
-        """Read what follows the question mark of an address: `genres=dub,techno&scores=sigmoid`.
-
-        Raises
-        ------
-        ModelLoadError
-            If that is something else.
-        """
-        given = dict(parse_qsl(text, keep_blank_values=True))
-        genres = tuple(filter(None, (genre.strip() for genre in given.pop("genres", "").split(","))))
-        found = cls(tuple(dict.fromkeys(genres)), given.pop("scores", ""))
-        if given or found.scores not in ("", *SCORES) or len(found.genres) > MOST_GENRES:
-            raise ModelLoadError(
-                f"?{text[:80]} is no way to ask a classifier: expected genres=dub,techno ({MOST_GENRES} at most), "
-                "scores=softmax or scores=sigmoid"
-            )
-        return found
+    given = dict(parse_qsl(text, keep_blank_values=True))
+    named = (genre.strip() for genre in given.pop("genres", "").split(","))
+    genres, scores = tuple(dict.fromkeys(filter(None, named))), given.pop("scores", "")
+    if given or scores not in ("", "softmax", "sigmoid") or len(genres) > MOST_GENRES:
+        raise ModelLoadError(
+            f"?{text[:80]} is no way to ask a classifier: expected genres=dub,techno ({MOST_GENRES} at most), "
+            "scores=softmax or scores=sigmoid"
+        )
+    return genres, scores
 
 
 class HubClassifier(WindowModel):
@@ -164,7 +153,7 @@ def load_classifier(folder: Path, asked: str = "") -> tuple[HubClassifier, str]:
     folder : Path
         With config.json, model.safetensors and one of `FEATURE_FILES`.
     asked : str
-        As `ClassifierOptions.parse` reads it.
+        As `parse_options` reads it.
 
     Returns
     -------
@@ -179,7 +168,7 @@ def load_classifier(folder: Path, asked: str = "") -> tuple[HubClassifier, str]:
         If transformers is not installed, the model needs code of its own, is no audio classifier, is damaged or not
         finished, or does not fit what was asked.
     """
-    options = ClassifierOptions.parse(asked)
+    genres, scores = parse_options(asked)
     _check_settings(folder)
     require_transformers()
     try:
@@ -187,7 +176,7 @@ def load_classifier(folder: Path, asked: str = "") -> tuple[HubClassifier, str]:
 
         transformers.utils.logging.set_verbosity_error()
         transformers.utils.logging.disable_progress_bar()
-        model = _read(transformers, folder, options)
+        model = _read(transformers, folder, genres, scores)
     except (ModelLoadError, ConfigMismatchError):
         raise
     except Exception as error:  # whatever a strange configuration makes transformers raise
@@ -198,18 +187,18 @@ def load_classifier(folder: Path, asked: str = "") -> tuple[HubClassifier, str]:
     return model, digest.hexdigest()[:12]
 
 
-def _read(transformers: Any, folder: Path, options: ClassifierOptions) -> HubClassifier:
+def _read(transformers: Any, folder: Path, genres: tuple[str, ...], scores: str) -> HubClassifier:
     local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     settings = transformers.AutoConfig.from_pretrained(folder, **local)
     zero_shot = settings.model_type == "clap"
     kind = transformers.ClapModel if zero_shot else transformers.AutoModelForAudioClassification
     if not zero_shot and type(settings) not in transformers.MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING:
         raise ModelLoadError(f"this is a model of the type {settings.model_type}, which is no audio classifier")
-    if zero_shot and not options.genres:
+    if zero_shot and not genres:
         raise ModelLoadError("this model listens for what you name: add ?genres=dub,techno to its address")
     if settings.problem_type == "regression":
         raise ModelLoadError("this model gives numbers, and no probabilities of labels")
-    if options.genres and not zero_shot:
+    if genres and not zero_shot:
         raise ModelLoadError("this model has labels of its own: genres can be named for zero-shot models (CLAP) only")
     _refuse_bomb(kind, settings, folder)
     network, report = kind.from_pretrained(
@@ -226,9 +215,9 @@ def _read(transformers: Any, folder: Path, options: ClassifierOptions) -> HubCla
         raise ModelLoadError(f"{WEIGHTS_FILE} holds values that are not finite: the file is damaged")
     network.eval().requires_grad_(False)
     extractor = transformers.AutoFeatureExtractor.from_pretrained(folder, **local)
-    labels, texts = options.genres or _labels(settings), None
+    labels, texts = genres or _labels(settings), None
     # as transformers' own pipeline decides it
-    scores = options.scores or ("sigmoid" if settings.problem_type == "multi_label_classification" else "softmax")
+    scores = scores or ("sigmoid" if settings.problem_type == "multi_label_classification" else "softmax")
     with torch.inference_mode():
         if zero_shot:
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **local)

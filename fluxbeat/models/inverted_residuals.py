@@ -145,7 +145,7 @@ class InvertedResidualStack(nn.Module):
 
     Raises
     ------
-    ValueError
+    TypeError
         If a block's settings are not eight numbers.
     """
 
@@ -153,8 +153,6 @@ class InvertedResidualStack(nn.Module):
 
     def __init__(self, features: FeatureConfig, bands: int, first: int, blocks: Sequence[Sequence[int]], last: int):
         super().__init__()
-        if any(len(values) != len(BlockSizes._fields) for values in blocks):
-            raise ValueError(f"each block needs {len(BlockSizes._fields)} numbers: {', '.join(BlockSizes._fields)}")
         self.register_buffer("spacing", band_spacing(features, bands), persistent=False)
         self.norm = nn.BatchNorm1d(bands)
         layers: list[nn.Module] = [convolution(1, first, (3, 3), (2, 2), activation=nn.Hardswish())]

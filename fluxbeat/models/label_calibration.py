@@ -124,11 +124,10 @@ def fit_labels(
     values[0], values[1] = float(np.log(start.scale)), start.bias
     values.requires_grad_(True)
 
-    def parts() -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        return values[0], values[1], values[2 : 2 + labels], values[2 + labels :]
+    sizes = [1, 1, labels, labels]
 
     def loss() -> Tensor:
-        scale, bias, own_scale, own_bias = parts()
+        scale, bias, own_scale, own_bias = values.split(sizes)
         present = torch.sigmoid(logits * torch.exp(scale + own_scale) + bias + own_bias) * share[:, None]
         whole = torch.zeros_like(truth).index_add(0, row, present) / count
         whole = whole.clamp(1e-6, 1 - 1e-6)
@@ -137,7 +136,7 @@ def fit_labels(
         return wrong + drawn / 2
 
     minimise(values, loss)
-    scale, bias, own_scale, own_bias = (part.detach().numpy() for part in parts())
+    scale, bias, own_scale, own_bias = (part.numpy() for part in values.detach().split(sizes))
     return LabelCalibration(np.exp(scale + own_scale), bias + own_bias)
 
 

@@ -57,13 +57,6 @@ class LoadedModel:
 
     info: ModelInfo
     network: WindowModel
-    parts: tuple[LoadedModel, ...] = ()
-    """The models that a consensus consists of; of any other model none."""
-
-    @property
-    def members(self) -> list[LoadedModel]:
-        """The models that a consensus consists of; of any other model itself alone."""
-        return list(self.parts) or [self]
 
 
 def checkpoints_folder() -> Path:
@@ -295,7 +288,7 @@ def _from_hub(address: HubAddress, short: str = "") -> LoadedModel:
 
 
 def _from_folder(folder: Path, short: str, source: str = "", asked: str = "") -> LoadedModel:
-    """`asked` is how a classifier is to be asked, as `ClassifierOptions` reads it."""
+    """`asked` is how a classifier is to be asked, as `parse_options` reads it."""
     if not source:
         source = f"checkpoints/{folder.name}" if folder.parent == checkpoints_folder() else str(folder)
     consensus = read_consensus(folder)
@@ -314,7 +307,7 @@ def _from_folder(folder: Path, short: str, source: str = "", asked: str = "") ->
                 raise ModelLoadError(f"{folder} is a model of FluxBeat, which takes no ?{asked[:40]}: leave that away")
             else:
                 network, revision = load_checkpoint(folder)
-            _loaded[key] = LoadedModel(ModelInfo(short, source, revision), network, members)
+            _loaded[key] = LoadedModel(ModelInfo(short, source, revision), network)
         return _loaded[key]
 
 
