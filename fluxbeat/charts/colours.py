@@ -31,9 +31,6 @@ order is such that of the bundled genres, which take them by the alphabet, neigh
 PATTERNS = ("", "/", ".", "x")
 """When the colours are used up they come again with a hatching."""
 
-BLACK_ABOVE = 0.179
-"""Luminance above which black is read better than white; there either has a contrast of 4.58, where AA asks for 4.5."""
-
 
 @dataclass(frozen=True)
 class Paint:
@@ -62,7 +59,8 @@ def _paint(index: int) -> Paint:
 
 def ink_on(fill: str) -> str:
     """Black or white, whichever is read better on a colour."""
-    return "#000000" if luminance(fill) > BLACK_ABOVE else "#ffffff"
+    # at this luminance either has a contrast of 4.58, where AA asks for 4.5
+    return "#000000" if luminance(fill) > 0.179 else "#ffffff"
 
 
 def luminance(colour: str) -> float:

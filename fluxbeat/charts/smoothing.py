@@ -6,11 +6,6 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import gaussian_filter1d
 
-FINE_POINTS = (200, 1200)
-POINTS_PER_WINDOW = 4
-EASING_WINDOWS = 1.0
-"""Neighbouring windows share most of their music, so their differences within this reach are no news."""
-
 
 def fine_curves(centre_s: np.ndarray, values: np.ndarray, duration_s: float) -> tuple[np.ndarray, np.ndarray]:
     """Curves through the windows' values that never leave their range (PCHIP), from the first to the last second.
@@ -28,8 +23,7 @@ def fine_curves(centre_s: np.ndarray, values: np.ndarray, duration_s: float) -> 
     time_s : float array, shape (points,)
     fine : float array, shape (points, curves)
     """
-    least, most = FINE_POINTS
-    points = int(np.clip(len(centre_s) * POINTS_PER_WINDOW, least, most))
+    points = min(max(4 * len(centre_s), 200), 1200)
     time_s = np.linspace(0.0, duration_s, points)
     keep = np.concatenate([[True], np.diff(centre_s) > 1e-6])
     at, heights = centre_s[keep], values[keep]
@@ -40,4 +34,5 @@ def fine_curves(centre_s: np.ndarray, values: np.ndarray, duration_s: float) -> 
         heights = gaussian_filter1d(heights, windows_per_point / 2, axis=0, mode="nearest")
     fine = PchipInterpolator(at, heights, axis=0)(np.clip(time_s, at[0], at[-1]))
     hop_points = float(np.median(np.diff(at))) / (time_s[1] - time_s[0])
-    return time_s, gaussian_filter1d(fine, EASING_WINDOWS * hop_points, axis=0, mode="nearest")
+    # neighbouring windows share most of their music, so their differences within this reach are no news
+    return time_s, gaussian_filter1d(fine, hop_points, axis=0, mode="nearest")

@@ -19,9 +19,6 @@ from mutagen.id3 import ID3, ID3NoHeaderError
 
 from fluxbeat.audio.source import after_id3, syncsafe
 
-_ONE_SHOT = 1
-"""Flag of a sound that is no loop: its tempo means nothing."""
-
 
 def forget_in_id3(file: BinaryIO, names: Set[str]) -> None:
     """Take these fields out of every ID3v2 tag of a file; each tag keeps its place, its size and all else.
@@ -85,7 +82,7 @@ def replace_in_wav(file: BinaryIO, words: Mapping[str, str], bpm: float | None) 
                     word.write(text)
         elif chunk.id == "acid" and bpm is not None and chunk.data_size >= 24:
             loop = bytearray(chunk.read())
-            if not loop[0] & _ONE_SHOT:
+            if not loop[0] & 1:  # the flag of a sound that is no loop: its tempo means nothing
                 struct.pack_into("<f", loop, 20, bpm)
                 chunk.write(loop)
 

@@ -15,8 +15,6 @@ from fluxbeat.errors import ExportError
 
 RATE_HZ = 44_100
 CLICK_S = 0.03
-BEAT_HZ, BAR_HZ = 1_000.0, 1_500.0
-MUSIC_LEVEL, CLICK_LEVEL = 0.6, 0.4
 
 
 def write_clicks(source: AudioSource, tempo: Tempo, output: str | os.PathLike[str]) -> Path:
@@ -56,7 +54,7 @@ def write_clicks(source: AudioSource, tempo: Tempo, output: str | os.PathLike[st
         ):
             begin = 0
             for block in music:
-                mixed = MUSIC_LEVEL * block + _clicks(tempo, begin, len(block))
+                mixed = 0.6 * block + _clicks(tempo, begin, len(block))
                 file.write(mixed.clip(-1, 1))
                 begin += len(block)
     except (OSError, soundfile.SoundFileError) as error:
@@ -72,7 +70,7 @@ def _clicks(tempo: Tempo, begin: int, count: int) -> np.ndarray:
     start_s, end_s = (begin - before) / RATE_HZ, (begin + count) / RATE_HZ
     is_bar = np.isin(tempo.beats_s, tempo.downbeats_s)
     samples = np.zeros(before + count, np.float32)
-    for hz, times_s in ((BAR_HZ, tempo.beats_s[is_bar]), (BEAT_HZ, tempo.beats_s[~is_bar])):
+    for hz, times_s in ((1500.0, tempo.beats_s[is_bar]), (1000.0, tempo.beats_s[~is_bar])):
         near_s = times_s[(times_s >= start_s) & (times_s < end_s)] - start_s
         samples += librosa.clicks(times=near_s, sr=RATE_HZ, click_freq=hz, click_duration=CLICK_S, length=len(samples))
-    return CLICK_LEVEL * samples[before:]
+    return 0.4 * samples[before:]

@@ -33,8 +33,6 @@ _WRITERS: dict[str, Callable[[TrackAnalysis], bytes]] = {
     "jams": to_jams,
 }
 """Of what needs nothing but the analysis."""
-_LONGEST_STEM_BYTES = 180
-"""File systems take names of 255 bytes, in UTF-8."""
 
 
 def render(
@@ -154,11 +152,8 @@ def file_name(file: str, kind: str, source: str | os.PathLike[str] | None = None
     name = safe_name(file, limit=1000)
     ending = re.search(r"(?<=.)\.[A-Za-z0-9]{1,5}$", name)  # a title such as `Vol. 2 – Somebody` has none
     suffix = ending.group() if ending else ""
-    stem = (
-        re.sub(r'[\\/:*?"<>|\x00-\x1f�]', "_", name.removesuffix(suffix))
-        .encode()[:_LONGEST_STEM_BYTES]
-        .decode(errors="ignore")
-    )
+    stem = re.sub(r'[\\/:*?"<>|\x00-\x1f�]', "_", name.removesuffix(suffix))
+    stem = stem.encode()[:180].decode(errors="ignore")  # file systems take names of 255 bytes, in UTF-8
     stem = stem.strip(" .") or "track"
     wanted = the_format(kind)
     if wanted.needs_source:

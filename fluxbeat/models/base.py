@@ -89,19 +89,10 @@ class Familiarity:
         Distance at which music is as likely unlike what was learned as like it.
     width : float
         Above 0: how fast that changes.
-
-    Raises
-    ------
-    ConfigMismatchError
-        If the width is not above 0.
     """
 
     middle: float
     width: float
-
-    def __post_init__(self) -> None:
-        if not self.width > 0:
-            raise ConfigMismatchError(f"familiarity: width must be above 0, got {self.width:g}")
 
 
 @dataclass(frozen=True)

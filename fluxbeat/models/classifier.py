@@ -30,9 +30,6 @@ OTHER_FILES = (*FEATURE_FILES, *WORDS, "tokenizer_config.json", "special_tokens_
 WINDOW_S = 10.0
 """Windows are as long as those of FluxBeat's networks, or shorter where a classifier takes no more."""
 MOST_GENRES = 100
-MOST_LAYERS, LARGEST_NUMBER = 200, 10_000_000
-"""In settings."""
-LONGEST_S, RATES_HZ = 120.0, (4_000, 192_000)
 
 
 def parse_options(text: str) -> tuple[tuple[str, ...], str]:
@@ -83,7 +80,7 @@ class HubClassifier(WindowModel):
 
     def __init__(self, network: Any, extractor: Any, labels: tuple[str, ...], scores: str, texts: Tensor | None = None):
         self.rate_hz, longest_s = int(extractor.sampling_rate), _longest_s(extractor)
-        if not RATES_HZ[0] <= self.rate_hz <= RATES_HZ[1] or not longest_s <= LONGEST_S:
+        if not 4_000 <= self.rate_hz <= 192_000 or not longest_s <= 120:
             raise ModelLoadError(
                 f"its features are made of {longest_s:g} s at {self.rate_hz:,} Hz, which makes no sense"
             )
@@ -255,7 +252,7 @@ def _refuse_large(file: str, value: Any, name: str = "") -> None:
         for key, one in value.items() if isinstance(value, dict) else ((name, one) for one in value):
             _refuse_large(file, one, key)
     elif isinstance(value, int | float):
-        most = MOST_LAYERS if "layers" in name or name == "depths" else LARGEST_NUMBER
+        most = 200 if "layers" in name or name == "depths" else 10_000_000
         if value > most:
             raise ModelLoadError(f"{file} asks for {name[:40]} of {value:.3g}: at most {most:,} makes sense")
 

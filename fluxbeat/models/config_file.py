@@ -28,7 +28,6 @@ MOST_LABELS, LONGEST_LABEL = 1000, 100
 MOST_CHARACTERS_SHOWN = 40
 LARGEST_NUMBER = 2**63 - 1
 """No count and no seed is larger."""
-LONGEST_NAME = 200
 
 
 def require_printable(text: str) -> str:
@@ -44,7 +43,7 @@ def require_printable(text: str) -> str:
     return text
 
 
-Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME), AfterValidator(require_printable)]
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(require_printable)]
 Number = Annotated[float, Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
 Count = Annotated[int, Field(ge=1, le=LARGEST_NUMBER)]
 

@@ -22,7 +22,6 @@ from fluxbeat.models.base import Calibration, GenreTempoModel, ModelConfig, Mode
 from fluxbeat.models.config_file import CONFIG_FILE, LARGEST_CONFIG_BYTES, MOST_LABELS, Metric, fault_of
 
 FAMILY = "consensus"
-MOST_MEMBERS = 8
 LEAST_SHARE = 1e-12
 """Shares below this count as this where their logarithm is taken."""
 
@@ -59,7 +58,7 @@ class ConsensusConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     schema_: Literal[2] = Field(2, alias="schema")
     family: Literal["consensus"] = "consensus"
-    members: dict[str, float] = Field(min_length=2, max_length=MOST_MEMBERS)
+    members: dict[str, float] = Field(min_length=2, max_length=8)
     labels: list[str] = Field(min_length=1, max_length=MOST_LABELS)
     thresholds: list[float]
     tempo_threshold: float

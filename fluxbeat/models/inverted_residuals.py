@@ -13,7 +13,6 @@ from torchaudio.functional.functional import _hz_to_mel, _mel_to_hz
 
 from fluxbeat.features import FeatureConfig
 
-TEACHER_BANDS, TEACHER_HIGHEST_HZ = 128, 15_000.0
 TEACHER_BLOCKS = (
     (8, 8, 3, 3, 1, 1, 0, 0),
     (24, 16, 3, 3, 2, 1, 0, 0),
@@ -176,7 +175,7 @@ class InvertedResidualStack(nn.Module):
 def band_spacing(features: FeatureConfig, bands: int) -> Tensor:
     """Interpolates mel bands at EfficientAT's lowest `bands`, evenly spaced on HTK's mel scale: (bands, n_mels)."""
     ours_hz = _mel_centres_hz(features.n_mels, features.f_min_hz, features.f_max_hz, "slaney")
-    theirs_hz = _mel_centres_hz(TEACHER_BANDS, 0.0, TEACHER_HIGHEST_HZ, "htk")[:bands]
+    theirs_hz = _mel_centres_hz(128, 0.0, 15_000.0, "htk")[:bands]
     each = [np.interp(theirs_hz, ours_hz, unit) for unit in np.eye(features.n_mels)]
     return torch.from_numpy(np.stack(each, 1)).float()
 

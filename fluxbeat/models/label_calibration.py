@@ -11,9 +11,6 @@ from scipy.special import expit
 from scipy.stats import binomtest
 from torch import Tensor
 
-from fluxbeat.models.base import Calibration
-
-THRESHOLD_RANGE = (0.1, 0.7)
 FEW = 50.0
 """Recordings of a label at which its own best threshold and the common one count alike. Genres are named in order of
 their odds above their thresholds: thresholds that follow few recordings spoil it. Crossed over artists of `dev` the
@@ -21,23 +18,6 @@ CRNN named 51, 50 and 44 of 101 songs first with a common threshold, with 50 and
 SCALE_SPREAD, BIAS_SPREAD = 0.02, 0.1
 """How far labels are expected to lie from the common calibration: standard deviations of log scale and of bias. Chosen
 likewise: with 0.02 and 0.1, 0.05 and 0.2, 0.1 and 0.4 the CNN's average precision was 0.547, 0.537 and 0.523."""
-
-
-def fit_calibration(logits: np.ndarray, targets: np.ndarray) -> Calibration:
-    """Scale and bias that make sigmoid(scale * logit + bias) a probability (Platt 1999).
-
-    Parameters
-    ----------
-    logits : float array, shape (windows, labels)
-        Of music the model did not see.
-    targets : float array, shape (windows, labels)
-        1 where the label is true, else 0.
-    """
-    x, y = (torch.from_numpy(values.astype(np.float64)) for values in (logits, targets))
-    values = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
-    minimise(values, lambda: torch.nn.functional.binary_cross_entropy_with_logits(x * values[0] + values[1], y))
-    scale, bias = values.detach().tolist()
-    return Calibration(round(max(scale, 0.05), 4), round(bias, 4))
 
 
 def minimise(values: Tensor, loss: Callable[[], Tensor]) -> None:
@@ -119,10 +99,7 @@ def fit_labels(
     logits, share = (torch.from_numpy(values.astype(np.float64)) for values in (windows.logits, windows.share))
     truth = torch.from_numpy(windows.truth.astype(np.float64))
     count = torch.bincount(row, minlength=len(truth)).clamp(min=1)[:, None]
-    start = fit_calibration(windows.whole(windows.logits), windows.truth)
-    values = torch.zeros(2 * labels + 2, dtype=torch.float64)
-    values[0], values[1] = float(np.log(start.scale)), start.bias
-    values.requires_grad_(True)
+    values = torch.zeros(2 * labels + 2, dtype=torch.float64, requires_grad=True)
 
     sizes = [1, 1, labels, labels]
 
@@ -145,7 +122,7 @@ def fit_thresholds(probability: np.ndarray, targets: np.ndarray) -> tuple[float,
 
     Both arrays have the shape (recordings, labels).
     """
-    steps = np.linspace(*THRESHOLD_RANGE, 61)
+    steps = np.linspace(0.1, 0.7, 61)
 
     def best(scores: np.ndarray, truth: np.ndarray) -> float:
         given = scores[None] >= steps[:, None]

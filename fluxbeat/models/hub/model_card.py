@@ -23,8 +23,6 @@ from fluxbeat.models.registry import LoadedModel, checkpoint_folder
 
 _log = logging.getLogger(__name__)
 TASK = "audio-classification"
-LIBRARY = "fluxbeat"
-TAGS = ("music", "genre", "tempo")
 MEASURES = {
     "accuracy": "Right genre first",
     "accuracy_all_labels": "Right genre first of all labels",
@@ -175,7 +173,11 @@ def _metadata(before: Mapping[str, Any], licence: str) -> dict[str, Any]:
     tags = before.get("tags")
     own = [str(tag) for tag in tags] if isinstance(tags, list) else []
     named = {"license": licence} if licence else {}
-    fixed = {"library_name": LIBRARY, "pipeline_tag": TASK, "tags": list(dict.fromkeys([*own, *TAGS]))}
+    fixed = {
+        "library_name": "fluxbeat",
+        "pipeline_tag": TASK,
+        "tags": list(dict.fromkeys([*own, "music", "genre", "tempo"])),
+    }
     return {**before, **named, **fixed}
 
 
