@@ -7,7 +7,6 @@ import gzip
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import jinja2
 import numpy as np
@@ -45,16 +44,8 @@ def to_html_report(analysis: TrackAnalysis, images: Sequence[CaptionedImage] = (
     page = _environment().get_template("report.html.jinja")
     text: str = page.render(
         analysis=analysis,
-        subtitle=[
-            wording.clock(analysis.duration_s),
-            wording.tempo_choice(analysis.tempo) or wording.no_tempo(analysis),
-        ],
-        model=wording.model_title(analysis.model.name),
-        notes=[wording.as_sentence(warning.text) for warning in analysis.warnings],
-        paints=paints,
         wording=wording,
-        no_tempo=wording.no_tempo_sentence(analysis),
-        tempo=_tempo(analysis.tempo, wording.model_title(analysis.model.name)),
+        paints=paints,
         images=[(caption, base64.b64encode(content).decode()) for caption, content in images],
         figures=_figures(analysis, paints),
         version=__version__,
@@ -63,21 +54,6 @@ def to_html_report(analysis: TrackAnalysis, images: Sequence[CaptionedImage] = (
         plotly=_packed_plotly(),
     )
     return text.encode()
-
-
-def _tempo(tempo: Tempo, title: str) -> dict[str, Any] | None:
-    """The words beside the tempo's charts; None where there is no beat."""
-    if tempo.bpm is None:
-        return None
-    if tempo.corrected:
-        return {"bpm": wording.whole_bpm(tempo.bpm), "sentence": "A listener set this tempo.", "candidates": []}
-    return {
-        "bpm": wording.whole_bpm(tempo.bpm),
-        "sentence": f"{title} is {wording.confidence(tempo.confidence)}: {wording.tempo_choice(tempo)}.",
-        "candidates": [
-            f"{wording.whole_bpm(one.bpm)} BPM ({wording.percent(one.probability)})" for one in tempo.candidates
-        ],
-    }
 
 
 def _figures(analysis: TrackAnalysis, paints: Mapping[str, Paint]) -> dict[str, Figure]:

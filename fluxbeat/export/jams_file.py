@@ -23,8 +23,16 @@ def to_jams(analysis: TrackAnalysis) -> bytes:
     whole = {"time": 0.0, "duration": duration_s}
     document = jams.JAMS(file_metadata=jams.FileMetadata(title=analysis.file, duration=duration_s))
 
+    model = analysis.model
+    about = jams.AnnotationMetadata(
+        annotator={"model": model.name, "source": model.source, "revision": model.revision},
+        version=model.revision,
+        annotation_tools=f"FluxBeat {__version__}",
+        data_source="program",
+    )
+
     def annotate(namespace: str) -> Any:
-        annotation = jams.Annotation(namespace, annotation_metadata=_metadata(jams, analysis), **whole)
+        annotation = jams.Annotation(namespace, annotation_metadata=about, **whole)
         document.annotations.append(annotation)
         return annotation
 
@@ -49,12 +57,3 @@ def to_jams(analysis: TrackAnalysis) -> bytes:
     document.validate(strict=True)
     text: str = document.dumps(indent=2)
     return (text + "\n").encode()
-
-
-def _metadata(jams: Any, analysis: TrackAnalysis) -> Any:
-    return jams.AnnotationMetadata(
-        annotator={"model": analysis.model.name, "source": analysis.model.source, "revision": analysis.model.revision},
-        version=analysis.model.revision,
-        annotation_tools=f"FluxBeat {__version__}",
-        data_source="program",
-    )

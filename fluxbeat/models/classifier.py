@@ -228,7 +228,7 @@ def _read(transformers: Any, folder: Path, genres: tuple[str, ...], scores: str)
 
 def _check_settings(folder: Path) -> None:
     """Refuse a model that needs code of its repository, and settings that would only fill memory."""
-    for path in (folder / name for name in (CONFIG_FILE, *OTHER_FILES) if name.endswith(".json") and name not in WORDS):
+    for path in (folder / name for name in (CONFIG_FILE, *OTHER_FILES) if name not in WORDS):
         if not path.is_file():
             continue
         if path.stat().st_size > LARGEST_CONFIG_BYTES:

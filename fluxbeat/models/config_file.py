@@ -26,8 +26,6 @@ LAYERS = {"depth", "heads", "lstm_layers"}
 MOST_WINDOW_FRAMES = 4096
 MOST_LABELS, LONGEST_LABEL = 1000, 100
 MOST_CHARACTERS_SHOWN = 40
-LARGEST_NUMBER = 2**63 - 1
-"""No count and no seed is larger."""
 
 
 def require_printable(text: str) -> str:
@@ -44,8 +42,7 @@ def require_printable(text: str) -> str:
 
 
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(require_printable)]
-Number = Annotated[float, Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
-Count = Annotated[int, Field(ge=1, le=LARGEST_NUMBER)]
+Count = Annotated[int, Field(ge=1)]
 
 
 class Metric(BaseModel):
@@ -70,13 +67,13 @@ class Metric(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True, allow_inf_nan=False)
     measure: Name
-    value: Number
+    value: float
     n: Count
     split: Name
-    interval_95: Annotated[list[Number], Field(min_length=2, max_length=2)] | None = None
-    sd: Number | None = None
+    interval_95: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    sd: float | None = None
     seeds: Count | None = None
-    seed: Annotated[int, Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)] | None = None
+    seed: int | None = None
     date: Name | None = None
 
 
