@@ -30,9 +30,6 @@ EXACT_BPM = "FLUXBEAT_BPM"
 MODEL = "FLUXBEAT_MODEL"
 """Tags of our own: the standard ones for tempo hold whole numbers only, and none says who found them."""
 
-_TAGGABLE = "MP3, WAV, AIFF, FLAC, Ogg Vorbis, Opus or M4A"
-
-
 _GENRE_NAMES = frozenset({"genre", "genres", "tcon"})
 _TEMPO_NAMES = frozenset({"bpm", "fbpm", "tbpm", "tempo"})
 """Names of fields, in small letters: standard ones and those that programs keep beside them."""
@@ -199,4 +196,7 @@ def _kind(file: BinaryIO, name: str) -> Any:
             return kind
     if is_mp3_frame(head) or (begin and not is_aac_frame(head)):  # behind ID3 may be zeros or half a frame first
         return MP3
-    raise ExportError(f"{name}: files of this kind carry no tags that FluxBeat can write: convert it to {_TAGGABLE}")
+    raise ExportError(
+        f"{name}: files of this kind carry no tags that FluxBeat can write: convert it to MP3, WAV, AIFF, FLAC, "
+        "Ogg Vorbis, Opus or M4A"
+    )

@@ -53,11 +53,6 @@ def build_model(config: ModelConfig) -> GenreTempoModel:
         raise ModelLoadError(f"architecture of {config.family} does not fit this program: {error}") from error
 
 
-def config_to_dict(config: ModelConfig) -> dict[str, Any]:
-    """What config.json holds."""
-    return {"schema": SCHEMA, **asdict(config), "features": config.features.to_dict()}
-
-
 def config_of(found: ConfigFile) -> ModelConfig:
     """What config.json means.
 
@@ -89,7 +84,8 @@ def save_checkpoint(model: GenreTempoModel, folder: str | Path) -> None:
     weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     with atomic_write(folder / WEIGHTS_FILE) as weights_path, atomic_write(folder / CONFIG_FILE) as config_path:
         save_file(weights, weights_path)
-        config = {**config_to_dict(model.config), "weights_sha256": sha256_of(weights_path)}
+        own = {"features": model.config.features.to_dict(), "weights_sha256": sha256_of(weights_path)}
+        config = {"schema": SCHEMA, **asdict(model.config), **own}
         config_path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 

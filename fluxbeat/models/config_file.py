@@ -19,10 +19,7 @@ CONFIG_FILE = "config.json"
 SCHEMA = 2
 LARGEST_CONFIG_BYTES = 1_000_000
 """The bundled ones have less than 20,000."""
-LARGEST_SETTING = 4096
-"""No network of FluxBeat's families has a larger number in its architecture: one that has would only fill memory."""
 MOST_LAYERS = 64
-LAYERS = {"depth", "heads", "lstm_layers"}
 MOST_WINDOW_FRAMES = 4096
 MOST_LABELS, LONGEST_LABEL = 1000, 100
 MOST_CHARACTERS_SHOWN = 40
@@ -87,7 +84,7 @@ def _refuse_large(value: Any, name: str = "architecture", depth: int = 0) -> Any
         for key, part in value.items() if isinstance(value, dict) else ((name, part) for part in value):
             _refuse_large(part, key, depth + 1)
     elif isinstance(value, int | float):
-        most = MOST_LAYERS if name in LAYERS else LARGEST_SETTING
+        most = MOST_LAYERS if name in ("depth", "heads", "lstm_layers") else 4096
         if not abs(value) <= most:  # not a number is not less either
             raise PydanticCustomError("size", f"asks for {name} of {_shown(value)}: at most {most} makes sense")
     return value

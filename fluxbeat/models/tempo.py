@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from fluxbeat.errors import ConfigMismatchError
 
 HARMONICS = (0.5, 1.0, 2.0, 3.0, 4.0)
-LAG_MULTIPLES = (0.5, 1.0, 2.0, 3.0, 4.0)
+"""Multiples of each class's tempo, and of its lag, at which periodicity is read."""
 LEAST_SPAN = 1.1
 """From a grid's slowest tempo to its fastest: within 4 % either way tempi count as the same."""
 SILENT_ENERGY = 0.5
@@ -92,7 +92,7 @@ class TempoHead(nn.Module):
         channels, hidden = 8, 32
         self.onset = nn.Conv1d(n_mels, channels, kernel_size=self.context_frames)
         self.onset_norm = nn.BatchNorm1d(channels)
-        features = channels * (len(HARMONICS) + len(LAG_MULTIPLES))
+        features = channels * 2 * len(HARMONICS)
         self.network = nn.Sequential(
             nn.Conv1d(features, hidden, 3, padding=1), nn.BatchNorm1d(hidden), nn.ReLU(),
             nn.Conv1d(hidden, hidden, 5, padding=2), nn.BatchNorm1d(hidden), nn.ReLU(),
@@ -149,7 +149,7 @@ def periodicity_bases(
     )  # (n, 2 * harmonics * bins)
     window = torch.hann_window(n, periodic=False, dtype=torch.float64)
     window = window / window.square().sum().sqrt()
-    lag = torch.cat([multiple * frame_rate_hz / beat_hz for multiple in LAG_MULTIPLES])
+    lag = torch.cat([multiple * frame_rate_hz / beat_hz for multiple in HARMONICS])
     # linear interpolation between whole lags; fewer terms at long lags are made up for, up to four times
     frames = torch.arange(n, dtype=torch.float64)[:, None]
     lags = (1 - (frames - lag).abs()).clamp(min=0) * (lag <= 0.8 * n)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from huggingface_hub import CommitOperationAdd, HfApi, get_token
 
 from fluxbeat.errors import ModelLoadError
 from fluxbeat.models import ModelConfig, load_checkpoint
@@ -14,9 +15,6 @@ from fluxbeat.models.hub.address import DEFAULT_REVISION, HubAddress, repository
 from fluxbeat.models.hub.failures import LOG_IN, plain_failures
 from fluxbeat.models.hub.fetching import CARD_FILE, TIMEOUT_S
 from fluxbeat.models.hub.model_card import card_of_several, card_to_publish, parse_card, read_card
-
-if TYPE_CHECKING:
-    from huggingface_hub import HfApi
 
 BESIDE = ("LICENSE.*", FINGERPRINT_FILE)
 """Texts of licences that go with weights which began as somebody else's, and fingerprints of what was learned from."""
@@ -66,8 +64,6 @@ def push(
     ConfigMismatchError
         If the checkpoint is not one of this version.
     """
-    from huggingface_hub import CommitOperationAdd, HfApi, get_token
-
     repo = repository_name(repository)
     target = HubAddress.parse(f"{repo}/{folder}".rstrip("/") + f"@{branch}")
     model, revision = load_checkpoint(checkpoint)
