@@ -202,11 +202,6 @@ class WindowModel(nn.Module):
         super().__init__()
         self.config = config
 
-    @property
-    def window_shape(self) -> tuple[int, ...]:
-        """Shape of one window, as `forward` takes a batch of them: (mels, frames), or (samples,)."""
-        return self.config.features.n_mels, self.config.window_frames
-
     def probabilities(self, genre_logits: Tensor) -> Tensor:
         """Calibrated probability of every label: (batch, labels) -> (batch, labels) in 0..1."""
         return torch.sigmoid(self.calibrated(genre_logits))

@@ -94,10 +94,6 @@ class HubClassifier(WindowModel):
         """Length of one window in samples at `rate_hz`."""
         return round(self.config.window_frames / self.config.features.frame_rate_hz * self.rate_hz)
 
-    @property
-    def window_shape(self) -> tuple[int, ...]:
-        return (self.window_samples,)
-
     def forward(self, samples: Tensor) -> ModelOutput:
         """Mono sound (batch, window_samples) at `rate_hz` -> ModelOutput; only its genre logits say anything.
 

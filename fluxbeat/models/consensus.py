@@ -92,17 +92,13 @@ class Consensus(WindowModel):
     def __init__(self, members: Mapping[str, GenreTempoModel], found: ConsensusConfig):
         super().__init__(_shared_config(members, found))
         self.names = tuple(members)
-        self.members = torch.nn.ModuleList(members.values())
+        self.networks = list(members.values())
+        self.members = torch.nn.ModuleList(self.networks)
         total = sum(found.members.values())
         self.weights = tuple(found.members[name] / total for name in members)
         self.time_stride = math.lcm(*(member.time_stride for member in members.values()))
         for name, value in (("scale", found.calibration.scale), ("bias", found.calibration.bias)):
             self.register_buffer(name, torch.tensor(value, dtype=torch.float32))
-
-    @property
-    def networks(self) -> list[GenreTempoModel]:
-        """The members, in the order of `names` and `weights`."""
-        return [member for member in self.members if isinstance(member, GenreTempoModel)]
 
     def mean(self, values: Sequence[Tensor]) -> Tensor:
         """Weighted mean of one tensor per member, all of one shape."""

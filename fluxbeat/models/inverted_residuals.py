@@ -68,11 +68,8 @@ def convolution(
     activation: nn.Module | None = None,
 ) -> nn.Sequential:
     """Convolution, batch norm and an activation, if any; kernel and stride over bands and frames."""
-    layers = [
-        nn.Conv2d(channels_in, channels_out, kernel, stride, (kernel[0] // 2, 0), groups=groups, bias=False),
-        nn.BatchNorm2d(channels_out),
-    ]
-    return nn.Sequential(*layers, *([activation] if activation is not None else []))
+    conv = nn.Conv2d(channels_in, channels_out, kernel, stride, (kernel[0] // 2, 0), groups=groups, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(channels_out), activation or nn.Identity())
 
 
 class SqueezeExcitation(nn.Module):

@@ -23,8 +23,6 @@ HARMONICS = (0.5, 1.0, 2.0, 3.0, 4.0)
 """Multiples of each class's tempo, and of its lag, at which periodicity is read."""
 LEAST_SPAN = 1.1
 """From a grid's slowest tempo to its fastest: within 4 % either way tempi count as the same."""
-SILENT_ENERGY = 0.5
-"""Onset curves weaker than this are not blown up to full strength: a drone has no beat. Music has 1 to 50."""
 
 
 def fast_length(least: int) -> int:
@@ -120,7 +118,8 @@ class TempoHead(nn.Module):
         """Fourier and autocorrelation strength at each class and at its multiples: (batch, features, bins)."""
         wave, window, lags = periodicity_bases(self.grid, self.frame_rate_hz, onsets.shape[-1], onsets.device)
         centred = onsets - onsets.mean(-1, keepdim=True)
-        energy = centred.square().sum(-1, keepdim=True) + SILENT_ENERGY  # (batch, channels, 1)
+        # curves weaker than 0.5 are not blown up to full strength: a drone has no beat; music has 1 to 50
+        energy = centred.square().sum(-1, keepdim=True) + 0.5  # (batch, channels, 1)
         spectrum = (centred * window) @ wave  # (batch, channels, 2 * harmonics * bins)
         cosine, sine = spectrum.chunk(2, dim=-1)
         fourier = torch.sqrt(cosine.square() + sine.square() + 1e-8) / torch.sqrt(energy)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from fluxbeat.errors import ModelLoadError
 
@@ -13,7 +13,6 @@ _ADDRESS = re.compile(
     rf"(?P<repo>{_PART}/{_PART})(?:/(?P<folder>{_PART}(?:/{_PART})*))?/?(?:@(?P<revision>{_PART}(?:/{_PART})*))?",
     re.ASCII,
 )
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 LONGEST, LONGEST_SHOWN = 1000, 300
 DEFAULT_REVISION = "main"
 
@@ -62,7 +61,7 @@ class HubAddress:
     @property
     def pinned(self) -> bool:
         """Whether the revision is a commit, which nobody can change."""
-        return _COMMIT.fullmatch(self.revision) is not None
+        return re.fullmatch("[0-9a-f]{40}", self.revision) is not None
 
     @property
     def prefix(self) -> str:
@@ -74,14 +73,6 @@ class HubAddress:
         """`repo/folder@` and the first seven digits of the commit: what tells one fetched model from another."""
         name = self.repo.split("/")[1] + (f"/{self.folder}" if self.folder else "")
         return f"{name}@{self.revision[:7] if self.pinned else self.revision}"
-
-    def at(self, commit: str) -> HubAddress:
-        """The same place at one commit."""
-        return replace(self, revision=commit)
-
-    def inside(self, folder: str) -> HubAddress:
-        """A folder of this place."""
-        return replace(self, folder=f"{self.prefix}{folder}")
 
 
 def repository_name(text: str) -> str:

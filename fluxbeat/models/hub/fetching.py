@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,6 @@ MOST_MODELS = 12
 """Models of one repository that are offered."""
 _NEEDED = (CONFIG_FILE, WEIGHTS_FILE)
 _PICKLES = re.compile(r".*\.(bin|pt|pth|ckpt|pkl|h5|msgpack)")
-_CHECKSUM = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _log = logging.getLogger("fluxbeat")
 
 Progress = Callable[[float, str], None]
@@ -75,7 +74,7 @@ def models_in(address: HubAddress) -> list[HubAddress]:
         )
     if len(folders) > MOST_MODELS:
         raise ModelLoadError(f"{address}: holds {len(folders)} models; name one of them, as in {address.repo}/FOLDER")
-    return [pinned.inside(folder) for folder in folders]
+    return [replace(pinned, folder=pinned.prefix + folder) for folder in folders]
 
 
 def fetch(
@@ -154,7 +153,8 @@ def _listing(address: HubAddress) -> tuple[HubAddress, dict[str, int]]:
     if get_session().timeout == Timeout(None):
         get_session().timeout = Timeout(TIMEOUT_S)
     with plain_failures(str(address)):
-        pinned = address.at(HfApi().resolve_revision(address.repo, revision=address.revision).resolved)
+        commit = HfApi().resolve_revision(address.repo, revision=address.revision).resolved
+        pinned = replace(address, revision=commit)
         try:
             tree = get_cached_repo_tree(pinned.repo, revision=pinned.revision)
             sizes = {file.path: file.size for file in tree}
@@ -178,7 +178,7 @@ def _verify(kept: Fetched, names: Iterable[str]) -> None:
     for name in names:
         path = kept.folder / name
         content = path.resolve()
-        if not _CHECKSUM.fullmatch(content.name):  # a system without links keeps no checksum
+        if not re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", content.name):  # a system without links keeps no checksum
             continue
         found = sha256_of(path) if len(content.name) == 64 else git_hash(path.read_bytes())
         if found != content.name:

@@ -143,8 +143,7 @@ def card_to_publish(config: ModelConfig, card: Card | None, title: str, licence:
 def card_of_several(existing: Card | None, config: ModelConfig, repo: str, folder: str, licence: str) -> str:
     """The README.md at the root of a repository with a folder for each model, with this model's metrics in it."""
     metadata = _metadata(existing.metadata if existing else {}, licence)
-    before = metadata.get("model-index")
-    others = [one for one in before if _name(one) != folder] if isinstance(before, list) else []
+    others = [one for one in metadata.get("model-index") or [] if one["name"] != folder]
     metadata["model-index"] = others + model_index(folder, config.metrics)
     text = existing.text if existing else _SEVERAL.format(title=repo.split("/")[1], repo=repo)
     return _written(metadata, text)
@@ -184,10 +183,6 @@ def _metadata(before: Mapping[str, Any], licence: str) -> dict[str, Any]:
 def _written(metadata: dict[str, Any], text: str) -> str:
     known = {name: value for name, value in metadata.items() if value is not None}
     return f"---\n{yaml.safe_dump(known, sort_keys=False, allow_unicode=True)}---\n\n{text.strip()}\n"
-
-
-def _name(entry: Any) -> str:
-    return str(entry.get("name", "")) if isinstance(entry, Mapping) else ""
 
 
 def card_blocks(text: str) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, HfApi, get_token
@@ -98,7 +99,7 @@ def push(
             commit_message=f"{title}: weights {revision}",
             revision=branch,
         )
-        return target.at(done.oid)
+        return replace(target, revision=done.oid)
 
 
 def _root_card(api: HfApi, target: HubAddress, config: ModelConfig, licence: str) -> str:
