@@ -49,7 +49,7 @@ def tempo_choice(tempo: Tempo) -> str:
 
 def tempo_words(bpm: float | None, rival_bpm: float | None) -> str:
     """A tempo and what it could be as well: `86 or 172`; empty where there is none."""
-    return " or ".join(whole_bpm(one) for one in (bpm, rival_bpm) if one is not None)
+    return " or ".join(whole_bpm(tempo) for tempo in (bpm, rival_bpm) if tempo is not None)
 
 
 def no_tempo(analysis: TrackAnalysis) -> str:

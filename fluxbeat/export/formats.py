@@ -41,8 +41,8 @@ class Format:
 
 
 FORMATS: dict[str, Format] = {
-    one.name: one
-    for one in (
+    listed.name: listed
+    for listed in (
         Format(
             "html", "Report", "A page with the charts, to keep or to send: opens anywhere, without internet.", ".html"
         ),

@@ -79,7 +79,7 @@ def _marked(figure: Figure, tempo: Tempo) -> Figure:
     """The spread of tempo with a line at each candidate."""
     line = {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "line": {"color": "#808691", "width": 1, "dash": "dot"}}
     word = {"y": 1, "yref": "paper", "yanchor": "bottom", "showarrow": False, "font": {"size": 12}}
-    marks = [one.bpm for one in tempo.candidates[:4]]
+    marks = [candidate.bpm for candidate in tempo.candidates[:4]]
     figure["layout"]["shapes"] = [{**line, "x0": bpm, "x1": bpm} for bpm in marks]
     figure["layout"]["annotations"] = [
         {**word, "x": float(np.log10(bpm)), "text": wording.whole_bpm(bpm)} for bpm in marks

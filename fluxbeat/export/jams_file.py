@@ -20,7 +20,7 @@ def to_jams(analysis: TrackAnalysis) -> bytes:
 
     found = analysis.to_dict()
     duration_s = found["duration_s"]
-    whole = {"time": 0.0, "duration": duration_s}
+    whole_track = {"time": 0.0, "duration": duration_s}
     document = jams.JAMS(file_metadata=jams.FileMetadata(title=analysis.file, duration=duration_s))
 
     model = analysis.model
@@ -32,18 +32,18 @@ def to_jams(analysis: TrackAnalysis) -> bytes:
     )
 
     def annotate(namespace: str) -> Any:
-        annotation = jams.Annotation(namespace, annotation_metadata=about, **whole)
+        annotation = jams.Annotation(namespace, annotation_metadata=about, **whole_track)
         document.annotations.append(annotation)
         return annotation
 
     tags = annotate("tag_open")
     for genre in found["genres"]:
         if genre["active"]:
-            tags.append(**whole, value=genre["label"], confidence=genre["probability"])
+            tags.append(**whole_track, value=genre["label"], confidence=genre["probability"])
     tempo = annotate("tempo")
     if found["tempo"]["bpm"] is not None:
         for candidate in found["tempo"]["candidates"]:
-            tempo.append(**whole, value=candidate["bpm"], confidence=candidate["probability"])
+            tempo.append(**whole_track, value=candidate["bpm"], confidence=candidate["probability"])
     if found["tempo"]["beats_s"]:
         beats, number = annotate("beat"), None
         for beat_s in found["tempo"]["beats_s"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -99,12 +100,15 @@ def write_tags(file: BinaryIO, analysis: TrackAnalysis) -> None:
         if kind in _WITH_ID3:
             _fill_id3(audio.tags, found)
             audio.save(file, v2_version=version_to_write(audio.tags))
+        elif kind is MP4:
+            _fill_mp4(audio.tags, found)
+            audio.save(file)
         else:
-            (_fill_mp4 if kind is MP4 else _fill_vorbis)(audio.tags, found)
+            _fill_vorbis(audio.tags, found)
             audio.save(file)
         if old_id3:
             _write_id3v1(file, old_id3, genres)
-    except mutagen.MutagenError as error:
+    except (mutagen.MutagenError, IndexError, ValueError, struct.error) as error:  # mutagen lets some of its own out
         raise ExportError(
             f"{name}: its tags cannot be written ({safe_name(str(error))}): it may be damaged; export it again"
         ) from error

@@ -218,8 +218,8 @@ class WindowModel(nn.Module):
         return torch.tensor([1.0, 0.0, 0.0], device=kind_logits.device).expand_as(kind_logits)
 
     def unfamiliarity(self, embedding: Tensor) -> Tensor:
-        """How far music is from what was learned: (batch, d) -> (batch,) in 0..1."""
-        raise NotImplementedError
+        """How far music is from what was learned: (batch, d) -> (batch,) in 0..1; 0 where that is not known."""
+        return embedding.new_zeros(len(embedding))
 
     @property
     def n_parameters(self) -> int:
@@ -312,7 +312,7 @@ class GenreTempoModel(WindowModel):
         """
         familiarity = self.config.familiarity
         if familiarity is None:
-            return embedding.new_zeros(len(embedding))
+            return super().unfamiliarity(embedding)
         return torch.sigmoid((self.distance(embedding) - familiarity.middle) / familiarity.width)
 
     def distance(self, embedding: Tensor) -> Tensor:

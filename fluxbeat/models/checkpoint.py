@@ -43,8 +43,8 @@ def build_model(config: ModelConfig) -> GenreTempoModel:
     if config.family not in FAMILIES:
         raise ModelLoadError(f"model family must be one of {', '.join(FAMILIES)}, got {config.family!r}")
     family = FAMILIES[config.family]
-    settings = inspect.signature(family).parameters.values()
-    defaults = {one.name: one.default for one in settings if one.default is not one.empty}
+    parameters = inspect.signature(family).parameters.values()
+    defaults = {setting.name: setting.default for setting in parameters if setting.default is not setting.empty}
     try:
         # lists in place of tuples, as config.json gives them back
         architecture = json.loads(json.dumps(defaults | config.architecture))

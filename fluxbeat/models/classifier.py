@@ -100,18 +100,15 @@ class HubClassifier(WindowModel):
         The sound is on the CPU, where features are made; the answer is where the network is.
         """
         # one by one: for a batch some extractors draw lots (CLAP's, which of its sounds counts as longer)
-        each = [self.extractor(sound, sampling_rate=self.rate_hz, return_tensors="pt") for sound in samples.numpy()]
+        features = [self.extractor(sound, sampling_rate=self.rate_hz, return_tensors="pt") for sound in samples.numpy()]
         device = next(self.network.parameters()).device
-        inputs = {name: torch.cat([one[name] for one in each]).to(device) for name in each[0]}
+        inputs = {name: torch.cat([window[name] for window in features]).to(device) for name in features[0]}
         logits = self.network(**inputs).logits if self.texts is None else self._likeness(inputs, self.texts)
         nothing = logits.new_zeros(len(logits), 0)
         return ModelOutput(logits, logits.new_zeros(len(logits), self.config.tempo_grid.bins), nothing, nothing)
 
     def probabilities(self, genre_logits: Tensor) -> Tensor:
         return torch.softmax(genre_logits, -1) if self.scores == "softmax" else torch.sigmoid(genre_logits)
-
-    def unfamiliarity(self, embedding: Tensor) -> Tensor:
-        return embedding.new_zeros(len(embedding))
 
     def _likeness(self, inputs: Any, texts: Tensor) -> Tensor:
         """How like each text the sounds are, (batch, labels), as CLAP's own forward has it."""
@@ -245,8 +242,8 @@ def _check_settings(folder: Path) -> None:
 def _refuse_large(file: str, value: Any, name: str = "") -> None:
     """Refuse more layers than any network has, and numbers beyond all use."""
     if isinstance(value, list | dict):
-        for key, one in value.items() if isinstance(value, dict) else ((name, one) for one in value):
-            _refuse_large(file, one, key)
+        for key, part in value.items() if isinstance(value, dict) else ((name, part) for part in value):
+            _refuse_large(file, part, key)
     elif isinstance(value, int | float):
         most = 200 if "layers" in name or name == "depths" else 10_000_000
         if value > most:

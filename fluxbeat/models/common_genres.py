@@ -18,7 +18,7 @@ def common_genre(label: str) -> str:
     """
     name = " ".join(label.lower().replace("_", " ").split())
     genre, _, style = name.partition("---")  # as Discogs names a style
-    return next((_names()[one] for one in (name, style, genre) if one in _names()), label)
+    return next((_names()[known] for known in (name, style, genre) if known in _names()), label)
 
 
 @lru_cache(maxsize=1)

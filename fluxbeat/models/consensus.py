@@ -106,7 +106,7 @@ class Consensus(WindowModel):
 
     def mean_logits(self, logits: Sequence[Tensor]) -> Tensor:
         """Logarithm of the weighted mean of the members' distributions, each (batch, n) -> (batch, n)."""
-        return self.mean([torch.softmax(one, -1) for one in logits]).clamp(min=LEAST_SHARE).log()
+        return self.mean([torch.softmax(member_logits, -1) for member_logits in logits]).clamp(min=LEAST_SHARE).log()
 
     def forward(self, log_mel: Tensor) -> ModelOutput:
         """log_mel (batch, mels, window_frames) -> ModelOutput; its embedding is that of all members, side by side."""

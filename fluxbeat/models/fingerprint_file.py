@@ -26,14 +26,14 @@ _BELONGS = "weights_sha256"
 
 def write_fingerprints(folder: Path, prints: Sequence[Fingerprint]) -> None:
     """Write the file into the folder of a checkpoint that is there already, and bind it to its weights."""
-    bands = min([BANDS, *(len(one.curve) for one in prints)])
+    bands = min([BANDS, *(len(known.curve) for known in prints)])
     curve = np.zeros((len(prints), bands, _STEPS), np.int8)
     digest = np.zeros((len(prints), 32), np.uint8)
-    for number, one in enumerate(prints):
-        most = float(np.abs(one.curve).max(initial=0.0))
+    for number, known in enumerate(prints):
+        most = float(np.abs(known.curve).max(initial=0.0))
         if most > FLAT:  # what is compared are correlations: the scale does not count
-            curve[number] = np.round(one.curve / most * _LARGEST)
-        digest[number] = np.frombuffer(bytes.fromhex(one.digest), np.uint8)
+            curve[number] = np.round(known.curve / most * _LARGEST)
+        digest[number] = np.frombuffer(bytes.fromhex(known.digest), np.uint8)
     belongs = {_BELONGS: sha256_of(folder / WEIGHTS_FILE)}
     with atomic_write(folder / FINGERPRINT_FILE) as partial:
         save_file({"curve": curve, "digest": digest}, partial, belongs)

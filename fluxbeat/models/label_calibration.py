@@ -75,13 +75,10 @@ class LabelledWindows:
     share: np.ndarray
     truth: np.ndarray
 
-    def whole(self, values: np.ndarray) -> np.ndarray:
-        """Mean of each recording's windows, (windows, labels) -> (recordings, labels)."""
-        return mean_of_rows(values, self.row, len(self.truth))
-
     def probability(self, calibration: LabelCalibration) -> np.ndarray:
         """Of each label over each whole recording, as an analysis gives it: (recordings, labels)."""
-        return self.whole(calibration.probability(self.logits) * self.share[:, None])
+        windows = calibration.probability(self.logits) * self.share[:, None]
+        return mean_of_rows(windows, self.row, len(self.truth))
 
 
 def fit_labels(windows: LabelledWindows, scale_spread: float = 0.02, bias_spread: float = 0.1) -> LabelCalibration:
@@ -109,9 +106,8 @@ def fit_labels(windows: LabelledWindows, scale_spread: float = 0.02, bias_spread
     def loss() -> Tensor:
         scale, bias, own_scale, own_bias = values.split(sizes)
         present = torch.sigmoid(logits * torch.exp(scale + own_scale) + bias + own_bias) * share[:, None]
-        whole = torch.zeros_like(truth).index_add(0, row, present) / count
-        whole = whole.clamp(1e-6, 1 - 1e-6)
-        wrong = torch.nn.functional.binary_cross_entropy(whole, truth, reduction="sum")
+        mean = torch.zeros_like(truth).index_add(0, row, present) / count
+        wrong = torch.nn.functional.binary_cross_entropy(mean.clamp(1e-6, 1 - 1e-6), truth, reduction="sum")
         drawn = (own_scale / scale_spread).square().sum() + (own_bias / bias_spread).square().sum()
         return wrong + drawn / 2
 

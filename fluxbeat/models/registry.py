@@ -162,18 +162,18 @@ def _chosen(wanted: str) -> HubChoice:
     if wanted:
         try:
             address = HubAddress.parse(wanted)
-            choice.models = {_name_of(one, address): one for one in models_in(address)}
+            choice.models = {_name_of(found, address): found for found in models_in(address)}
         except FluxBeatError as error:
             _fail(choice, "", error)
     return choice
 
 
-def _name_of(one: HubAddress, asked: HubAddress) -> str:
+def _name_of(found: HubAddress, asked: HubAddress) -> str:
     """The folder's name, or the family's where there is one model and no folder; a classifier's is the repository's."""
-    if one.folder != asked.folder:
-        return one.folder.split("/")[-1]
-    folder = fetch(one).folder
-    return one.repo.split("/")[1] if is_classifier(folder) else read_config(folder / CONFIG_FILE)[0].family
+    if found.folder != asked.folder:
+        return found.folder.split("/")[-1]
+    folder = fetch(found).folder
+    return found.repo.split("/")[1] if is_classifier(folder) else read_config(folder / CONFIG_FILE)[0].family
 
 
 def _fail(choice: HubChoice, name: str, error: FluxBeatError, instead: str = "the bundled weights are used") -> None:
@@ -258,7 +258,7 @@ def load_all() -> list[LoadedModel]:
 def forget(model: LoadedModel) -> None:
     """Hold a model no longer: `load` reads it anew, and its memory is free once nobody else holds it."""
     with _lock:
-        for key in [key for key, one in _loaded.items() if one is model]:
+        for key in [key for key, loaded in _loaded.items() if loaded is model]:
             del _loaded[key]
 
 

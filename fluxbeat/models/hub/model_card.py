@@ -143,7 +143,7 @@ def card_to_publish(config: ModelConfig, card: Card | None, title: str, licence:
 def card_of_several(existing: Card | None, config: ModelConfig, repo: str, folder: str, licence: str) -> str:
     """The README.md at the root of a repository with a folder for each model, with this model's metrics in it."""
     metadata = _metadata(existing.metadata if existing else {}, licence)
-    others = [one for one in metadata.get("model-index") or [] if one["name"] != folder]
+    others = [entry for entry in metadata.get("model-index") or [] if entry["name"] != folder]
     metadata["model-index"] = others + model_index(folder, config.metrics)
     text = existing.text if existing else _SEVERAL.format(title=repo.split("/")[1], repo=repo)
     return _written(metadata, text)
@@ -213,8 +213,8 @@ def _blocks(node: SyntaxTreeNode) -> list[dict[str, Any]]:
 def _words(node: SyntaxTreeNode) -> str:
     """All that can be read in a node, without marks; of a picture its description."""
     parts = {"softbreak": " ", "hardbreak": "\n"}
-    readable = (one for one in node.walk() if one.type in ("text", "code_inline", *parts))
-    return "".join(parts.get(one.type) or one.content for one in readable)
+    readable = (child for child in node.walk() if child.type in ("text", "code_inline", *parts))
+    return "".join(parts.get(child.type) or child.content for child in readable)
 
 
 def facts_of(model: LoadedModel) -> dict[str, Any]:
