@@ -34,7 +34,8 @@ from fluxbeat.audio import load_audio
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.models import GenreTempoModel
 from fluxbeat.models.registry import bundled_names, load, load_all
-from fluxbeat.models.speed import answer_time, noise_window, timed
+from fluxbeat.models.speed import noise_window
+from fluxbeat.training.evaluation.repeated_timing import answer_time, timed
 from fluxbeat.training.evaluation.timings import drawn_mp3, machine_facts, threads, track_report
 from tools.teachers.musicnn import Musicnn, patches
 

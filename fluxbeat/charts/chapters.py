@@ -2,63 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
 from fluxbeat.analysis import Segment, TrackAnalysis
-from fluxbeat.charts.wording import KIND_WORDS, clock
-
-SAME_BPM = 0.02
-"""Tempi this near to each other, relatively, are one tempo."""
-UNFAMILIAR_FROM = 0.5
-SHORTEST_UNFAMILIAR_S = 5.0
+from fluxbeat.charts.wording import clock
 
 
-@dataclass(frozen=True)
-class Chapter:
-    """Segments that follow each other and have their leading genre and their tempo in common.
+def chapters(analysis: TrackAnalysis) -> list[Segment]:
+    """The segments as a listener tells them; in a mix, whose songs differ in genre or tempo, these are the songs.
 
-    Attributes
-    ----------
-    start_s, end_s : float
-    labels : tuple of str
-        All genres that are present in it, the leading one first; empty where there is none.
-    kind_words : str
-        What it is where it has no genre: `speech`, `silence`, `nothing sure`.
-    bpm : float or None
-        None where it has no beat, or no single one.
+    Segments that follow each other and have their leading genre and their tempo in common are one.
     """
-
-    start_s: float
-    end_s: float
-    labels: tuple[str, ...]
-    kind_words: str
-    bpm: float | None
-
-
-def chapters(analysis: TrackAnalysis) -> list[Chapter]:
-    """The segments as a listener tells them; in a mix, whose songs differ in genre or tempo, these are the songs."""
-    found: list[Chapter] = []
+    found: list[Segment] = []
     for segment in analysis.segments:
         if found and _goes_on(found[-1], segment):
             last = found[-1]
-            labels = last.labels + tuple(label for label in segment.labels if label not in last.labels)
-            found[-1] = Chapter(last.start_s, segment.end_s, labels, last.kind_words, last.bpm or segment.bpm)
+            labels = tuple(dict.fromkeys(last.labels + segment.labels))
+            found[-1] = replace(last, end_s=segment.end_s, labels=labels, bpm=last.bpm or segment.bpm)
         else:
-            words = "" if segment.labels else KIND_WORDS[segment.kind]
-            found.append(Chapter(segment.start_s, segment.end_s, segment.labels, words, segment.bpm))
+            found.append(segment)
     return found
 
 
-def _goes_on(chapter: Chapter, segment: Segment) -> bool:
+def _goes_on(chapter: Segment, segment: Segment) -> bool:
     if segment.labels[:1] != chapter.labels[:1]:
         return False
-    if not segment.labels and KIND_WORDS[segment.kind] != chapter.kind_words:
+    if not segment.labels and segment.kind != chapter.kind:
         return False
     if chapter.bpm is None or segment.bpm is None:
         return True
-    return abs(segment.bpm / chapter.bpm - 1) <= SAME_BPM
+    return abs(segment.bpm / chapter.bpm - 1) <= 0.02
 
 
 def unfamiliar_passages(analysis: TrackAnalysis) -> list[tuple[float, float]]:
@@ -69,10 +44,10 @@ def unfamiliar_passages(analysis: TrackAnalysis) -> list[tuple[float, float]]:
     timeline = analysis.timeline
     centre_s = timeline.centre_s
     borders_s = np.concatenate([[0.0], (centre_s[1:] + centre_s[:-1]) / 2, [analysis.duration_s]])
-    odd = (timeline.unfamiliar >= UNFAMILIAR_FROM) & (timeline.kind.sum(axis=1) > 0)
+    odd = (timeline.unfamiliar >= 0.5) & (timeline.kind.sum(axis=1) > 0)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], odd, [False]]).astype(int)))
     spans = [(float(borders_s[first]), float(borders_s[end])) for first, end in edges.reshape(-1, 2)]
-    return [(start_s, end_s) for start_s, end_s in spans if end_s - start_s >= SHORTEST_UNFAMILIAR_S]
+    return [(start_s, end_s) for start_s, end_s in spans if end_s - start_s >= 5.0]
 
 
 def unlike_what_was_learned(analysis: TrackAnalysis) -> str:
@@ -82,5 +57,5 @@ def unlike_what_was_learned(analysis: TrackAnalysis) -> str:
     spans = unfamiliar_passages(analysis)
     if not spans:
         return ""
-    told = " and ".join(f"{clock(start_s)} to {clock(end_s)}" for start_s, end_s in spans[:2])
-    return f"unlike what I learned: {told}{' and elsewhere' if len(spans) > 2 else ''}"
+    passages = " and ".join(f"{clock(start_s)} to {clock(end_s)}" for start_s, end_s in spans[:2])
+    return f"unlike what I learned: {passages}{' and elsewhere' if len(spans) > 2 else ''}"

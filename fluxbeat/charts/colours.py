@@ -31,9 +31,6 @@ order is such that of the bundled genres, which take them by the alphabet, neigh
 PATTERNS = ("", "/", ".", "x")
 """When the colours are used up they come again with a hatching."""
 
-BLACK_ABOVE = 0.179
-"""Luminance above which black is read better than white; there either has a contrast of 4.58, where AA asks for 4.5."""
-
 
 @dataclass(frozen=True)
 class Paint:
@@ -62,11 +59,12 @@ def _paint(index: int) -> Paint:
 
 def ink_on(fill: str) -> str:
     """Black or white, whichever is read better on a colour."""
-    return "#000000" if luminance(fill) > BLACK_ABOVE else "#ffffff"
+    # at this luminance either has a contrast of 4.58, where AA asks for 4.5
+    return "#000000" if luminance(fill) > 0.179 else "#ffffff"
 
 
 def luminance(colour: str) -> float:
     """Relative luminance (WCAG 2) of a colour written as #rrggbb: 0 black, 1 white."""
-    channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    channels = [byte / 255 for byte in bytes.fromhex(colour[1:])]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

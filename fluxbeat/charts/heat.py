@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from fluxbeat.charts.colours import Paint
-from fluxbeat.charts.plots import START_MS, Figure, empty_figure
+from fluxbeat.charts.plots import ROOM_FOR_TICKS, START_MS, Figure, time_figure
 from fluxbeat.explanation import TrackEvidence
 
 COLUMNS, ROWS = 600, 40
@@ -34,39 +34,43 @@ def heat_rows(evidence: np.ndarray) -> np.ndarray:
 
 def track_heat_figure(found: TrackEvidence, duration_s: float, paints: Mapping[str, Paint]) -> Figure:
     """One heat map per label in its colour, where segments carry it; see-through where nothing speaks for it."""
-    figure = empty_figure(duration_s)
     bands, columns = next(iter(found.evidence.values())).shape
     group = max(1, -(-columns // COLUMNS))
     rows = min(bands, ROWS)
     time_ms = START_MS + (np.arange(-(-columns // group)) + 0.5) * group * found.column_s * 1000
+    maps = []
     for label, evidence in found.evidence.items():
         padded = np.pad(evidence, ((0, 0), (0, -columns % group)))
         together = padded.reshape(bands, -1, group).mean(axis=2)
-        fill = paints[label].fill
-        red, green, blue = (int(fill[at : at + 2], 16) for at in (1, 3, 5))
-        figure.add_heatmap(
-            x=[round(float(at)) for at in time_ms],
-            y=list(range(rows)),
-            z=np.round(heat_rows(together), 3).tolist(),
-            zmin=0,
-            zmax=1,
-            colorscale=[[0, f"rgba({red},{green},{blue},0)"], [1, f"rgba({red},{green},{blue},1)"]],
-            showscale=False,
-            name=label,
-            hovertemplate=f"{label}<extra></extra>",
-            meta={"role": "heat", "label": label},
+        red, green, blue = bytes.fromhex(paints[label].fill[1:])
+        maps.append(
+            {
+                "type": "heatmap",
+                "x": time_ms.tolist(),
+                "y": list(range(rows)),
+                "z": np.round(heat_rows(together), 3).tolist(),
+                "zmin": 0,
+                "zmax": 1,
+                "colorscale": [[0, f"rgba({red},{green},{blue},0)"], [1, f"rgba({red},{green},{blue},1)"]],
+                "showscale": False,
+                "name": label,
+                "hovertemplate": f"{label}<extra></extra>",
+                "meta": {"role": "heat", "label": label},
+            }
         )
     at_row = np.interp(TICKS_HZ, found.band_hz, np.arange(bands)) * rows / bands
-    figure.update_layout(
+    return time_figure(
+        duration_s,
+        maps,
         margin={"l": 44, "r": 12, "t": 30, "b": 26},
         hovermode="closest",
         yaxis={
             "visible": True,
             "fixedrange": True,
             "zeroline": False,
-            "tickvals": [round(float(row), 2) for row in at_row],
+            **ROOM_FOR_TICKS,
+            "tickvals": at_row.round(2).tolist(),
             "ticktext": [f"{hz:,} Hz" for hz in TICKS_HZ],
             "range": [-0.5, rows - 0.5],
         },
     )
-    return figure.to_dict()

@@ -10,7 +10,6 @@ from html import escape
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from fluxbeat.analysis import Envelope, Segment, Tempo, TrackAnalysis
 from fluxbeat.charts.colours import Paint
@@ -18,34 +17,29 @@ from fluxbeat.charts.smoothing import fine_curves
 from fluxbeat.charts.wording import clock, segment_name
 
 Figure = dict[str, Any]
+"""Traces (`data`) and `layout`, as Plotly reads them."""
 
 MARGIN = {"l": 34, "r": 12, "t": 30, "b": 26}
-STAGE_MARGIN = {"l": 10, "r": 10, "t": 0, "b": 22}
 START_MS = 24 * 3600 * 1000
 """Time 0 on the axis, as `chart.js` has it too: the second day, as Plotly reads numbers of four digits as years."""
-CLOCK = "%-M:%S"
-LONG_CLOCK = "%-H:%M:%S"
-HOVER_LABELS, HOVER_AT_LEAST = 6, 3
-HOVER_LEAST = 0.15
-SEGMENT_LABELS = 2
-MOST_CURVE_POINTS, MOST_WAVEFORM_POINTS = 1500, 1000
 TEMPO_TICKS = [30, 40, 60, 80, 100, 120, 150, 200, 240, 300]
+HATCHING = {"fillmode": "overlay", "solidity": 0.2, "size": 6}
+ROOM_FOR_TICKS = {"automargin": True, "ticks": ""}
+_INVISIBLE = "rgba(0,0,0,0)"
 
 
 def timeline_figure(analysis: TrackAnalysis, paints: Mapping[str, Paint], order: Sequence[str]) -> Figure:
     """The river, under it the segments as a ribbon, under that the waveform: one time axis."""
-    figure = empty_figure(analysis.duration_s)
-    _add_river(figure, analysis, paints, order, "y")
-    _add_ribbon(figure, analysis.segments, paints)
-    _add_waveform(figure, analysis.envelope)
-    figure.update_layout(
-        yaxis={"domain": [0.4, 1.0]},
+    rise = river_rise([analysis])
+    return time_figure(
+        analysis.duration_s,
+        [*_river(analysis, paints, order, rise), _ribbon(analysis.segments, paints), _waveform(analysis.envelope)],
+        yaxis=_bare_axis([0.4, 1.0], [0.0, rise]),
         yaxis2=_bare_axis([0.22, 0.36], [0.0, 1.0]),
         yaxis3=_bare_axis([0.0, 0.18], [-1.0, 1.0]),
         uniformtext={"mode": "hide", "minsize": 9},
         bargap=0,
     )
-    return figure.to_dict()
 
 
 def stage_figure(analysis: TrackAnalysis, paints: Mapping[str, Paint], order: Sequence[str]) -> Figure:
@@ -54,18 +48,16 @@ def stage_figure(analysis: TrackAnalysis, paints: Mapping[str, Paint], order: Se
     What is drawn depends on the part that is in view and on what is hidden, so the page fills in the curves
     (`stage_traces.js`), from the same windows that everything else on the page reads.
     """
-    figure: Figure = empty_figure(analysis.duration_s).to_dict()
     lines: dict[str, Any] = {"type": "scatter", "x": [], "y": [], "mode": "lines", "hoverinfo": "skip"}
     stacked = {**lines, "stackgroup": "river", "yaxis": "y"}
-    # dictionaries as they are: Plotly's own checks of so many traces would take longer than reading the song
-    figure["data"] = [
-        {**stacked, "line": {"width": 0}, "fillcolor": "rgba(0,0,0,0)", "meta": {"role": "ground"}},
+    loudness = {**lines, "yaxis": "y2"}
+    traces = [
+        {**stacked, "line": {"width": 0}, "fillcolor": _INVISIBLE, "meta": {"role": "ground"}},
         *({**stacked, **_stream(label, paints[label])} for label in order),
-        {**lines, "yaxis": "y2", "line": {"width": 2}, "meta": {"role": "loudness", "label": None}},
+        {**loudness, "line": {"width": 2}, "meta": {"role": "loudness", "label": None}},
         *(
             {
-                **lines,
-                "yaxis": "y2",
+                **loudness,
                 "line": {"width": 2, "color": paints[label].fill},
                 "meta": {"role": "loudness", "label": label},
             }
@@ -76,15 +68,16 @@ def stage_figure(analysis: TrackAnalysis, paints: Mapping[str, Paint], order: Se
         # an axis without a trace is not drawn, nor is the image that lies on it
         {**lines, "x": [START_MS], "y": [0.5], "yaxis": "y4", "opacity": 0, "meta": {"role": "spectrogram"}},
     ]
-    figure["layout"] |= {
-        "margin": STAGE_MARGIN,
-        "hovermode": False,
-        "yaxis2": _bare_axis([0.0, 1.0], [-1.0, 1.0]),
-        "yaxis3": _bare_axis([0.0, 1.0], [0.0, 1.0]),
-        "yaxis4": _bare_axis([0.0, 1.0], [0.0, 1.0]),
-        "yaxis5": {**_bare_axis([0.0, 1.0], [0.0, 1.0]), "overlaying": "y3"},
-    }
-    return figure
+    return time_figure(
+        analysis.duration_s,
+        traces,
+        margin={"l": 10, "r": 10, "t": 0, "b": 22},
+        hovermode=False,
+        yaxis2=_bare_axis([0.0, 1.0], [-1.0, 1.0]),
+        yaxis3=_bare_axis([0.0, 1.0], [0.0, 1.0]),
+        yaxis4=_bare_axis([0.0, 1.0], [0.0, 1.0]),
+        yaxis5={**_bare_axis([0.0, 1.0], [0.0, 1.0]), "overlaying": "y3"},
+    )
 
 
 def _stream(label: str, paint: Paint) -> dict[str, Any]:
@@ -93,70 +86,70 @@ def _stream(label: str, paint: Paint) -> dict[str, Any]:
         "name": escape(label),
         "line": {"width": 0.8, "color": paint.fill},
         "fillcolor": paint.fill,
-        "fillpattern": {"shape": paint.pattern, "fgcolor": paint.ink, "fgopacity": 0.5, "size": 6},
+        "fillpattern": {"shape": paint.pattern, "fgcolor": paint.ink, "fgopacity": 0.5, **HATCHING},
         "meta": {"role": "area", "label": label},
     }
 
 
 def river_figure(analysis: TrackAnalysis, paints: Mapping[str, Paint], order: Sequence[str], rise: float) -> Figure:
     """The river alone, `rise` being the height of its axis so that rows can be compared."""
-    figure = empty_figure(analysis.duration_s)
-    _add_river(figure, analysis, paints, order, "y", rise)
-    figure.update_layout(margin={**MARGIN, "t": 6})
-    return figure.to_dict()
+    return time_figure(
+        analysis.duration_s,
+        _river(analysis, paints, order, rise),
+        margin={**MARGIN, "t": 6},
+        yaxis=_bare_axis([0.0, 1.0], [0.0, rise]),
+    )
 
 
 def tempo_curve_figure(analysis: TrackAnalysis) -> Figure:
     """Tempo along the track, with gaps where there is no beat."""
-    figure = empty_figure(analysis.duration_s)
     timeline = analysis.timeline
-    stride = -(-len(timeline.bpm) // MOST_CURVE_POINTS)
+    stride = -(-len(timeline.bpm) // 1500)  # more points are not seen
     bpm = [None if np.isnan(value) else round(float(value), 1) for value in timeline.bpm[::stride]]
     lonely = sum(value is not None for value in bpm) < 3
-    figure.add_scatter(
-        x=_moments(timeline.centre_s[::stride]),
-        y=bpm,
-        mode="lines+markers" if lonely else "lines",
-        line={"width": 2.5, "shape": "spline", "smoothing": 0.6},
-        connectgaps=False,
-        hovertemplate="%{y:.0f} BPM<extra></extra>",
-        meta={"role": "tempo"},
-    )
-    figure.update_layout(hovermode="x", yaxis={"visible": True, "fixedrange": True, "nticks": 5, "tickformat": ".0f"})
-    return figure.to_dict()
+    curve = {
+        "type": "scatter",
+        "x": _moments(timeline.centre_s[::stride]),
+        "y": bpm,
+        "mode": "lines+markers" if lonely else "lines",
+        "line": {"width": 2.5, "shape": "spline", "smoothing": 0.6},
+        "connectgaps": False,
+        "hovertemplate": "%{y:.0f} BPM<extra></extra>",
+        "meta": {"role": "tempo"},
+    }
+    axis = {"visible": True, "fixedrange": True, "nticks": 5, "tickformat": ".0f", **ROOM_FOR_TICKS}
+    return time_figure(analysis.duration_s, [curve], hovermode="x", yaxis=axis)
 
 
 def tempo_spread_figure(tempo: Tempo) -> Figure:
     """How probable each tempo is, over the whole track, on a scale where doubling is always the same step."""
-    figure = go.Figure()
     share = tempo.distribution / max(float(tempo.distribution.max()), 1e-12)
-    figure.add_scatter(
-        x=[round(float(bpm), 2) for bpm in tempo.grid_bpm],
-        y=[round(float(value), 4) for value in share],
-        mode="lines",
-        fill="tozeroy",
-        line={"width": 2, "shape": "spline", "smoothing": 0.6},
-        hovertemplate="%{x:.0f} BPM<extra></extra>",
-        meta={"role": "spread"},
-    )
-    low, high = float(tempo.grid_bpm[0]), float(tempo.grid_bpm[-1])
-    figure.update_layout(
-        template=None,
-        showlegend=False,
-        margin={**MARGIN, "t": 34, "l": 16},
-        hovermode="closest",
-        xaxis={
+    curve = {
+        "type": "scatter",
+        "x": _rounded(tempo.grid_bpm, 2),
+        "y": _rounded(share),
+        "mode": "lines",
+        "fill": "tozeroy",
+        "line": {"width": 2, "shape": "spline", "smoothing": 0.6},
+        "hovertemplate": "%{x:.0f} BPM<extra></extra>",
+        "meta": {"role": "spread"},
+    }
+    layout = {
+        "showlegend": False,
+        "margin": {**MARGIN, "t": 34, "l": 16},
+        "hovermode": "closest",
+        "xaxis": {
             "type": "log",
-            "range": [float(np.log10(low)), float(np.log10(high))],
+            "range": np.log10(tempo.grid_bpm[[0, -1]]).tolist(),
             "tickvals": TEMPO_TICKS,
             "ticktext": [str(tick) for tick in TEMPO_TICKS],
             "fixedrange": True,
             "showgrid": True,
             "zeroline": False,
         },
-        yaxis={"visible": False, "fixedrange": True, "range": [0.0, 1.12]},
-    )
-    return figure.to_dict()
+        "yaxis": {"visible": False, "fixedrange": True, "range": [0.0, 1.12]},
+    }
+    return {"data": [curve], "layout": layout}
 
 
 def river_rise(analyses: Sequence[TrackAnalysis]) -> float:
@@ -164,96 +157,91 @@ def river_rise(analyses: Sequence[TrackAnalysis]) -> float:
     return max(1.0, *(float(analysis.timeline.probability.sum(axis=1).max()) for analysis in analyses))
 
 
-def _add_river(
-    figure: go.Figure,
-    analysis: TrackAnalysis,
-    paints: Mapping[str, Paint],
-    order: Sequence[str],
-    axis: str,
-    rise: float | None = None,
-) -> None:
+def _river(
+    analysis: TrackAnalysis, paints: Mapping[str, Paint], order: Sequence[str], rise: float
+) -> list[dict[str, Any]]:
     """Stacked areas about a middle line; the first trace is the bare ground below, which centres them."""
     timeline = analysis.timeline
-    column = {label: index for index, label in enumerate(timeline.labels)}
     time_s, fine = fine_curves(timeline.centre_s, timeline.probability, analysis.duration_s)
-    rise = rise or river_rise([analysis])
-    ground = (rise - fine.sum(axis=1)).clip(0.0) / 2
-    most = {label: float(timeline.probability[:, column[label]].max()) for label in timeline.labels}
-    ranked = sorted(timeline.labels, key=lambda label: -most[label])[:HOVER_LABELS]
-    told = [label for rank, label in enumerate(ranked) if rank < HOVER_AT_LEAST or most[label] >= HOVER_LEAST]
-    shared: dict[str, Any] = {"stackgroup": "river", "mode": "lines", "yaxis": axis}
+    curves = dict(zip(timeline.labels, fine.T, strict=True))
+    most = dict(zip(timeline.labels, timeline.probability.max(axis=0).tolist(), strict=True))
+    ranked = sorted(most, key=lambda label: -most[label])
+    named = ranked[:3] + [label for label in ranked[3:6] if most[label] >= 0.15]
+    shared: dict[str, Any] = {"type": "scatter", "stackgroup": "river", "mode": "lines", "yaxis": "y"}
     # the moments are evenly apart: in numbers of their own they would be half of what the page is sent
     shared |= {"x0": START_MS, "dx": round(float(time_s[1] - time_s[0]) * 1000, 3)}
-    figure.add_scatter(
-        y=_rounded(ground, 3),
-        hoverinfo="skip",
-        line={"width": 0},
-        fillcolor="rgba(0,0,0,0)",
-        meta={"role": "ground", "rise": round(rise, 4)},
+    ground = {
         **shared,
-    )
+        "y": _rounded((rise - fine.sum(axis=1)).clip(0.0) / 2, 3),
+        "hoverinfo": "skip",
+        "line": {"width": 0},
+        "fillcolor": _INVISIBLE,
+        "meta": {"role": "ground", "rise": round(rise, 4)},
+    }
+    streams = []
     for label in order:
-        hover = {"hovertemplate": "%{y:.0%}"} if label in told else {"hoverinfo": "skip"}
-        figure.add_scatter(y=_rounded(fine[:, column[label]], 3), **_stream(label, paints[label]), **hover, **shared)
-    figure.update_layout(yaxis={"range": [0.0, rise]})
+        hover = {"hovertemplate": "%{y:.0%}"} if label in named else {"hoverinfo": "skip"}
+        streams.append({**shared, "y": _rounded(curves[label], 3), **_stream(label, paints[label]), **hover})
+    return [ground, *streams]
 
 
-def _add_ribbon(figure: go.Figure, segments: Sequence[Segment], paints: Mapping[str, Paint]) -> None:
-    """Each segment as a band; where several genres are present it is split among them."""
+def _ribbon(segments: Sequence[Segment], paints: Mapping[str, Paint]) -> dict[str, Any]:
+    """Each segment as a band; where several genres are present it is split among the first two."""
     bands = []
     for segment in segments:
-        labels = segment.labels[:SEGMENT_LABELS]
-        for index, label in enumerate(labels or (None,)):
-            bands.append((segment, label, index, max(len(labels), 1)))
+        labels = segment.labels[:2] or (None,)
+        bands += [(segment, label, index, len(labels)) for index, label in enumerate(labels)]
     names = [escape(label or segment_name(segment)) for segment, label, _, _ in bands]
-    span = [f"{clock(s.start_s)} to {clock(s.end_s)}" for s, _, _, _ in bands]
-    paint = [None if label is None else paints[label] for _, label, _, _ in bands]
-    figure.add_bar(
-        orientation="h",
-        base=_moments(np.array([s.start_s for s, _, _, _ in bands])),
-        x=[round((s.end_s - s.start_s) * 1000) for s, _, _, _ in bands],
-        y=[1 - (index + 0.5) / of for _, _, index, of in bands],
-        width=[0.96 / of for _, _, _, of in bands],
-        text=names,
-        textposition="inside",
-        insidetextanchor="middle",
-        textangle=0,
-        textfont={"size": 12, "color": [p.ink if p else "#808691" for p in paint]},
-        marker={
-            "color": [p.fill if p else "rgba(128,128,128,0.18)" for p in paint],
-            "pattern": {"shape": [p.pattern if p else "" for p in paint], "size": 6},
+    spans = [f"{clock(segment.start_s)} to {clock(segment.end_s)}" for segment, _, _, _ in bands]
+    nothing = Paint("rgba(128,128,128,0.18)", "#808691", "")
+    painted = [paints[label] if label else nothing for _, label, _, _ in bands]
+    return {
+        "type": "bar",
+        "orientation": "h",
+        "base": _moments(np.array([segment.start_s for segment, _, _, _ in bands])),
+        "x": [round((segment.end_s - segment.start_s) * 1000) for segment, _, _, _ in bands],
+        "y": [1 - (index + 0.5) / count for _, _, index, count in bands],
+        "width": [0.96 / count for _, _, _, count in bands],
+        "text": names,
+        "textposition": "inside",
+        "insidetextanchor": "middle",
+        "textangle": 0,
+        "textfont": {"size": 12, "color": [paint.ink for paint in painted]},
+        "marker": {
+            "color": [paint.fill for paint in painted],
+            "pattern": {"shape": [paint.pattern for paint in painted], **HATCHING},
             "line": {"width": 0},
         },
-        customdata=[[name, when] for name, when in zip(names, span, strict=True)],
-        hovertemplate="%{customdata[0]}, %{customdata[1]}<extra></extra>",
-        yaxis="y2",
-        meta={"role": "ribbon"},
-    )
+        "customdata": list(zip(names, spans, strict=True)),
+        "hovertemplate": "%{customdata[0]}, %{customdata[1]}<extra></extra>",
+        "yaxis": "y2",
+        "meta": {"role": "ribbon"},
+    }
 
 
-def _add_waveform(figure: go.Figure, envelope: Envelope) -> None:
+def _waveform(envelope: Envelope) -> dict[str, Any]:
     """Loudness, mirrored about its middle line, as one closed shape."""
-    group = max(1, -(-len(envelope.peak) // MOST_WAVEFORM_POINTS))
+    group = max(1, -(-len(envelope.peak) // 1000))  # more points are not seen
     peak = np.pad(envelope.scaled, (0, -len(envelope.peak) % group)).reshape(-1, group).max(axis=1)
     time_s = (np.arange(len(peak)) + 0.5) * group * envelope.step_s
-    figure.add_scatter(
-        x=_moments(np.concatenate([time_s, time_s[::-1]])),
-        y=_rounded(np.concatenate([peak, -peak[::-1]])),
-        mode="lines",
-        fill="toself",
-        line={"width": 0},
-        hoverinfo="skip",
-        yaxis="y3",
-        meta={"role": "waveform"},
-    )
+    return {
+        "type": "scatter",
+        "x": _moments(np.concatenate([time_s, time_s[::-1]])),
+        "y": _rounded(np.concatenate([peak, -peak[::-1]])),
+        "mode": "lines",
+        "fill": "toself",
+        "line": {"width": 0},
+        "hoverinfo": "skip",
+        "yaxis": "y3",
+        "meta": {"role": "waveform"},
+    }
 
 
-def empty_figure(duration_s: float) -> go.Figure:
-    """An empty figure over the whole track."""
+def time_figure(duration_s: float, traces: Sequence[dict[str, Any]], **layout: Any) -> Figure:
+    """A figure over the whole track; `layout` has what is its own."""
     end = START_MS + round(duration_s * 1000)
-    reading = LONG_CLOCK if duration_s >= 3600 else CLOCK
-    layout = {
-        "template": None,
+    reading = "%-H:%M:%S" if duration_s >= 3600 else "%-M:%S"
+    common = {
         "showlegend": False,
         "margin": MARGIN,
         "dragmode": False,
@@ -274,10 +262,11 @@ def empty_figure(duration_s: float) -> go.Figure:
             "anchor": "free",
             "position": 0,
             "showspikes": False,
+            **ROOM_FOR_TICKS,
         },
         "yaxis": {"visible": False, "fixedrange": True},
     }
-    return go.Figure(layout=layout)
+    return {"data": list(traces), "layout": common | layout}
 
 
 def _bare_axis(domain: list[float], limits: list[float]) -> dict[str, Any]:

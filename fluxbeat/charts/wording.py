@@ -15,7 +15,6 @@ KIND_WORDS: dict[SegmentKind, str] = {
     "noise": "no music",
     "silence": "silence",
 }
-CONFIDENCE_WORDS = ((0.7, "very sure"), (0.5, "fairly sure"), (0.3, "not quite sure"), (0.0, "only guessing"))
 
 
 def segment_name(segment: Segment) -> str:
@@ -39,7 +38,8 @@ def took(seconds: float) -> str:
 
 def confidence(value: float) -> str:
     """Tempo confidence in words."""
-    return next(words for least, words in CONFIDENCE_WORDS if value >= least)
+    steps = ((0.7, "very sure"), (0.5, "fairly sure"), (0.3, "not quite sure"))
+    return next((words for least, words in steps if value >= least), "only guessing")
 
 
 def tempo_choice(tempo: Tempo) -> str:
@@ -49,7 +49,7 @@ def tempo_choice(tempo: Tempo) -> str:
 
 def tempo_words(bpm: float | None, rival_bpm: float | None) -> str:
     """A tempo and what it could be as well: `86 or 172`; empty where there is none."""
-    return " or ".join(whole_bpm(one) for one in (bpm, rival_bpm) if one is not None)
+    return " or ".join(whole_bpm(tempo) for tempo in (bpm, rival_bpm) if tempo is not None)
 
 
 def no_tempo(analysis: TrackAnalysis) -> str:

@@ -1,7 +1,7 @@
 """Tags beside those that are written: one file may have several, and what they say of genre and tempo would be old.
 
-A FLAC begins with ID3 now and then, an MP3 has two of its tags or one at its end, a WAV two chunks for them and in a
-third the tempo of a loop.
+A FLAC begins with ID3 now and then, an MP3 has two of its tags or one at its end, a WAV two chunks for them, in a third
+a list of words (RIFF INFO) that players read, and in a fourth the tempo of a loop.
 """
 
 from __future__ import annotations
@@ -9,104 +9,105 @@ from __future__ import annotations
 import io
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from typing import Any, BinaryIO
 
+from mutagen._iff import IffChunk
+from mutagen._riff import RiffFile, RiffListChunk
+from mutagen.aiff import AIFFFile
 from mutagen.id3 import ID3, ID3NoHeaderError
 
-from fluxbeat.audio.source import syncsafe
-from fluxbeat.export.riff_info import chunks
-
-GENRE_NAMES = frozenset({"genre", "genres"})
-TEMPO_NAMES = frozenset({"bpm", "fbpm", "tbpm", "tempo"})
-"""Free texts, in small letters, in which programs keep what has a field of its own."""
-_LARGEST_TAG = 2**26
-_ONE_SHOT = 1
-"""Flag of a sound that is no loop: its tempo means nothing."""
+from fluxbeat.audio.source import after_id3, syncsafe
 
 
-def forget_in_id3(file: BinaryIO, genre: bool, tempo: bool) -> None:
-    """Take genre and tempo out of every ID3v2 tag of a file; each keeps its place, its size and all else.
+def forget_in_id3(file: BinaryIO, names: Set[str]) -> None:
+    """Take these fields out of every ID3v2 tag of a file; each tag keeps its place, its size and all else.
 
     Parameters
     ----------
     file : binary file
         Open for reading and writing.
-    genre, tempo : bool
-        What is to be forgotten.
+    names : set of str
+        In small letters, as `delete_fields` takes them.
     """
     for at, size in list(_id3_tags(file)):
         file.seek(at)
+        content = io.BytesIO(file.read(size))
         try:
-            tags = ID3(io.BytesIO(file.read(size)), translate=False)
+            tags = ID3(content, translate=False)
         except ID3NoHeaderError:
             continue
-        version = 4 if tags.version >= (2, 4, 0) else 3
-        if tags.version < (2, 3, 0):
-            tags.update_to_v23()
-        if not without_doubles(tags, genre, tempo):
-            continue
-        shorter = io.BytesIO()
-        tags.save(shorter, v2_version=version, padding=lambda info: 0)
-        content = shorter.getvalue()[10:]
-        if 10 + len(content) <= size:
-            file.seek(at)
-            file.write(b"ID3" + bytes([version, 0, 0]) + _as_syncsafe(size - 10) + content.ljust(size - 10, b"\0"))
+        if delete_fields(tags, names):
+            content.seek(0)
+            tags.save(content, v2_version=version_to_write(tags), padding=lambda info: max(info.padding, 0))
+            if len(content.getvalue()) == size:
+                file.seek(at)
+                file.write(content.getvalue())
 
 
-def without_doubles(tags: Any, genre: bool, tempo: bool) -> bool:
-    """Delete the frames of genre and tempo, and free texts of these names; whether there were any."""
-    names = (GENRE_NAMES if genre else frozenset[str]()) | (TEMPO_NAMES if tempo else frozenset[str]())
-    fields = (["TCON"] if genre else []) + (["TBPM"] if tempo else [])
-    keys = [frame.HashKey for frame in tags.getall("TXXX") if frame.desc.casefold() in names]
-    keys += [frame.HashKey for name in fields for frame in tags.getall(name)]
-    for key in keys:
+def delete_fields(tags: Any, names: Set[str]) -> bool:
+    """Delete the ID3 frames of these names, and free texts that are called so; whether there were any."""
+    called = {key: frame.desc if frame.FrameID == "TXXX" else frame.FrameID for key, frame in tags.items()}
+    doubles = [key for key, name in called.items() if name.casefold() in names]
+    for key in doubles:
         del tags[key]
-    return bool(keys)
+    return bool(doubles)
 
 
-def set_loop_tempo(file: BinaryIO, bpm: float) -> None:
-    """Give a WAV file that is a loop its tempo where the makers of loops keep it (chunk `acid`)."""
-    for mark, at, size in list(chunks(file, "<")):
-        if mark != b"acid" or size < 24:
-            continue
-        file.seek(at)
-        (flags,) = struct.unpack("<I", file.read(4))
-        if not flags & _ONE_SHOT:
-            file.seek(at + 20)
-            file.write(struct.pack("<f", bpm))
+def version_to_write(tags: Any) -> int:
+    """ID3v2.3 and ID3v2.4 stay what they are, 3 or 4; older tags become 3."""
+    if tags.version < (2, 3, 0):
+        tags.update_to_v23()
+    return 4 if tags.version >= (2, 4, 0) else 3
+
+
+def replace_in_wav(file: BinaryIO, words: Mapping[str, str], bpm: float | None) -> None:
+    """Give words that stand in the lists of a WAV file another text, and a loop its tempo; nothing is added.
+
+    Parameters
+    ----------
+    file : binary file
+        Open for reading and writing, with sizes in its header that are true.
+    words : mapping of str to str
+        New text by the word's mark, such as `IGNR`.
+    bpm : float or None
+        Written where the makers of loops keep it (chunk `acid`).
+    """
+    for chunk in RiffFile(file).root.subchunks():
+        if isinstance(chunk, RiffListChunk) and chunk.name == "INFO":
+            for word in chunk.subchunks():
+                if word.id in words:
+                    text = words[word.id].encode() + b"\0"
+                    word.resize(len(text))
+                    word.write(text)
+        elif chunk.id == "acid" and bpm is not None and chunk.data_size >= 24:
+            loop = bytearray(chunk.read())
+            if not loop[0] & 1:  # the flag of a sound that is no loop: its tempo means nothing
+                struct.pack_into("<f", loop, 20, bpm)
+                chunk.write(loop)
 
 
 def _id3_tags(file: BinaryIO) -> Iterator[tuple[int, int]]:
     """Where each ID3v2 tag begins, and how many bytes it has without a footer."""
-    end = file.seek(0, os.SEEK_END)
     at = 0
-    while size := _id3_size(file, at, end):
-        yield at, size
-        at += size
-    file.seek(0)
-    head = file.read(12)
-    if head[:4] in (b"RIFF", b"FORM"):
-        for mark, place, length in chunks(file, "<" if head[:4] == b"RIFF" else ">"):
-            if mark.upper() == b"ID3 " and 0 < (size := _id3_size(file, place, end)) <= length:
-                yield place, size
-    for last in (end, end - 128):  # one may stand at the end, before ID3v1
-        file.seek(max(last - 10, 0))
+    while (end := after_id3(file, at)) > at:
+        yield at, end - at
+        at = end
+    for chunk in _chunks(file):
+        if chunk.id.upper() == "ID3":
+            yield chunk.data_offset, chunk.data_size
+    file_end = file.seek(0, os.SEEK_END)
+    for end in (file_end, file_end - 128):  # one may stand at the end, before ID3v1
+        file.seek(max(end - 10, 0))
         footer = file.read(10)
-        begin = last - 20 - syncsafe(footer[6:10]) if footer[:3] == b"3DI" else 0
-        if begin > at and (size := _id3_size(file, begin, end)):
-            yield begin, size
+        if footer[:3] == b"3DI":
+            size = 10 + syncsafe(footer[6:])
+            if at < end - 10 - size:
+                yield end - 10 - size, size
 
 
-def _id3_size(file: BinaryIO, at: int, end: int) -> int:
-    """Bytes of the ID3v2 tag at a place, without a footer; 0 where there is none."""
-    file.seek(at)
-    header = file.read(10)
-    if len(header) < 10 or header[:3] != b"ID3" or not 2 <= header[3] <= 4 or max(header[6:10]) > 127:
-        return 0
-    size = 10 + syncsafe(header[6:10])
-    return size if size <= min(end - at, _LARGEST_TAG) else 0
-
-
-def _as_syncsafe(number: int) -> bytes:
-    return bytes(number >> shift & 127 for shift in (21, 14, 7, 0))
+def _chunks(file: BinaryIO) -> list[IffChunk]:
+    """Those of a WAV or AIFF file; none of any other."""
+    file.seek(0)
+    kind = {b"RIFF": RiffFile, b"FORM": AIFFFile}.get(file.read(4))
+    return kind(file).root.subchunks() if kind else []

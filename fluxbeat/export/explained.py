@@ -11,8 +11,6 @@ from fluxbeat.explanation.windows import strongest_start_s
 from fluxbeat.export.formats import CaptionedImage
 from fluxbeat.models.registry import LoadedModel
 
-MOST_GENRES = 4
-
 
 def explanation_images(
     track: Track,
@@ -44,7 +42,7 @@ def explanation_images(
 def explained_genres(analysis: TrackAnalysis) -> list[str]:
     """The genres that are clearly present, four at most; else the most probable one; none where all is silent."""
     there = [genre for genre in analysis.genres if genre.probability > 0]
-    return [genre.label for genre in there if genre.active][:MOST_GENRES] or [genre.label for genre in there[:1]]
+    return [genre.label for genre in there if genre.active][:4] or [genre.label for genre in there[:1]]
 
 
 def explanation_image(

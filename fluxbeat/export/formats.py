@@ -1,23 +1,17 @@
-"""Which formats there are: their names, endings and media types, and who writes them.
-
-Nothing heavy is imported before something is written: the command line reads the table for its `--help`.
-"""
+"""Which formats there are: their names, and endings; the command line shows this table in its `--help`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import mimetypes
 from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from fluxbeat.errors import ExportError
 
-if TYPE_CHECKING:
-    from fluxbeat.analysis import TrackAnalysis
-
 CaptionedImage: TypeAlias = tuple[str, bytes]
 """A caption and the content of a PNG file."""
-Writer: TypeAlias = "Callable[[TrackAnalysis, Sequence[CaptionedImage]], bytes]"
+
+mimetypes.add_type("application/json", ".jams")
 
 
 @dataclass(frozen=True)
@@ -33,96 +27,43 @@ class Format:
     suffix : str
         Ending of the file's name, with its dot, by which it stands beside the other exports of a track; empty where it
         is that of the music file.
-    media_type : str
-        Empty where it is that of the music file.
-    write : callable or None
-        From the analysis, and images for formats that can show them; raises `ExportError` where there is nothing to
-        write. None where the music file is needed.
     """
 
     name: str
     title: str
     about: str
     suffix: str
-    media_type: str
-    write: Writer | None
 
     @property
     def needs_source(self) -> bool:
-        """Whether the music file itself is needed."""
-        return self.write is None
-
-
-def _by(module: str, function: str, *, with_images: bool = False) -> Writer:
-    """What a module of this folder writes, imported when it is asked for."""
-
-    def write(analysis: TrackAnalysis, images: Sequence[CaptionedImage]) -> bytes:
-        writer = getattr(import_module(f"fluxbeat.export.{module}"), function)
-        content: bytes = writer(analysis, images) if with_images else writer(analysis)
-        return content
-
-    return write
+        """Whether the music file itself is needed: it is copied."""
+        return not self.suffix
 
 
 FORMATS: dict[str, Format] = {
-    one.name: one
-    for one in (
+    listed.name: listed
+    for listed in (
         Format(
-            "html",
-            "Report",
-            "A page with the charts, to keep or to send: opens anywhere, without internet.",
-            ".html",
-            "text/html",
-            _by("html_report", "to_html_report", with_images=True),
+            "html", "Report", "A page with the charts, to keep or to send: opens anywhere, without internet.", ".html"
         ),
         Format(
             "tags",
             "Tagged copy",
             "The song with its genres and tempo written into it, for music libraries and DJ programs.",
             "",
-            "",
-            None,
         ),
+        Format("csv", "Table", "Every genre and the tempo second by second, for spreadsheets (CSV).", ".csv"),
         Format(
-            "csv",
-            "Table",
-            "Every genre and the tempo second by second, for spreadsheets (CSV).",
-            ".csv",
-            "text/csv",
-            _by("windows_csv", "to_windows_csv"),
-        ),
-        Format(
-            "audacity",
-            "Audacity labels",
-            "The segments as a label track: in Audacity, File, Import, Labels.",
-            ".txt",
-            "text/plain",
-            _by("audacity_labels", "to_audacity_labels"),
+            "audacity", "Audacity labels", "The segments as a label track: in Audacity, File, Import, Labels.", ".txt"
         ),
         Format(
             "audacity-beats",
             "Audacity beats",
             "Every beat as a label track: in Audacity, File, Import, Labels.",
             ".beats.txt",
-            "text/plain",
-            _by("audacity_labels", "to_audacity_beats"),
         ),
-        Format(
-            "json",
-            "JSON",
-            "All that was found, for programs.",
-            ".json",
-            "application/json",
-            _by("analysis_json", "to_json"),
-        ),
-        Format(
-            "jams",
-            "JAMS",
-            "Genres, tempo, beats and segments as music researchers exchange them.",
-            ".jams",
-            "application/json",
-            _by("jams_file", "to_jams"),
-        ),
+        Format("json", "JSON", "All that was found, for programs.", ".json"),
+        Format("jams", "JAMS", "Genres, tempo, beats and segments as music researchers exchange them.", ".jams"),
     )
 }
 """By name, in the order in which they are offered."""

@@ -7,36 +7,20 @@ import gzip
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import jinja2
 import numpy as np
 
 from fluxbeat import __version__
-from fluxbeat.analysis import Segment, Tempo, TrackAnalysis
-from fluxbeat.charts import FIGURES_CSS, PAINTED_JS
+from fluxbeat.analysis import Tempo, TrackAnalysis
+from fluxbeat.charts import FIGURES_CSS, PAINTED_JS, wording
 from fluxbeat.charts.colours import Paint, genre_paints
 from fluxbeat.charts.plotly_script import plotly_script
 from fluxbeat.charts.plots import Figure, tempo_curve_figure, tempo_spread_figure, timeline_figure
-from fluxbeat.charts.wording import (
-    as_sentence,
-    clock,
-    confidence,
-    model_title,
-    no_tempo,
-    no_tempo_sentence,
-    percent,
-    segment_name,
-    tempo_choice,
-    whole_bpm,
-)
 from fluxbeat.errors import ExportError
 from fluxbeat.export.formats import CaptionedImage
 
 _FOLDER = Path(__file__).with_name("report")
-_PNG = b"\x89PNG\r\n\x1a\n"
-_NEUTRAL = "#808691"
-_TEMPO_MARKS = 4
 
 
 def to_html_report(analysis: TrackAnalysis, images: Sequence[CaptionedImage] = ()) -> bytes:
@@ -54,19 +38,14 @@ def to_html_report(analysis: TrackAnalysis, images: Sequence[CaptionedImage] = (
         If an image is not a PNG file.
     """
     for number, (caption, content) in enumerate(images, 1):
-        if not content.startswith(_PNG):
+        if not content.startswith(b"\x89PNG\r\n\x1a\n"):
             raise ExportError(f"picture {number} of the report ({caption}) is not a PNG file: give its bytes as PNG")
     paints = genre_paints(analysis.timeline.labels)
     page = _environment().get_template("report.html.jinja")
     text: str = page.render(
         analysis=analysis,
-        subtitle=[clock(analysis.duration_s), tempo_choice(analysis.tempo) or no_tempo(analysis)],
-        model=model_title(analysis.model.name),
-        notes=[as_sentence(warning.text) for warning in analysis.warnings],
-        genres=[_genre(genre.label, genre.probability, genre.active, paints) for genre in analysis.genres],
-        no_tempo=no_tempo_sentence(analysis),
-        tempo=_tempo(analysis.tempo, model_title(analysis.model.name)),
-        segments=[_segment(segment, paints) for segment in analysis.segments],
+        wording=wording,
+        paints=paints,
         images=[(caption, base64.b64encode(content).decode()) for caption, content in images],
         figures=_figures(analysis, paints),
         version=__version__,
@@ -75,38 +54,6 @@ def to_html_report(analysis: TrackAnalysis, images: Sequence[CaptionedImage] = (
         plotly=_packed_plotly(),
     )
     return text.encode()
-
-
-def _genre(label: str, probability: float, active: bool, paints: Mapping[str, Paint]) -> dict[str, Any]:
-    return {
-        "label": label,
-        "percent": percent(probability),
-        "width": round(100 * probability, 1),
-        "active": active,
-        "colour": paints[label].fill,
-    }
-
-
-def _segment(segment: Segment, paints: Mapping[str, Paint]) -> dict[str, Any]:
-    return {
-        "start": clock(segment.start_s),
-        "end": clock(segment.end_s),
-        "names": segment_name(segment),
-        "colours": [paints[label].fill for label in segment.labels],
-    }
-
-
-def _tempo(tempo: Tempo, title: str) -> dict[str, Any] | None:
-    """The words beside the tempo's charts; None where there is no beat."""
-    if tempo.bpm is None:
-        return None
-    if tempo.corrected:
-        return {"bpm": whole_bpm(tempo.bpm), "sentence": "A listener set this tempo.", "candidates": []}
-    return {
-        "bpm": whole_bpm(tempo.bpm),
-        "sentence": f"{title} is {confidence(tempo.confidence)}: {tempo_choice(tempo)}.",
-        "candidates": [f"{whole_bpm(one.bpm)} BPM ({percent(one.probability)})" for one in tempo.candidates],
-    }
 
 
 def _figures(analysis: TrackAnalysis, paints: Mapping[str, Paint]) -> dict[str, Figure]:
@@ -130,11 +77,13 @@ def _room(least: float, most: float) -> list[float]:
 
 def _marked(figure: Figure, tempo: Tempo) -> Figure:
     """The spread of tempo with a line at each candidate."""
-    line = {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "line": {"color": _NEUTRAL, "width": 1, "dash": "dot"}}
+    line = {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "line": {"color": "#808691", "width": 1, "dash": "dot"}}
     word = {"y": 1, "yref": "paper", "yanchor": "bottom", "showarrow": False, "font": {"size": 12}}
-    marks = [one.bpm for one in tempo.candidates[:_TEMPO_MARKS]]
+    marks = [candidate.bpm for candidate in tempo.candidates[:4]]
     figure["layout"]["shapes"] = [{**line, "x0": bpm, "x1": bpm} for bpm in marks]
-    figure["layout"]["annotations"] = [{**word, "x": float(np.log10(bpm)), "text": whole_bpm(bpm)} for bpm in marks]
+    figure["layout"]["annotations"] = [
+        {**word, "x": float(np.log10(bpm)), "text": wording.whole_bpm(bpm)} for bpm in marks
+    ]
     return figure
 
 

@@ -6,7 +6,7 @@ import io
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
@@ -14,14 +14,25 @@ from fluxbeat.analysis import TrackAnalysis
 from fluxbeat.atomic_write import atomic_write
 from fluxbeat.audio import safe_name
 from fluxbeat.errors import ExportError
+from fluxbeat.export.analysis_json import to_json
+from fluxbeat.export.audacity_labels import to_audacity_beats, to_audacity_labels
 from fluxbeat.export.formats import CaptionedImage, the_format
+from fluxbeat.export.html_report import to_html_report
+from fluxbeat.export.jams_file import to_jams
 from fluxbeat.export.tagged_copy import write_tags
+from fluxbeat.export.windows_csv import to_windows_csv
 
 Source: TypeAlias = str | os.PathLike[str] | bytes
 """The music file itself: its path, or its content."""
 
-_LONGEST_STEM_BYTES = 180
-"""File systems take names of 255 bytes, in UTF-8."""
+_WRITERS: dict[str, Callable[[TrackAnalysis], bytes]] = {
+    "csv": to_windows_csv,
+    "audacity": to_audacity_labels,
+    "audacity-beats": to_audacity_beats,
+    "json": to_json,
+    "jams": to_jams,
+}
+"""Of what needs nothing but the analysis."""
 
 
 def render(
@@ -44,9 +55,8 @@ def render(
     ExportError
         If there is no such format, it needs the music file, or the file or an image does not fit.
     """
-    wanted = the_format(kind)
-    if wanted.write is not None:
-        return wanted.write(analysis, images)
+    if not the_format(kind).needs_source:
+        return to_html_report(analysis, images) if kind == "html" else _WRITERS[kind](analysis)
     with _opened(source) as original:
         copy = io.BytesIO(original.read())
     write_tags(copy, analysis)
@@ -139,8 +149,11 @@ def file_name(file: str, kind: str, source: str | os.PathLike[str] | None = None
     source : path, optional
         The music file, whose ending a tagged copy keeps; else that of `file`.
     """
-    stem, suffix = _split(safe_name(file, limit=1000))
-    stem = re.sub(r'[\\/:*?"<>|\x00-\x1f�]', "_", stem).encode()[:_LONGEST_STEM_BYTES].decode(errors="ignore")
+    name = safe_name(file, limit=1000)
+    ending = re.search(r"(?<=.)\.[A-Za-z0-9]{1,5}$", name)  # a title such as `Vol. 2 – Somebody` has none
+    suffix = ending.group() if ending else ""
+    stem = re.sub(r'[\\/:*?"<>|\x00-\x1f�]', "_", name.removesuffix(suffix))
+    stem = stem.encode()[:180].decode(errors="ignore")  # file systems take names of 255 bytes, in UTF-8
     stem = stem.strip(" .") or "track"
     wanted = the_format(kind)
     if wanted.needs_source:
@@ -157,9 +170,3 @@ def _opened(source: Source | None) -> BinaryIO:
         return open(source, "rb")
     except OSError as error:
         raise ExportError(f"the music file cannot be read ({error.strerror or error}): give it again") from error
-
-
-def _split(file: str) -> tuple[str, str]:
-    """Stem and ending; a title such as `Vol. 2 – Somebody` has none."""
-    ending = re.search(r"\.[A-Za-z0-9]{1,5}$", file)
-    return (file[: ending.start()], ending.group()) if ending and ending.start() else (file, "")

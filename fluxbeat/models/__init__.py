@@ -5,12 +5,10 @@ from fluxbeat.models.checkpoint import FAMILIES, build_model, load_checkpoint, s
 from fluxbeat.models.classifier import HubClassifier
 from fluxbeat.models.cnn import BaselineCNN
 from fluxbeat.models.consensus import Consensus
-from fluxbeat.models.crnn import CRNN
-from fluxbeat.models.tempo import TempoGrid, TempoHead
+from fluxbeat.models.tempo import TempoGrid
 from fluxbeat.models.vit import AudioTransformer
 
 __all__ = [
-    "CRNN",
     "FAMILIES",
     "AudioTransformer",
     "BaselineCNN",
@@ -22,7 +20,6 @@ __all__ = [
     "ModelConfig",
     "ModelOutput",
     "TempoGrid",
-    "TempoHead",
     "WindowModel",
     "build_model",
     "load_checkpoint",

@@ -89,19 +89,10 @@ class Familiarity:
         Distance at which music is as likely unlike what was learned as like it.
     width : float
         Above 0: how fast that changes.
-
-    Raises
-    ------
-    ConfigMismatchError
-        If the width is not above 0.
     """
 
     middle: float
     width: float
-
-    def __post_init__(self) -> None:
-        if not self.width > 0:
-            raise ConfigMismatchError(f"familiarity: width must be above 0, got {self.width:g}")
 
 
 @dataclass(frozen=True)
@@ -211,11 +202,6 @@ class WindowModel(nn.Module):
         super().__init__()
         self.config = config
 
-    @property
-    def window_shape(self) -> tuple[int, ...]:
-        """Shape of one window, as `forward` takes a batch of them: (mels, frames), or (samples,)."""
-        return self.config.features.n_mels, self.config.window_frames
-
     def probabilities(self, genre_logits: Tensor) -> Tensor:
         """Calibrated probability of every label: (batch, labels) -> (batch, labels) in 0..1."""
         return torch.sigmoid(self.calibrated(genre_logits))
@@ -232,8 +218,8 @@ class WindowModel(nn.Module):
         return torch.tensor([1.0, 0.0, 0.0], device=kind_logits.device).expand_as(kind_logits)
 
     def unfamiliarity(self, embedding: Tensor) -> Tensor:
-        """How far music is from what was learned: (batch, d) -> (batch,) in 0..1."""
-        raise NotImplementedError
+        """How far music is from what was learned: (batch, d) -> (batch,) in 0..1; 0 where that is not known."""
+        return embedding.new_zeros(len(embedding))
 
     @property
     def n_parameters(self) -> int:
@@ -326,7 +312,7 @@ class GenreTempoModel(WindowModel):
         """
         familiarity = self.config.familiarity
         if familiarity is None:
-            return embedding.new_zeros(len(embedding))
+            return super().unfamiliarity(embedding)
         return torch.sigmoid((self.distance(embedding) - familiarity.middle) / familiarity.width)
 
     def distance(self, embedding: Tensor) -> Tensor:

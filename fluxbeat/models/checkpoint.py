@@ -26,7 +26,6 @@ from fluxbeat.models.vit import AudioTransformer
 from fluxbeat.models.weights_file import WEIGHTS_FILE as WEIGHTS_FILE
 from fluxbeat.models.weights_file import check_tensors, tensors_in, tensors_of
 
-LONGEST_MESSAGE = 500
 FAMILIES: dict[str, type[GenreTempoModel]] = {"cnn": BaselineCNN, "crnn": CRNN, "vit": AudioTransformer}
 
 
@@ -44,19 +43,14 @@ def build_model(config: ModelConfig) -> GenreTempoModel:
     if config.family not in FAMILIES:
         raise ModelLoadError(f"model family must be one of {', '.join(FAMILIES)}, got {config.family!r}")
     family = FAMILIES[config.family]
-    settings = inspect.signature(family).parameters.values()
-    defaults = {one.name: one.default for one in settings if one.default is not one.empty}
+    parameters = inspect.signature(family).parameters.values()
+    defaults = {setting.name: setting.default for setting in parameters if setting.default is not setting.empty}
     try:
         # lists in place of tuples, as config.json gives them back
         architecture = json.loads(json.dumps(defaults | config.architecture))
         return family(replace(config, architecture=architecture), **architecture)
     except (TypeError, ValueError, ArithmeticError, AssertionError, LookupError, RuntimeError) as error:
         raise ModelLoadError(f"architecture of {config.family} does not fit this program: {error}") from error
-
-
-def config_to_dict(config: ModelConfig) -> dict[str, Any]:
-    """What config.json holds."""
-    return {"schema": SCHEMA, **asdict(config), "features": config.features.to_dict()}
 
 
 def config_of(found: ConfigFile) -> ModelConfig:
@@ -69,13 +63,10 @@ def config_of(found: ConfigFile) -> ModelConfig:
     """
     settings = found.model_dump(exclude={"schema_version", "weights_sha256"}, exclude_unset=True)
     parts: dict[str, Any] = {
-        "labels": tuple(found.labels),
-        "thresholds": tuple(found.thresholds),
         "tempo_grid": TempoGrid(**settings["tempo_grid"]),
         "features": FeatureConfig.from_dict(settings["features"]),
         "familiarity": Familiarity(**settings["familiarity"]) if found.familiarity else None,
         "calibration": Calibration(**settings["calibration"]),
-        "metrics": tuple(settings["metrics"]),
     }
     return ModelConfig(**settings | parts)
 
@@ -93,7 +84,8 @@ def save_checkpoint(model: GenreTempoModel, folder: str | Path) -> None:
     weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     with atomic_write(folder / WEIGHTS_FILE) as weights_path, atomic_write(folder / CONFIG_FILE) as config_path:
         save_file(weights, weights_path)
-        config = {**config_to_dict(model.config), "weights_sha256": sha256_of(weights_path)}
+        own = {"features": model.config.features.to_dict(), "weights_sha256": sha256_of(weights_path)}
+        config = {"schema": SCHEMA, **asdict(model.config), **own}
         config_path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
@@ -101,40 +93,6 @@ def sha256_of(path: Path) -> str:
     """SHA-256 of a file, 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def check_checkpoint(folder: str | Path) -> ModelConfig:
-    """Compare config.json with the header of the weights; needs no memory for either network.
-
-    Raises
-    ------
-    ModelLoadError
-        If a file is damaged or absurd, or the two do not fit each other; names the first difference.
-    ConfigMismatchError
-        If the config is of another version of FluxBeat.
-    """
-    return _checked(Path(folder))[0]
-
-
-def _checked(folder: Path) -> tuple[ModelConfig, ConfigFile, bytes]:
-    """As `check_checkpoint`, with what config.json holds, and its bytes."""
-    try:
-        found, content = read_config(folder / CONFIG_FILE)
-        config = config_of(found)
-        with torch.device("meta"):
-            expected = tensors_of(build_model(config))
-        check_tensors(expected, tensors_in(folder / WEIGHTS_FILE), len(config.labels))
-    except (ModelLoadError, ConfigMismatchError) as error:
-        text = _one_line(str(error))
-        named = text.startswith((CONFIG_FILE, WEIGHTS_FILE))
-        raise type(error)(text if named else f"{CONFIG_FILE}: {text}") from error
-    return config, found, content
-
-
-def _one_line(text: str) -> str:
-    """Without the line breaks and the lengths that a strange configuration brings into a message."""
-    line = " ".join(text.split())
-    return line if len(line) <= LONGEST_MESSAGE else f"{line[:LONGEST_MESSAGE]} …"
 
 
 def load_checkpoint(folder: str | Path) -> tuple[GenreTempoModel, str]:
@@ -164,9 +122,15 @@ def load_checkpoint(folder: str | Path) -> tuple[GenreTempoModel, str]:
         if not (folder / name).is_file():
             raise ModelLoadError(f"{folder} is no checkpoint: it has no {name}")
     try:
-        config, found, described = _checked(folder)
+        found, described = read_config(folder / CONFIG_FILE)
+        config = config_of(found)
+        with torch.device("meta"):  # needs no memory for either network
+            expected = tensors_of(build_model(config))
+        check_tensors(expected, tensors_in(folder / WEIGHTS_FILE), len(config.labels))
     except (ModelLoadError, ConfigMismatchError) as error:
-        raise type(error)(str(folder / str(error))) from error
+        text = " ".join(str(error).split())  # a strange configuration brings line breaks into a message
+        named = text.startswith((CONFIG_FILE, WEIGHTS_FILE))
+        raise type(error)(f"{folder if named else folder / CONFIG_FILE}{'/' if named else ': '}{text:.500}") from error
     model = build_model(config)
     content = (folder / WEIGHTS_FILE).read_bytes()
     weights = load_safetensors(content)

@@ -8,8 +8,6 @@ from pathlib import Path
 import yaml
 
 TABLE = Path(__file__).with_suffix(".yaml")
-STYLE = "---"
-"""Between genre and style in Discogs' names."""
 
 
 def common_genre(label: str) -> str:
@@ -19,8 +17,8 @@ def common_genre(label: str) -> str:
     ('hiphop', 'metal', 'Didgeridoo')
     """
     name = " ".join(label.lower().replace("_", " ").split())
-    genre, _, style = name.partition(STYLE)
-    return next((_names()[one] for one in (name, style, genre) if one in _names()), label)
+    genre, _, style = name.partition("---")  # as Discogs names a style
+    return next((_names()[known] for known in (name, style, genre) if known in _names()), label)
 
 
 @lru_cache(maxsize=1)

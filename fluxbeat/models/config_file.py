@@ -19,16 +19,10 @@ CONFIG_FILE = "config.json"
 SCHEMA = 2
 LARGEST_CONFIG_BYTES = 1_000_000
 """The bundled ones have less than 20,000."""
-LARGEST_SETTING = 4096
-"""No network of FluxBeat's families has a larger number in its architecture: one that has would only fill memory."""
 MOST_LAYERS = 64
-LAYERS = {"depth", "heads", "lstm_layers"}
 MOST_WINDOW_FRAMES = 4096
 MOST_LABELS, LONGEST_LABEL = 1000, 100
 MOST_CHARACTERS_SHOWN = 40
-LARGEST_NUMBER = 2**63 - 1
-"""No count and no seed is larger."""
-LONGEST_NAME = 200
 
 
 def require_printable(text: str) -> str:
@@ -44,9 +38,8 @@ def require_printable(text: str) -> str:
     return text
 
 
-Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME), AfterValidator(require_printable)]
-Number = Annotated[float, Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
-Count = Annotated[int, Field(ge=1, le=LARGEST_NUMBER)]
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(require_printable)]
+Count = Annotated[int, Field(ge=1)]
 
 
 class Metric(BaseModel):
@@ -71,40 +64,35 @@ class Metric(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True, allow_inf_nan=False)
     measure: Name
-    value: Number
+    value: float
     n: Count
     split: Name
-    interval_95: Annotated[list[Number], Field(min_length=2, max_length=2)] | None = None
-    sd: Number | None = None
+    interval_95: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    sd: float | None = None
     seeds: Count | None = None
-    seed: Annotated[int, Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)] | None = None
+    seed: int | None = None
     date: Name | None = None
 
 
-def _architecture(settings: dict[str, Any]) -> dict[str, Any]:
+def _refuse_large(value: Any, name: str = "architecture", depth: int = 0) -> Any:
     """Refuse numbers and lists that only fill memory; whether they make a network, the family says."""
-    for name, value in settings.items():
-        _refuse_large(name, value)
-        if name in LAYERS and isinstance(value, int) and value > MOST_LAYERS:
-            raise PydanticCustomError("layers", f"asks for {name} of {value:g}: at most {MOST_LAYERS} makes sense")
-    return settings
-
-
-def _refuse_large(name: str, value: Any, depth: int = 0) -> None:
     if isinstance(value, list | dict):
-        if len(value) > MOST_LAYERS or depth > 2:
+        if len(value) > MOST_LAYERS or depth > 3:
             raise PydanticCustomError(
                 "size", f"asks for {len(value)} values of {name}: at most {MOST_LAYERS}, in lists"
             )
-        for part in value.values() if isinstance(value, dict) else value:
-            _refuse_large(name, part, depth + 1)
-    elif isinstance(value, int | float) and not abs(value) <= LARGEST_SETTING:  # not a number is not less either
-        raise PydanticCustomError("size", f"asks for {name} of {_shown(value)}: at most {LARGEST_SETTING} makes sense")
+        for key, part in value.items() if isinstance(value, dict) else ((name, part) for part in value):
+            _refuse_large(part, key, depth + 1)
+    elif isinstance(value, int | float):
+        most = MOST_LAYERS if name in ("depth", "heads", "lstm_layers") else 4096
+        if not abs(value) <= most:  # not a number is not less either
+            raise PydanticCustomError("size", f"asks for {name} of {_shown(value)}: at most {most} makes sense")
+    return value
 
 
 Label = Annotated[str, Field(min_length=1, max_length=LONGEST_LABEL), AfterValidator(require_printable)]
 Threshold = Annotated[float, Field(gt=0, lt=1)]
-Architecture = Annotated[dict[str, Any], AfterValidator(_architecture)]
+Architecture = Annotated[dict[str, Any], AfterValidator(_refuse_large)]
 
 
 class _Part(BaseModel):
@@ -160,8 +148,8 @@ class ConfigFile(_Part):
 
     schema_version: Literal[2] = Field(alias="schema")
     family: Name
-    labels: list[Label] = Field(max_length=MOST_LABELS)
-    thresholds: list[Threshold] = Field(max_length=MOST_LABELS)
+    labels: tuple[Label, ...] = Field(max_length=MOST_LABELS)
+    thresholds: tuple[Threshold, ...] = Field(max_length=MOST_LABELS)
     tempo_grid: TempoGridPart
     tempo_threshold: float = Field(ge=-1e3, le=1e3)
     tempo_taught: bool
@@ -171,7 +159,7 @@ class ConfigFile(_Part):
     familiarity: FamiliarityPart | None
     calibration: CalibrationPart
     architecture: Architecture
-    metrics: list[Metric] = Field(max_length=MOST_LABELS)
+    metrics: tuple[Metric, ...] = Field(max_length=MOST_LABELS)
     weights_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
 
     @model_validator(mode="after")
@@ -220,9 +208,9 @@ def fault_of(error: ValidationError) -> str:
         return f"is incomplete or damaged: it has no {place}"
     if wrong["type"] == "extra_forbidden":
         return f"is of another version: {place[:MOST_CHARACTERS_SHOWN]} is no setting of this program"
-    if not place or wrong["type"] in ("layers", "size"):
+    if not place or wrong["type"] == "size":
         return wrong["msg"][:1].lower() + wrong["msg"][1:]
-    rule = re.sub("^(Input|String|List|Value error,) ", "", wrong["msg"])
+    rule = re.sub("^(Input|String|List|Tuple|Value error,) ", "", wrong["msg"])
     return f"is incomplete or damaged: {place} {rule}, got {_shown(wrong['input'])}"
 
 

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from fluxbeat.errors import ConfigMismatchError, ModelLoadError
-from fluxbeat.models.base import GenreTempoModel, ModelConfig, ModelOutput, WindowModel
+from fluxbeat.models.base import Calibration, GenreTempoModel, ModelConfig, ModelOutput, WindowModel
 from fluxbeat.models.config_file import CONFIG_FILE, LARGEST_CONFIG_BYTES, MOST_LABELS, Metric, fault_of
 
 FAMILY = "consensus"
-MOST_MEMBERS = 8
 LEAST_SHARE = 1e-12
 """Shares below this count as this where their logarithm is taken."""
 
@@ -57,7 +58,7 @@ class ConsensusConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     schema_: Literal[2] = Field(2, alias="schema")
     family: Literal["consensus"] = "consensus"
-    members: dict[str, float] = Field(min_length=2, max_length=MOST_MEMBERS)
+    members: dict[str, float] = Field(min_length=2, max_length=8)
     labels: list[str] = Field(min_length=1, max_length=MOST_LABELS)
     thresholds: list[float]
     tempo_threshold: float
@@ -91,18 +92,13 @@ class Consensus(WindowModel):
     def __init__(self, members: Mapping[str, GenreTempoModel], found: ConsensusConfig):
         super().__init__(_shared_config(members, found))
         self.names = tuple(members)
-        self.default = found.default
-        self.members = torch.nn.ModuleList(members.values())
+        self.networks = list(members.values())
+        self.members = torch.nn.ModuleList(self.networks)
         total = sum(found.members.values())
         self.weights = tuple(found.members[name] / total for name in members)
         self.time_stride = math.lcm(*(member.time_stride for member in members.values()))
         for name, value in (("scale", found.calibration.scale), ("bias", found.calibration.bias)):
             self.register_buffer(name, torch.tensor(value, dtype=torch.float32))
-
-    @property
-    def networks(self) -> list[GenreTempoModel]:
-        """The members, in the order of `names` and `weights`."""
-        return [member for member in self.members if isinstance(member, GenreTempoModel)]
 
     def mean(self, values: Sequence[Tensor]) -> Tensor:
         """Weighted mean of one tensor per member, all of one shape."""
@@ -110,7 +106,7 @@ class Consensus(WindowModel):
 
     def mean_logits(self, logits: Sequence[Tensor]) -> Tensor:
         """Logarithm of the weighted mean of the members' distributions, each (batch, n) -> (batch, n)."""
-        return self.mean([torch.softmax(one, -1) for one in logits]).clamp(min=LEAST_SHARE).log()
+        return self.mean([torch.softmax(member_logits, -1) for member_logits in logits]).clamp(min=LEAST_SHARE).log()
 
     def forward(self, log_mel: Tensor) -> ModelOutput:
         """log_mel (batch, mels, window_frames) -> ModelOutput; its embedding is that of all members, side by side."""
@@ -139,31 +135,27 @@ def _shared_config(members: Mapping[str, GenreTempoModel], found: ConsensusConfi
             mine, theirs = getattr(first.config, setting), getattr(member.config, setting)
             if mine != theirs:
                 raise ConfigMismatchError(
-                    f"a consensus needs members that agree: {setting} is {_short(mine)} in {first_name}, "
-                    f"{_short(theirs)} in {name}"
+                    f"a consensus needs members that agree: {setting} is {mine!s:.200} in {first_name}, "
+                    f"{theirs!s:.200} in {name}"
                 )
     if tuple(found.labels) != first.config.labels:
         raise ConfigMismatchError(
-            f"the consensus has the labels {_short(found.labels)}, its members {_short(list(first.config.labels))}: "
+            f"the consensus has the labels {found.labels!s:.200}, its members {list(first.config.labels)!s:.200}: "
             "calibrate it anew"
         )
-    for name in ("scale", "bias"):
-        value = getattr(found.calibration, name)
+    for name, value in found.calibration:
         if isinstance(value, list) and len(value) != len(found.labels):
             raise ConfigMismatchError(f"calibration: {len(found.labels)} labels need as many {name}s, got {len(value)}")
-        lowest = min(value) if isinstance(value, list) else value
-        if name == "scale" and not lowest > 0:
-            raise ConfigMismatchError(f"calibration: scale must be above 0, got {lowest:g}")
-    return ModelConfig(
+    Calibration(scale=float(np.min(found.calibration.scale)))  # refuses what is not above 0
+    return replace(
+        first.config,
         family=FAMILY,
-        labels=first.config.labels,
         thresholds=tuple(found.thresholds),
-        tempo_grid=first.config.tempo_grid,
         tempo_threshold=found.tempo_threshold,
         tempo_taught=all(member.config.tempo_taught for member in members.values()),
-        features=first.config.features,
-        window_s=first.config.window_s,
         kind_taught=any(member.config.kind_taught for member in members.values()),
+        familiarity=None,
+        calibration=Calibration(),
         architecture={"members": dict(found.members)},
         metrics=tuple(metric.model_dump(exclude_unset=True) for metric in found.metrics),
     )
@@ -197,9 +189,9 @@ def read_consensus(folder: Path) -> ConsensusConfig | None:
 
 
 def load_consensus(
-    folder: Path, found: ConsensusConfig, load_member: Callable[[Path], tuple[GenreTempoModel, str]]
+    folder: Path, found: ConsensusConfig, members: Mapping[str, tuple[WindowModel, str]]
 ) -> tuple[Consensus, str]:
-    """A consensus with its members, which are read by `load_member` from the folders beside its own.
+    """A consensus of members that are loaded already, each given with its revision by its name.
 
     Returns
     -------
@@ -210,22 +202,17 @@ def load_consensus(
 
     Raises
     ------
-    ModelLoadError
-        If a member is missing or damaged.
     ConfigMismatchError
         If the members do not fit each other, or the configuration does not fit them.
     """
-    loaded = {name: load_member(folder.parent / name) for name in found.members}
+    networks = {name: network for name, (network, _) in members.items() if isinstance(network, GenreTempoModel)}
     digest = hashlib.sha256((folder / CONFIG_FILE).read_bytes())
-    for name, (_, revision) in loaded.items():
+    for name, (_, revision) in members.items():
         digest.update(f"\n{name} {revision}".encode())
+    if networks.keys() != members.keys():
+        raise ConfigMismatchError(f"{folder / CONFIG_FILE}: only models of the families can be members of a consensus")
     try:
-        model = Consensus({name: network for name, (network, _) in loaded.items()}, found)
+        model = Consensus(networks, found)
     except ConfigMismatchError as error:
         raise ConfigMismatchError(f"{folder / CONFIG_FILE}: {error}") from error
     return model.eval(), digest.hexdigest()[:12]
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 200 else f"{text[:200]} …"

@@ -71,13 +71,11 @@ class ConvolutionStack(nn.Module):
     Raises
     ------
     ValueError
-        If the settings contradict each other, a stride is below 1, or the strides leave no band.
+        If there is not a stride for each stage, or one is below 1.
     """
 
     def __init__(self, channels: Sequence[int], strides: Sequence[Sequence[int]], n_mels: int):
         super().__init__()
-        if len(channels) - 1 != len(strides):
-            raise ValueError(f"{len(channels)} widths need {len(channels) - 1} strides")
         if any(len(stride) != 2 or min(stride) < 1 for stride in strides):
             raise ValueError(f"strides must be two numbers of at least 1 each, got {strides}")
         self.norm = nn.BatchNorm2d(1)
@@ -90,8 +88,6 @@ class ConvolutionStack(nn.Module):
             self.bands = -(-self.bands // band_stride)
             layers.append(Residual(width))
             self.time_context += 4 * self.time_stride
-        if self.bands < 1:
-            raise ValueError(f"strides {strides} leave nothing of {n_mels} bands")
         self.layers = nn.Sequential(*layers)
         self.channels = channels[-1]
 

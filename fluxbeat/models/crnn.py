@@ -46,5 +46,5 @@ class CRNN(GenreTempoModel):
         """encoding (batch, channels, bands, steps) -> (batch, embedding_size)."""
         frames = encoding.mean(2).transpose(1, 2)  # (batch, steps, channels)
         states, _ = self.lstm(self.dropout(frames))  # (batch, steps, 2 * lstm_size)
-        whole = torch.cat([frames.mean(1), states.mean(1), states.amax(1)], 1)
-        return F.relu(self.to_embedding(self.dropout(whole)))
+        pooled = torch.cat([frames.mean(1), states.mean(1), states.amax(1)], 1)
+        return F.relu(self.to_embedding(self.dropout(pooled)))

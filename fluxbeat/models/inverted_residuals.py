@@ -13,7 +13,6 @@ from torchaudio.functional.functional import _hz_to_mel, _mel_to_hz
 
 from fluxbeat.features import FeatureConfig
 
-TEACHER_BANDS, TEACHER_HIGHEST_HZ = 128, 15_000.0
 TEACHER_BLOCKS = (
     (8, 8, 3, 3, 1, 1, 0, 0),
     (24, 16, 3, 3, 2, 1, 0, 0),
@@ -69,11 +68,8 @@ def convolution(
     activation: nn.Module | None = None,
 ) -> nn.Sequential:
     """Convolution, batch norm and an activation, if any; kernel and stride over bands and frames."""
-    layers = [
-        nn.Conv2d(channels_in, channels_out, kernel, stride, (kernel[0] // 2, 0), groups=groups, bias=False),
-        nn.BatchNorm2d(channels_out),
-    ]
-    return nn.Sequential(*layers, *([activation] if activation is not None else []))
+    conv = nn.Conv2d(channels_in, channels_out, kernel, stride, (kernel[0] // 2, 0), groups=groups, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(channels_out), activation or nn.Identity())
 
 
 class SqueezeExcitation(nn.Module):
@@ -145,7 +141,7 @@ class InvertedResidualStack(nn.Module):
 
     Raises
     ------
-    ValueError
+    TypeError
         If a block's settings are not eight numbers.
     """
 
@@ -153,8 +149,6 @@ class InvertedResidualStack(nn.Module):
 
     def __init__(self, features: FeatureConfig, bands: int, first: int, blocks: Sequence[Sequence[int]], last: int):
         super().__init__()
-        if any(len(values) != len(BlockSizes._fields) for values in blocks):
-            raise ValueError(f"each block needs {len(BlockSizes._fields)} numbers: {', '.join(BlockSizes._fields)}")
         self.register_buffer("spacing", band_spacing(features, bands), persistent=False)
         self.norm = nn.BatchNorm1d(bands)
         layers: list[nn.Module] = [convolution(1, first, (3, 3), (2, 2), activation=nn.Hardswish())]
@@ -178,7 +172,7 @@ class InvertedResidualStack(nn.Module):
 def band_spacing(features: FeatureConfig, bands: int) -> Tensor:
     """Interpolates mel bands at EfficientAT's lowest `bands`, evenly spaced on HTK's mel scale: (bands, n_mels)."""
     ours_hz = _mel_centres_hz(features.n_mels, features.f_min_hz, features.f_max_hz, "slaney")
-    theirs_hz = _mel_centres_hz(TEACHER_BANDS, 0.0, TEACHER_HIGHEST_HZ, "htk")[:bands]
+    theirs_hz = _mel_centres_hz(128, 0.0, 15_000.0, "htk")[:bands]
     each = [np.interp(theirs_hz, ours_hz, unit) for unit in np.eye(features.n_mels)]
     return torch.from_numpy(np.stack(each, 1)).float()
 

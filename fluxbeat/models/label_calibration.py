@@ -11,33 +11,10 @@ from scipy.special import expit
 from scipy.stats import binomtest
 from torch import Tensor
 
-from fluxbeat.models.base import Calibration
-
-THRESHOLD_RANGE = (0.1, 0.7)
 FEW = 50.0
 """Recordings of a label at which its own best threshold and the common one count alike. Genres are named in order of
 their odds above their thresholds: thresholds that follow few recordings spoil it. Crossed over artists of `dev` the
 CRNN named 51, 50 and 44 of 101 songs first with a common threshold, with 50 and with 10; F1 was 0.51 each time."""
-SCALE_SPREAD, BIAS_SPREAD = 0.02, 0.1
-"""How far labels are expected to lie from the common calibration: standard deviations of log scale and of bias. Chosen
-likewise: with 0.02 and 0.1, 0.05 and 0.2, 0.1 and 0.4 the CNN's average precision was 0.547, 0.537 and 0.523."""
-
-
-def fit_calibration(logits: np.ndarray, targets: np.ndarray) -> Calibration:
-    """Scale and bias that make sigmoid(scale * logit + bias) a probability (Platt 1999).
-
-    Parameters
-    ----------
-    logits : float array, shape (windows, labels)
-        Of music the model did not see.
-    targets : float array, shape (windows, labels)
-        1 where the label is true, else 0.
-    """
-    x, y = (torch.from_numpy(values.astype(np.float64)) for values in (logits, targets))
-    values = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
-    minimise(values, lambda: torch.nn.functional.binary_cross_entropy_with_logits(x * values[0] + values[1], y))
-    scale, bias = values.detach().tolist()
-    return Calibration(round(max(scale, 0.05), 4), round(bias, 4))
 
 
 def minimise(values: Tensor, loss: Callable[[], Tensor]) -> None:
@@ -71,6 +48,13 @@ class LabelCalibration:
         return np.asarray(expit(logits * self.scale + self.bias))
 
 
+def mean_of_rows(values: np.ndarray, row: np.ndarray, count: int) -> np.ndarray:
+    """Mean of the windows of each recording, (windows, n) -> (count, n); `row` is each window's recording."""
+    total = np.zeros((count, values.shape[1]))
+    np.add.at(total, row, values)
+    return total / np.bincount(row, minlength=count).clip(1)[:, None]
+
+
 @dataclass(frozen=True, eq=False)
 class LabelledWindows:
     """What some recordings that a model did not see are, and what it says of their windows.
@@ -91,53 +75,44 @@ class LabelledWindows:
     share: np.ndarray
     truth: np.ndarray
 
-    def of(self, recordings: np.ndarray) -> LabelledWindows:
-        """Only some recordings, bool (recordings,); they are numbered anew."""
-        kept, number = recordings[self.row], np.cumsum(recordings) - 1
-        return LabelledWindows(number[self.row[kept]], self.logits[kept], self.share[kept], self.truth[recordings])
-
-    def whole(self, values: np.ndarray) -> np.ndarray:
-        """Mean of each recording's windows, (windows, labels) -> (recordings, labels)."""
-        total = np.zeros((len(self.truth), values.shape[1]))
-        np.add.at(total, self.row, values)
-        return total / np.bincount(self.row, minlength=len(self.truth)).clip(1)[:, None]
-
     def probability(self, calibration: LabelCalibration) -> np.ndarray:
         """Of each label over each whole recording, as an analysis gives it: (recordings, labels)."""
-        return self.whole(calibration.probability(self.logits) * self.share[:, None])
+        windows = calibration.probability(self.logits) * self.share[:, None]
+        return mean_of_rows(windows, self.row, len(self.truth))
 
 
-def fit_labels(
-    windows: LabelledWindows, scale_spread: float = SCALE_SPREAD, bias_spread: float = BIAS_SPREAD
-) -> LabelCalibration:
+def fit_labels(windows: LabelledWindows, scale_spread: float = 0.02, bias_spread: float = 0.1) -> LabelCalibration:
     """Scale and bias of every label (Platt 1999), each drawn to the common one: few recordings stand behind a label.
 
     They are fitted on probabilities over whole recordings, the mean of the windows', for those are shown and judged.
+
+    Parameters
+    ----------
+    windows : LabelledWindows
+    scale_spread, bias_spread : float
+        How far labels are expected to lie from the common calibration: standard deviations of log scale and of bias.
+        Crossed over artists of `dev`, with 0.02 and 0.1, 0.05 and 0.2, 0.1 and 0.4 the CNN's average precision was
+        0.547, 0.537 and 0.523.
     """
     labels = windows.logits.shape[1]
     row = torch.from_numpy(windows.row)
     logits, share = (torch.from_numpy(values.astype(np.float64)) for values in (windows.logits, windows.share))
     truth = torch.from_numpy(windows.truth.astype(np.float64))
     count = torch.bincount(row, minlength=len(truth)).clamp(min=1)[:, None]
-    start = fit_calibration(windows.whole(windows.logits), windows.truth)
-    values = torch.zeros(2 * labels + 2, dtype=torch.float64)
-    values[0], values[1] = float(np.log(start.scale)), start.bias
-    values.requires_grad_(True)
+    values = torch.zeros(2 * labels + 2, dtype=torch.float64, requires_grad=True)
 
-    def parts() -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        return values[0], values[1], values[2 : 2 + labels], values[2 + labels :]
+    sizes = [1, 1, labels, labels]
 
     def loss() -> Tensor:
-        scale, bias, own_scale, own_bias = parts()
+        scale, bias, own_scale, own_bias = values.split(sizes)
         present = torch.sigmoid(logits * torch.exp(scale + own_scale) + bias + own_bias) * share[:, None]
-        whole = torch.zeros_like(truth).index_add(0, row, present) / count
-        whole = whole.clamp(1e-6, 1 - 1e-6)
-        wrong = torch.nn.functional.binary_cross_entropy(whole, truth, reduction="sum")
+        mean = torch.zeros_like(truth).index_add(0, row, present) / count
+        wrong = torch.nn.functional.binary_cross_entropy(mean.clamp(1e-6, 1 - 1e-6), truth, reduction="sum")
         drawn = (own_scale / scale_spread).square().sum() + (own_bias / bias_spread).square().sum()
         return wrong + drawn / 2
 
     minimise(values, loss)
-    scale, bias, own_scale, own_bias = (part.detach().numpy() for part in parts())
+    scale, bias, own_scale, own_bias = (part.numpy() for part in values.detach().split(sizes))
     return LabelCalibration(np.exp(scale + own_scale), bias + own_bias)
 
 
@@ -146,7 +121,7 @@ def fit_thresholds(probability: np.ndarray, targets: np.ndarray) -> tuple[float,
 
     Both arrays have the shape (recordings, labels).
     """
-    steps = np.linspace(*THRESHOLD_RANGE, 61)
+    steps = np.linspace(0.1, 0.7, 61)
 
     def best(scores: np.ndarray, truth: np.ndarray) -> float:
         given = scores[None] >= steps[:, None]

@@ -7,7 +7,7 @@ layers using linear classifier probes", ICLR workshop 2017, is the same on froze
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from sklearn.model_selection import GroupKFold
 
 from fluxbeat.models.base import GenreTempoModel
 from fluxbeat.models.checkpoint import build_model
-from fluxbeat.models.label_calibration import LabelCalibration
+from fluxbeat.models.label_calibration import LabelCalibration, mean_of_rows
 
 STRENGTH = 0.001
 """Of the regression, C. Right of about 27 new songs by new artists, 16 draws of 5 genres x 10 songs of the maintainers'
@@ -55,28 +55,21 @@ def fit_head(embedding: np.ndarray, row: np.ndarray, truth: np.ndarray) -> Head:
     truth : bool array, shape (songs, labels)
         A label that no song has, or every one, gets no weight: nothing is known of what sets it apart.
     """
-    whole = np.zeros((len(truth), embedding.shape[1]))
-    np.add.at(whole, row, embedding)
-    counts = np.bincount(row, minlength=len(truth))
-    kept = counts > 0
-    whole, truth = whole[kept] / counts[kept, None], truth[kept]
-    centre, spread = whole.mean(axis=0), whole.std(axis=0) + 1e-6
+    kept = np.unique(row)
+    songs, truth = mean_of_rows(embedding, row, len(truth))[kept], truth[kept]
+    centre, spread = songs.mean(axis=0), songs.std(axis=0) + 1e-6
     # as many axes as songs span: the answer is the same, the work a fraction
-    axes, sizes, turned = np.linalg.svd((whole - centre) / spread, full_matrices=False)
+    axes, sizes, turned = np.linalg.svd((songs - centre) / spread, full_matrices=False)
     seen = axes * sizes
     weight, bias = np.zeros((truth.shape[1], embedding.shape[1])), np.zeros(truth.shape[1])
     for label, true in enumerate(truth.T):
         share = (true.sum() + 0.5) / (len(true) + 1)
         bias[label] = np.log(share / (1 - share))
         if 0 < true.sum() < len(true):
-            fitted = _one_against_rest().fit(seen, true)
+            fitted = LogisticRegression(C=STRENGTH, class_weight="balanced", solver="newton-cholesky").fit(seen, true)
             weight[label] = fitted.coef_[0] @ turned / spread
             bias[label] = fitted.intercept_[0] - weight[label] @ centre
     return Head(weight, bias)
-
-
-def _one_against_rest() -> LogisticRegression:
-    return LogisticRegression(C=STRENGTH, class_weight="balanced", solver="newton-cholesky")
 
 
 def crossed_logits(embedding: np.ndarray, row: np.ndarray, truth: np.ndarray, group: Sequence[int]) -> np.ndarray:
@@ -89,24 +82,13 @@ def crossed_logits(embedding: np.ndarray, row: np.ndarray, truth: np.ndarray, gr
     group : sequence of int
         Of each song; songs of one group are never on both sides.
     """
-    of_song = np.asarray(group)
     found = np.zeros((len(row), truth.shape[1]))
-    for left_out in _folds(of_song):
-        asked = left_out[row]
+    folds = GroupKFold(min(FOLDS, len(set(group))))
+    for _, left_out in folds.split(truth, groups=group):
+        asked = np.isin(row, left_out)
         head = fit_head(embedding[~asked], row[~asked], truth)
         found[asked] = head.logits(embedding[asked])
     return found
-
-
-def _folds(of_song: np.ndarray) -> Iterator[np.ndarray]:
-    """Which songs are left out at a time, bool (songs,)."""
-    groups = np.unique(of_song)
-    if len(groups) <= FOLDS:
-        for one in groups:
-            yield of_song == one
-        return
-    for _, places in GroupKFold(FOLDS).split(of_song, groups=of_song):
-        yield np.isin(np.arange(len(of_song)), places)
 
 
 def with_labels(model: GenreTempoModel, labels: tuple[str, ...]) -> GenreTempoModel:

@@ -11,10 +11,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from fluxbeat.errors import ConfigMismatchError, FluxBeatError, ModelLoadError
-from fluxbeat.models import FAMILIES, Consensus, GenreTempoModel, WindowModel, load_checkpoint
-from fluxbeat.models.checkpoint import CONFIG_FILE, WEIGHTS_FILE, check_checkpoint
+from fluxbeat.models import FAMILIES, WindowModel, load_checkpoint
+from fluxbeat.models.checkpoint import CONFIG_FILE, WEIGHTS_FILE
 from fluxbeat.models.classifier import OTHER_FILES, is_classifier, load_classifier
-from fluxbeat.models.consensus import ConsensusConfig, load_consensus, read_consensus
+from fluxbeat.models.config_file import read_config
+from fluxbeat.models.consensus import load_consensus, read_consensus
 from fluxbeat.models.hub import HubAddress, fetch, models_in
 from fluxbeat.models.hub.address import SCHEME
 
@@ -29,7 +30,6 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _log = logging.getLogger("fluxbeat")
 _loaded: dict[tuple[object, ...], LoadedModel] = {}
 _lock = threading.RLock()
-_choosing = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,6 @@ class LoadedModel:
 
     info: ModelInfo
     network: WindowModel
-
-    @property
-    def members(self) -> list[LoadedModel]:
-        """The models that a consensus consists of; of any other model itself alone."""
-        if not isinstance(self.network, Consensus):
-            return [self]
-        folder = checkpoint_folder(self).parent
-        return [_from_folder(folder / name, name, _source(folder / name)) for name in self.network.names]
 
 
 def checkpoints_folder() -> Path:
@@ -161,8 +153,7 @@ def hub_choice() -> HubChoice:
     bundled one of its family. The Hub is asked once per process; where it fails, the bundled checkpoints are used, and
     the reason is logged as a warning and kept in `failures`.
     """
-    with _choosing:
-        return _chosen(os.environ.get(HUB_REPO_VARIABLE, "").strip())
+    return _chosen(os.environ.get(HUB_REPO_VARIABLE, "").strip())
 
 
 @lru_cache(maxsize=1)
@@ -171,18 +162,18 @@ def _chosen(wanted: str) -> HubChoice:
     if wanted:
         try:
             address = HubAddress.parse(wanted)
-            choice.models = {_name_of(one, address): one for one in models_in(address)}
+            choice.models = {_name_of(found, address): found for found in models_in(address)}
         except FluxBeatError as error:
             _fail(choice, "", error)
     return choice
 
 
-def _name_of(one: HubAddress, asked: HubAddress) -> str:
+def _name_of(found: HubAddress, asked: HubAddress) -> str:
     """The folder's name, or the family's where there is one model and no folder; a classifier's is the repository's."""
-    if one.folder != asked.folder:
-        return one.folder.split("/")[-1]
-    folder = fetch(one).folder
-    return one.repo.split("/")[1] if is_classifier(folder) else check_checkpoint(folder).family
+    if found.folder != asked.folder:
+        return found.folder.split("/")[-1]
+    folder = fetch(found).folder
+    return found.repo.split("/")[1] if is_classifier(folder) else read_config(folder / CONFIG_FILE)[0].family
 
 
 def _fail(choice: HubChoice, name: str, error: FluxBeatError, instead: str = "the bundled weights are used") -> None:
@@ -233,21 +224,16 @@ def load(name: str | Path | None = None) -> LoadedModel:
                 raise
             _fail(choice, name, error)
     if bundled:
-        return _from_folder(checkpoints_folder() / name, name, f"checkpoints/{name}")
+        return _from_folder(checkpoints_folder() / name, name)
     place, _, asked = name.partition("?")
     if Path(place).is_dir():
         return _from_folder(Path(place), Path(place).resolve().name, name, asked)
     if name in _names_in(shipped_folder()):
-        return _from_folder(shipped_folder() / name, name, str(shipped_folder() / name))
+        return _from_folder(shipped_folder() / name, name)
     raise ModelLoadError(
         f"no model {name!r}: expected one of {', '.join(model_names()) or '(no bundled checkpoints found)'}, "
         "the folder of a checkpoint, or hf://owner/repo@revision"
     )
-
-
-def _source(folder: Path) -> str:
-    """What a member's origin is called."""
-    return f"checkpoints/{folder.name}" if folder.parent == checkpoints_folder() else str(folder)
 
 
 def load_all() -> list[LoadedModel]:
@@ -272,7 +258,7 @@ def load_all() -> list[LoadedModel]:
 def forget(model: LoadedModel) -> None:
     """Hold a model no longer: `load` reads it anew, and its memory is free once nobody else holds it."""
     with _lock:
-        for key in [key for key, one in _loaded.items() if one is model]:
+        for key in [key for key, loaded in _loaded.items() if loaded is model]:
             del _loaded[key]
 
 
@@ -301,15 +287,19 @@ def _from_hub(address: HubAddress, short: str = "") -> LoadedModel:
         raise type(error)(f"{fetched.address}: {str(error).replace(f'{fetched.folder}{os.sep}', '')}") from error
 
 
-def _from_folder(folder: Path, short: str, source: str, asked: str = "") -> LoadedModel:
-    """`asked` is how a classifier is to be asked, as `ClassifierOptions` reads it."""
+def _from_folder(folder: Path, short: str, source: str = "", asked: str = "") -> LoadedModel:
+    """`asked` is how a classifier is to be asked, as `parse_options` reads it."""
+    if not source:
+        source = f"checkpoints/{folder.name}" if folder.parent == checkpoints_folder() else str(folder)
     consensus = read_consensus(folder)
-    key = (short, str(folder.resolve()), asked, _state(folder, consensus))
     with _lock:
+        members = tuple(_from_folder(folder.parent / name, name) for name in consensus.members) if consensus else ()
+        key = (short, str(folder.resolve()), asked, _state(folder), members)
         if key not in _loaded:
             network: WindowModel
             if consensus:
-                network, revision = load_consensus(folder, consensus, _member)
+                found = {member.info.name: (member.network, member.info.revision) for member in members}
+                network, revision = load_consensus(folder, consensus, found)
             elif is_classifier(folder):
                 network, revision = load_classifier(folder, asked)
                 short = f"{short}-{revision[:4]}" if asked else short
@@ -321,17 +311,7 @@ def _from_folder(folder: Path, short: str, source: str, asked: str = "") -> Load
         return _loaded[key]
 
 
-def _member(folder: Path) -> tuple[GenreTempoModel, str]:
-    """A member of a consensus: the very network that `load` gives by its name."""
-    member = _from_folder(folder, folder.name, _source(folder))
-    if not isinstance(member.network, GenreTempoModel):
-        raise ModelLoadError(f"{folder} cannot be a member of a consensus: it is one itself")
-    return member.network, member.info.revision
-
-
-def _state(folder: Path, consensus: ConsensusConfig | None) -> tuple[object, ...]:
+def _state(folder: Path) -> tuple[object, ...]:
     """Size and time of change of every file that a model is made of; equal as long as none of them changes."""
-    folders = [folder, *(folder.parent / name for name in consensus.members)] if consensus else [folder]
-    files = [one / name for one in folders for name in (CONFIG_FILE, WEIGHTS_FILE, *OTHER_FILES)]
-    states = [file.stat() if file.is_file() else None for file in files]
-    return tuple((state.st_mtime_ns, state.st_size) if state else None for state in states)
+    files = [folder / name for name in (CONFIG_FILE, WEIGHTS_FILE, *OTHER_FILES) if (folder / name).is_file()]
+    return tuple((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files)

@@ -11,6 +11,7 @@ at 90 BPM holds at 130; only a bias per class, moved by the music's embedding, k
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -19,11 +20,9 @@ from torch import Tensor, nn
 from fluxbeat.errors import ConfigMismatchError
 
 HARMONICS = (0.5, 1.0, 2.0, 3.0, 4.0)
-LAG_MULTIPLES = (0.5, 1.0, 2.0, 3.0, 4.0)
+"""Multiples of each class's tempo, and of its lag, at which periodicity is read."""
 LEAST_SPAN = 1.1
 """From a grid's slowest tempo to its fastest: within 4 % either way tempi count as the same."""
-SILENT_ENERGY = 0.5
-"""Onset curves weaker than this are not blown up to full strength: a drone has no beat. Music has 1 to 50."""
 
 
 def fast_length(least: int) -> int:
@@ -81,28 +80,17 @@ class TempoHead(nn.Module):
         The tempo classes.
     embedding_size : int
         Size of the embedding that moves the prior over tempi.
-    channels : int
-        Number of onset strength curves.
-    hidden : int
-        Width of the network over the periodicities.
     """
 
     context_frames = 5
 
-    def __init__(
-        self,
-        n_mels: int,
-        frame_rate_hz: float,
-        grid: TempoGrid,
-        embedding_size: int,
-        channels: int = 8,
-        hidden: int = 32,
-    ):
+    def __init__(self, n_mels: int, frame_rate_hz: float, grid: TempoGrid, embedding_size: int):
         super().__init__()
         self.frame_rate_hz, self.grid = frame_rate_hz, grid
+        channels, hidden = 8, 32
         self.onset = nn.Conv1d(n_mels, channels, kernel_size=self.context_frames)
         self.onset_norm = nn.BatchNorm1d(channels)
-        features = channels * (len(HARMONICS) + len(LAG_MULTIPLES))
+        features = channels * 2 * len(HARMONICS)
         self.network = nn.Sequential(
             nn.Conv1d(features, hidden, 3, padding=1), nn.BatchNorm1d(hidden), nn.ReLU(),
             nn.Conv1d(hidden, hidden, 5, padding=2), nn.BatchNorm1d(hidden), nn.ReLU(),
@@ -113,8 +101,6 @@ class TempoHead(nn.Module):
         nn.init.zeros_(to_bins.weight)
         nn.init.zeros_(to_bins.bias)
         self.genre_prior = nn.Sequential(nn.Linear(embedding_size, 8), to_bins)
-        # the bases follow from grid and length of the window: recomputed, never stored
-        self._bases: dict[tuple[int, torch.device], tuple[Tensor, Tensor, Tensor]] = {}
 
     def frames(self, log_mel: Tensor) -> Tensor:
         """log_mel (batch, mels, frames) -> onset strength curves (batch, channels, frames - context_frames + 1)."""
@@ -130,9 +116,10 @@ class TempoHead(nn.Module):
 
     def periodicity(self, onsets: Tensor) -> Tensor:
         """Fourier and autocorrelation strength at each class and at its multiples: (batch, features, bins)."""
-        wave, window, lags = self._basis(onsets.shape[-1], onsets.device)
+        wave, window, lags = periodicity_bases(self.grid, self.frame_rate_hz, onsets.shape[-1], onsets.device)
         centred = onsets - onsets.mean(-1, keepdim=True)
-        energy = centred.square().sum(-1, keepdim=True) + SILENT_ENERGY  # (batch, channels, 1)
+        # curves weaker than 0.5 are not blown up to full strength: a drone has no beat; music has 1 to 50
+        energy = centred.square().sum(-1, keepdim=True) + 0.5  # (batch, channels, 1)
         spectrum = (centred * window) @ wave  # (batch, channels, 2 * harmonics * bins)
         cosine, sine = spectrum.chunk(2, dim=-1)
         fourier = torch.sqrt(cosine.square() + sine.square() + 1e-8) / torch.sqrt(energy)
@@ -145,27 +132,25 @@ class TempoHead(nn.Module):
         bins = self.grid.bins
         return torch.cat([part.unflatten(-1, (-1, bins)).flatten(1, 2) for part in (fourier, delayed)], 1)
 
-    def _basis(self, n: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-        key = (n, device)
-        if key not in self._bases:
-            # also where a basis is first needed in inference mode: what is made there cannot be used for gradients
-            with torch.inference_mode(False):
-                self._bases[key] = self._make_basis(n, device)
-        return self._bases[key]
 
-    def _make_basis(self, n: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-        beat_hz = torch.from_numpy(self.grid.bpm / 60.0)
-        hz = torch.cat([beat_hz * harmonic for harmonic in HARMONICS])
-        below_nyquist = (hz < self.frame_rate_hz / 2).double()
-        phase = 2 * torch.pi * torch.arange(n, dtype=torch.float64)[:, None] * hz / self.frame_rate_hz
-        wave = torch.cat(
-            [torch.cos(phase) * below_nyquist, torch.sin(phase) * below_nyquist], 1
-        )  # (n, 2 * harmonics * bins)
-        window = torch.hann_window(n, periodic=False, dtype=torch.float64)
-        window = window / window.square().sum().sqrt()
-        lag = torch.cat([multiple * self.frame_rate_hz / beat_hz for multiple in LAG_MULTIPLES])
-        # linear interpolation between whole lags; fewer terms at long lags are made up for, up to four times
-        frames = torch.arange(n, dtype=torch.float64)[:, None]
-        lags = (1 - (frames - lag).abs()).clamp(min=0) * (lag <= 0.8 * n)
-        lags = lags * (n / (n - frames.clamp(max=0.75 * n)))  # (n, multiples * bins)
-        return wave.float().to(device), window.float().to(device), lags.float().to(device)
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)  # what is made in inference mode cannot be used for gradients
+def periodicity_bases(
+    grid: TempoGrid, frame_rate_hz: float, n: int, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Waves at each class and its multiples, a window, and weights of their lags, for curves of `n` frames."""
+    beat_hz = torch.from_numpy(grid.bpm / 60.0)
+    hz = torch.cat([beat_hz * harmonic for harmonic in HARMONICS])
+    below_nyquist = (hz < frame_rate_hz / 2).double()
+    phase = 2 * torch.pi * torch.arange(n, dtype=torch.float64)[:, None] * hz / frame_rate_hz
+    wave = torch.cat(
+        [torch.cos(phase) * below_nyquist, torch.sin(phase) * below_nyquist], 1
+    )  # (n, 2 * harmonics * bins)
+    window = torch.hann_window(n, periodic=False, dtype=torch.float64)
+    window = window / window.square().sum().sqrt()
+    lag = torch.cat([multiple * frame_rate_hz / beat_hz for multiple in HARMONICS])
+    # linear interpolation between whole lags; fewer terms at long lags are made up for, up to four times
+    frames = torch.arange(n, dtype=torch.float64)[:, None]
+    lags = (1 - (frames - lag).abs()).clamp(min=0) * (lag <= 0.8 * n)
+    lags = lags * (n / (n - frames.clamp(max=0.75 * n)))  # (n, multiples * bins)
+    return wave.float().to(device), window.float().to(device), lags.float().to(device)

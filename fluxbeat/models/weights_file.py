@@ -55,12 +55,11 @@ def check_tensors(expected: Tensors, found: Tensors, labels: int) -> None:
     wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
     if not wrong:
         return
-    head, _ = found.get(HEAD, ((), ""))
-    answers = head[0] if len(head) == 1 else labels
-    if answers != labels:
+    answers, _ = found.get(HEAD, ((labels,), ""))
+    if len(answers) == 1 and answers[0] != labels:
         raise ModelLoadError(
             f"{WEIGHTS_FILE}: labels do not fit the weights: {CONFIG_FILE} names {labels}, the weights answer for "
-            f"{answers}; {_difference(HEAD, expected, found)}"
+            f"{answers[0]}; {_difference(HEAD, expected, found)}"
         )
     raise ModelLoadError(
         f"{WEIGHTS_FILE} does not fit its {CONFIG_FILE} in {len(wrong)} tensors; "
@@ -69,10 +68,7 @@ def check_tensors(expected: Tensors, found: Tensors, labels: int) -> None:
 
 
 def _difference(name: str, expected: Tensors, found: Tensors) -> str:
-    wanted, there = expected.get(name), found.get(name)
-    types = bool(wanted and there and wanted[1] != there[1])
-
-    def described(tensor: tuple[tuple[int, ...], str] | None) -> str:
-        return "None" if tensor is None else f"{tensor[0]} of {tensor[1]}" if types else str(tensor[0])
-
-    return f"{name[:80]}: expected {described(wanted)}, got {described(there)}"
+    (shape, kind), (found_shape, found_kind) = (tensors.get(name, (None, "")) for tensors in (expected, found))
+    if shape == found_shape:
+        return f"{name[:80]}: expected {shape} of {kind}, got {found_shape} of {found_kind}"
+    return f"{name[:80]}: expected {shape}, got {found_shape}"

@@ -13,7 +13,7 @@ from fluxbeat.audio import load_audio
 from fluxbeat.audio.ffmpeg_reader import find_ffmpeg
 from fluxbeat.cli.main import main
 from fluxbeat.models.registry import load
-from fluxbeat.models.speed import timed
+from fluxbeat.training.evaluation.repeated_timing import timed
 from fluxbeat.training.evaluation.timings import drawn_mp3, track_report, window_report
 
 

@@ -52,18 +52,19 @@ def test_a_window_alone_gives_what_the_track_gives(folder):
 
 def test_members_are_not_computed_twice(folder, monkeypatch):
     log_mel, known = spectrogram(), {}
-    all_three = load("all")
-    slide(all_three.network, log_mel, known=known)
-    for member in all_three.members:
-        monkeypatch.setattr(member.network, "encode", lambda log_mel: pytest.fail("computed a second time"))
-        assert len(slide(member.network, log_mel, known=known).start_s) == 31
+    all_three = load("all").network
+    slide(all_three, log_mel, known=known)
+    for member in all_three.networks:
+        monkeypatch.setattr(member, "encode", lambda log_mel: pytest.fail("computed a second time"))
+        assert len(slide(member, log_mel, known=known).start_s) == 31
 
 
 def test_its_members_are_the_models_of_their_names(folder):
-    assert [member.info.name for member in load("all").members] == ["cnn", "crnn", "vit"]
-    assert all(member is load(member.info.name) for member in load("all").members)
-    assert load("cnn").members == [load("cnn")]
-    assert load("all").network.n_parameters == sum(member.network.n_parameters for member in load("all").members)
+    together = load("all").network
+    assert together.names == ("cnn", "crnn", "vit")
+    members = [load(name).network for name in together.names]
+    assert all(mine is theirs for mine, theirs in zip(together.networks, members, strict=True))
+    assert together.n_parameters == sum(member.n_parameters for member in members)
 
 
 def test_it_comes_first_and_is_the_default_if_its_configuration_says_so(folder):

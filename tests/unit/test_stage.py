@@ -43,9 +43,9 @@ def test_segments_of_one_leading_genre_and_one_tempo_are_one_chapter() -> None:
         Segment(35.0, 40.0, (), None, "silence"),
     )
     told = chapters(replace(half_ambient_half_metal(), segments=segments))
-    assert [(one.start_s, one.end_s, one.labels, one.kind_words, one.bpm) for one in told] == [
-        (0.0, 20.0, ("rock", "metal"), "", 120.0),
-        (20.0, 30.0, ("rock",), "", 90.0),  # the next song of a mix
+    assert [(one.start_s, one.end_s, one.labels, one.kind, one.bpm) for one in told] == [
+        (0.0, 20.0, ("rock", "metal"), "music", 120.0),
+        (20.0, 30.0, ("rock",), "music", 90.0),  # the next song of a mix
         (30.0, 35.0, (), "speech", None),
         (35.0, 40.0, (), "silence", None),
     ]

@@ -102,7 +102,7 @@ def test_name_of_an_export_is_one_header_and_one_file(name: str, tmp_path: Path)
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
 def test_export_stays_in_its_folder_and_keeps_its_lines(name: str, tmp_path: Path) -> None:
     analysis = analyze(CLIP, model="cnn", name=name)
-    kinds = [kind for kind, one in FORMATS.items() if one.write and "beats" not in kind]
+    kinds = [kind for kind, one in FORMATS.items() if one.suffix and "beats" not in kind]
     for kind in kinds:
         plain = analyze(CLIP, model="cnn", name="song.wav")
         written = export(analysis, kind, tmp_path / file_name(name, kind))

@@ -22,14 +22,20 @@ def naming_loss(probability: np.ndarray, truth: np.ndarray, weight: np.ndarray) 
     return float((weight * -np.log(share.clip(1e-4))).sum() / weight.sum())
 
 
+def of_recordings(windows: LabelledWindows, chosen: np.ndarray) -> LabelledWindows:
+    """Only some recordings, bool (recordings,); they are numbered anew."""
+    kept, number = chosen[windows.row], np.cumsum(chosen) - 1
+    return LabelledWindows(number[windows.row[kept]], windows.logits[kept], windows.share[kept], windows.truth[chosen])
+
+
 def crossed(windows: LabelledWindows, artists: Sequence[str], parts: int = 5) -> np.ndarray:
     """Probabilities over whole recordings, each part of the artists calibrated on the others: (recordings, labels)."""
     part = part_of(artists, parts)
     found = np.zeros(windows.truth.shape)
     for number in range(parts):
         if (part == number).any():
-            calibration = fit_labels(windows.of(part != number))
-            found[part == number] = windows.of(part == number).probability(calibration)
+            calibration = fit_labels(of_recordings(windows, part != number))
+            found[part == number] = of_recordings(windows, part == number).probability(calibration)
     return found
 
 

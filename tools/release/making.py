@@ -29,7 +29,7 @@ from fluxbeat.training.evaluation.catalogue import default_cache, read_catalogue
 from fluxbeat.training.evaluation.intervals import resamples
 from fluxbeat.training.evaluation.measures import average_precision
 from fluxbeat.training.run import HEADS_FILE
-from tools.release.choosing import crossed, fit_kind, naming_loss, roc_auc
+from tools.release.choosing import crossed, fit_kind, naming_loss, of_recordings, roc_auc
 from tools.release.familiarity import Known, fit_familiarity, fit_known, left_out_distances
 
 GENRE_OUTPUT = "genre"
@@ -359,7 +359,7 @@ def labelled_windows(
 ) -> LabelledWindows:
     """Windows of the recordings of which the genre is known: labelled music, and what is no music and so has none."""
     known = truth.any(axis=1) | np.array([excerpt.kind != "music" for excerpt in dev])
-    return LabelledWindows(row, logits, share, truth).of(known)
+    return of_recordings(LabelledWindows(row, logits, share, truth), known)
 
 
 def write_consensus(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from fluxbeat.errors import ModelLoadError
 
@@ -13,8 +13,6 @@ _ADDRESS = re.compile(
     rf"(?P<repo>{_PART}/{_PART})(?:/(?P<folder>{_PART}(?:/{_PART})*))?/?(?:@(?P<revision>{_PART}(?:/{_PART})*))?",
     re.ASCII,
 )
-_REPOSITORY = re.compile(rf"{_PART}/{_PART}", re.ASCII)
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 LONGEST, LONGEST_SHOWN = 1000, 300
 DEFAULT_REVISION = "main"
 
@@ -63,7 +61,7 @@ class HubAddress:
     @property
     def pinned(self) -> bool:
         """Whether the revision is a commit, which nobody can change."""
-        return _COMMIT.fullmatch(self.revision) is not None
+        return re.fullmatch("[0-9a-f]{40}", self.revision) is not None
 
     @property
     def prefix(self) -> str:
@@ -76,14 +74,6 @@ class HubAddress:
         name = self.repo.split("/")[1] + (f"/{self.folder}" if self.folder else "")
         return f"{name}@{self.revision[:7] if self.pinned else self.revision}"
 
-    def at(self, commit: str) -> HubAddress:
-        """The same place at one commit."""
-        return replace(self, revision=commit)
-
-    def inside(self, folder: str) -> HubAddress:
-        """A folder of this place; the place itself where `folder` is empty."""
-        return replace(self, folder=f"{self.prefix}{folder}" if folder else self.folder)
-
 
 def repository_name(text: str) -> str:
     """`owner/repo`, with or without `hf://`, as the Hub writes it.
@@ -94,6 +84,6 @@ def repository_name(text: str) -> str:
         If it is something else.
     """
     name = text.removeprefix(SCHEME)
-    if not _REPOSITORY.fullmatch(name) or ".." in name or "--" in name:
+    if not re.fullmatch(rf"{_PART}/{_PART}", name, re.ASCII) or ".." in name or "--" in name:
         raise ModelLoadError(f"{text[:LONGEST_SHOWN]!r} is no repository: expected owner/repo")
     return name

@@ -8,12 +8,6 @@ from contextlib import contextmanager
 from fluxbeat.errors import FluxBeatError, ModelLoadError
 
 LOG_IN = "log in with `hf auth login`, or set HF_TOKEN"
-PLAIN_ROUTE = ", or set HF_HUB_DISABLE_XET=1 to fetch the weights by plain HTTP"
-_STATUS = {
-    401: f"the Hub does not allow it (401): {LOG_IN}, with a token that may",
-    403: f"the Hub does not allow it (403): {LOG_IN}, with a token that may",
-    429: "the Hub asks to wait (429 too many requests); try again later",
-}
 
 
 @contextmanager
@@ -49,11 +43,9 @@ def _sentence(error: BaseException, upload: bool) -> str:
         # why the Hub was not asked, or did not answer, is the cause; that the cache has nothing either follows
         return _sentence(error.__cause__, upload) if error.__cause__ else "not all of it is in the local cache"
     words: dict[type[BaseException], str] = {
-        errors.LocalTokenNotFoundError: f"nobody is logged in to the Hub: {LOG_IN}",
         errors.HFValidationError: "the Hub has no such names; expected owner/repo",
         errors.RevisionNotFoundError: "the repository has no such revision",
         errors.GatedRepoError: f"access must be asked for on the Hub first; then {LOG_IN}",
-        errors.DisabledRepoError: "the Hub has disabled this repository",
         errors.RepositoryNotFoundError: f"no such repository, or a private one: {LOG_IN}",
         errors.OfflineModeIsEnabled: "HF_HUB_OFFLINE is set, and not all of it is in the local cache",
         httpx2.TimeoutException: "the Hub did not answer in time; try again later",
@@ -64,8 +56,10 @@ def _sentence(error: BaseException, upload: bool) -> str:
     status = error.response.status_code if isinstance(error, errors.HfHubHTTPError) else 0
     if status >= 500:
         return f"the Hub is out of order ({status}); try again later"
-    if status in _STATUS:
-        return _STATUS[status]
+    if status in (401, 403):
+        return f"the Hub does not allow it ({status}): {LOG_IN}, with a token that may"
+    if status == 429:
+        return "the Hub asks to wait (429 too many requests); try again later"
     if upload:
         return (
             "the upload did not get through and nothing was published; try again, or set HF_HUB_DISABLE_XET=1 to send "
@@ -77,6 +71,8 @@ def _sentence(error: BaseException, upload: bool) -> str:
         return "the Hub cannot be reached; check the connection"
     if isinstance(error, OSError | RuntimeError | errors.XetDownloadError):
         why = getattr(error, "strerror", "")  # where the disk is at fault, it says so; Xet gives no number
-        plain = "" if why or constants.HF_HUB_DISABLE_XET else PLAIN_ROUTE
-        return f"it could not be fetched and kept ({why or 'it is cut short'}); try again{plain}"
+        again = "try again"
+        if not why and not constants.HF_HUB_DISABLE_XET:
+            again = "try again, or set HF_HUB_DISABLE_XET=1 to fetch the weights by plain HTTP"
+        return f"it could not be fetched and kept ({why or 'it is cut short'}); {again}"
     return "what answered is no Hub; check HF_ENDPOINT and the connection"

@@ -9,11 +9,10 @@ again, offline, each time it is loaded.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,6 @@ MOST_MODELS = 12
 """Models of one repository that are offered."""
 _NEEDED = (CONFIG_FILE, WEIGHTS_FILE)
 _PICKLES = re.compile(r".*\.(bin|pt|pth|ckpt|pkl|h5|msgpack)")
-_CHECKSUM = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _log = logging.getLogger("fluxbeat")
 
 Progress = Callable[[float, str], None]
@@ -66,17 +64,17 @@ def models_in(address: HubAddress) -> list[HubAddress]:
         If there are none, or the repository cannot be asked.
     """
     pinned, sizes = _listing(address)
-    if {pinned.prefix + name for name in _NEEDED} <= sizes.keys():
+    if sizes.keys() >= {*_NEEDED}:
         return [pinned]
     _refuse_pickles(pinned, sizes)
-    folders = _folders_with_models(pinned, sizes)
+    folders = _folders_with_models(sizes)
     if not folders:
         raise ModelLoadError(
             f"{address}: no checkpoint there; expected {CONFIG_FILE} and {WEIGHTS_FILE}, or folders that hold them"
         )
     if len(folders) > MOST_MODELS:
         raise ModelLoadError(f"{address}: holds {len(folders)} models; name one of them, as in {address.repo}/FOLDER")
-    return [pinned.inside(folder) for folder in folders]
+    return [replace(pinned, folder=pinned.prefix + folder) for folder in folders]
 
 
 def fetch(
@@ -105,21 +103,25 @@ def fetch(
 
     pinned, sizes = _listing(address)
     _refuse_pickles(pinned, sizes)
-    classifier = any(pinned.prefix + name in sizes for name in FEATURE_FILES)
+    classifier = any(name in sizes for name in FEATURE_FILES)
     if classifier:
         require_transformers()  # before hundreds of megabytes are fetched
-    names = (*_NEEDED, *(OTHER_FILES if classifier else (FINGERPRINT_FILE,)), CARD_FILE)
-    wanted = [pinned.prefix + name for name in names if pinned.prefix + name in sizes]
     for name in _NEEDED:
-        if pinned.prefix + name not in wanted:
-            folders = _folders_with_models(pinned, sizes)[:MOST_MODELS]
+        if name not in sizes:
+            folders = _folders_with_models(sizes)[:MOST_MODELS]
             cure = f"; name one of its folders: {', '.join(folders)}" if folders else ""
             raise ModelLoadError(f"{pinned}: no checkpoint there, it has no {name}{cure}")
+    possible = (*_NEEDED, *(OTHER_FILES if classifier else (FINGERPRINT_FILE,)), CARD_FILE)
+    names = [name for name in possible if name in sizes]
     most_bytes = MOST_CLASSIFIER_BYTES if classifier else MOST_BYTES
-    _refuse_too_large(pinned, sum(sizes[path] for path in wanted), most_bytes)
+    _refuse_too_large(pinned, sum(sizes[name] for name in names), most_bytes)
     if classifier:
         here = try_to_load_from_cache(pinned.repo, pinned.prefix + WEIGHTS_FILE, revision=pinned.revision)
-        size = _size_in_words(sizes[pinned.prefix + WEIGHTS_FILE], bool(here))
+        # in memory weights are single precision, whatever the file has
+        size = (
+            f"{sizes[WEIGHTS_FILE] / 1e6:,.1f} MB {'in the local cache' if here else 'to fetch, once'}; it takes as "
+            "much memory, twice as much if its weights are of half precision, and more while it runs"
+        )
         if tell_size:
             tell_size(size)
         elif not here:
@@ -128,35 +130,18 @@ def fetch(
         snapshot = snapshot_download(
             pinned.repo,
             revision=pinned.revision,
-            allow_patterns=wanted,
+            allow_patterns=[pinned.prefix + name for name in names],
             etag_timeout=TIMEOUT_S,
             max_workers=1,
             tqdm_class=_counter(pinned, progress, most_bytes),
         )
     kept = Fetched(pinned, Path(snapshot, pinned.folder))
-    _verify(kept, [name for name in names if pinned.prefix + name in wanted and name != CARD_FILE])
+    _verify(kept, [name for name in names if name != CARD_FILE])
     return kept
 
 
-def _size_in_words(size_bytes: int, here: bool) -> str:
-    """What a classifier's weights cost; in memory they are single precision, whatever the file has."""
-    size = f"{size_bytes / 1e6:,.1f} MB"
-    come = f"{size} in the local cache" if here else f"{size} to fetch, once"
-    return (
-        f"{come}; it takes as much memory, twice as much if its weights are of half precision, and more while it runs"
-    )
-
-
-def _checksum(path: Path, digits: int) -> str:
-    """SHA-256 of a file (64 digits), or the SHA-1 by which git names its content (40 digits)."""
-    if digits == 64:
-        return sha256_of(path)
-    content = path.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
-
-
 def _listing(address: HubAddress) -> tuple[HubAddress, dict[str, int]]:
-    """The commit that an address means, and its files with their sizes: as the Hub lists, else as the cache remembers.
+    """The commit that an address means, and sizes of the files there: as the Hub lists, else as the cache remembers.
 
     The Hub is asked once: the client's own way of listing tries for half a minute where nobody answers. Where it falls
     silent the client by itself waits for ever: its session gets a limit, unless the program has given it one.
@@ -168,31 +153,35 @@ def _listing(address: HubAddress) -> tuple[HubAddress, dict[str, int]]:
     if get_session().timeout == Timeout(None):
         get_session().timeout = Timeout(TIMEOUT_S)
     with plain_failures(str(address)):
-        pinned = address.at(HfApi().resolve_revision(address.repo, revision=address.revision).resolved)
+        commit = HfApi().resolve_revision(address.repo, revision=address.revision).resolved
+        pinned = replace(address, revision=commit)
         try:
-            return pinned, {
-                file.path: file.size for file in get_cached_repo_tree(pinned.repo, revision=pinned.revision)
-            }
+            tree = get_cached_repo_tree(pinned.repo, revision=pinned.revision)
+            sizes = {file.path: file.size for file in tree}
         except CachedRepoTreeNotFoundError:
             info = HfApi().model_info(pinned.repo, revision=pinned.revision, files_metadata=True, timeout=TIMEOUT_S)
-            return pinned, {file.rfilename: file.size or 0 for file in info.siblings or ()}
+            sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+    within = {path.removeprefix(pinned.prefix): size for path, size in sizes.items() if path.startswith(pinned.prefix)}
+    return pinned, within
 
 
-def _folders_with_models(address: HubAddress, paths: Iterable[str]) -> list[str]:
-    """Names of the folders right below a place that hold a checkpoint."""
-    within = [path.removeprefix(address.prefix) for path in paths if path.startswith(address.prefix)]
-    holding = [{path.split("/")[0] for path in within if path.split("/")[1:] == [name]} for name in _NEEDED]
+def _folders_with_models(paths: Iterable[str]) -> list[str]:
+    """Names of the folders that hold a checkpoint, among the files of a place."""
+    holding = [{path.split("/")[0] for path in paths if path.split("/")[1:] == [name]} for name in _NEEDED]
     return sorted(set.intersection(*holding))
 
 
 def _verify(kept: Fetched, names: Iterable[str]) -> None:
     """Compare the files with the checksums under which the cache keeps them; what differs leaves the cache."""
+    from huggingface_hub.utils.sha import git_hash
+
     for name in names:
         path = kept.folder / name
         content = path.resolve()
-        if not _CHECKSUM.fullmatch(content.name):  # a system without links keeps no checksum
+        if not re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", content.name):  # a system without links keeps no checksum
             continue
-        if _checksum(path, len(content.name)) != content.name:
+        found = sha256_of(path) if len(content.name) == 64 else git_hash(path.read_bytes())
+        if found != content.name:
             path.unlink()
             content.unlink(missing_ok=True)
             raise ModelLoadError(
@@ -201,11 +190,10 @@ def _verify(kept: Fetched, names: Iterable[str]) -> None:
             )
 
 
-def _refuse_pickles(address: HubAddress, paths: Iterable[str]) -> None:
+def _refuse_pickles(address: HubAddress, paths: Collection[str]) -> None:
     """Refuse a model that has its weights only in files which run code when they are read."""
-    within = [path.removeprefix(address.prefix) for path in paths if path.startswith(address.prefix)]
-    pickled = [name for name in within if "/" not in name and _PICKLES.fullmatch(name) and name != "training_args.bin"]
-    if pickled and CONFIG_FILE in within and WEIGHTS_FILE not in within:
+    pickled = [name for name in paths if "/" not in name and _PICKLES.fullmatch(name) and name != "training_args.bin"]
+    if pickled and CONFIG_FILE in paths and WEIGHTS_FILE not in paths:
         raise ModelLoadError(
             f"{address}: has its weights only as {pickled[0]}, a kind of file that can run code when it is read; "
             f"FluxBeat reads {WEIGHTS_FILE}: ask its author for one"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from huggingface_hub import EvalResult, ModelCardData
+from huggingface_hub import EvalResult
 from huggingface_hub.repocard import REGEX_YAML_BLOCK
 from huggingface_hub.repocard_data import eval_results_to_model_index
 from markdown_it import MarkdownIt
@@ -23,8 +23,6 @@ from fluxbeat.models.registry import LoadedModel, checkpoint_folder
 
 _log = logging.getLogger(__name__)
 TASK = "audio-classification"
-LIBRARY = "fluxbeat"
-TAGS = ("music", "genre", "tempo")
 MEASURES = {
     "accuracy": "Right genre first",
     "accuracy_all_labels": "Right genre first of all labels",
@@ -145,8 +143,7 @@ def card_to_publish(config: ModelConfig, card: Card | None, title: str, licence:
 def card_of_several(existing: Card | None, config: ModelConfig, repo: str, folder: str, licence: str) -> str:
     """The README.md at the root of a repository with a folder for each model, with this model's metrics in it."""
     metadata = _metadata(existing.metadata if existing else {}, licence)
-    before = metadata.get("model-index")
-    others = [one for one in before if _name(one) != folder] if isinstance(before, list) else []
+    others = [entry for entry in metadata.get("model-index") or [] if entry["name"] != folder]
     metadata["model-index"] = others + model_index(folder, config.metrics)
     text = existing.text if existing else _SEVERAL.format(title=repo.split("/")[1], repo=repo)
     return _written(metadata, text)
@@ -175,20 +172,17 @@ def _metadata(before: Mapping[str, Any], licence: str) -> dict[str, Any]:
     tags = before.get("tags")
     own = [str(tag) for tag in tags] if isinstance(tags, list) else []
     named = {"license": licence} if licence else {}
-    fixed = {"library_name": LIBRARY, "pipeline_tag": TASK, "tags": list(dict.fromkeys([*own, *TAGS]))}
+    fixed = {
+        "library_name": "fluxbeat",
+        "pipeline_tag": TASK,
+        "tags": list(dict.fromkeys([*own, "music", "genre", "tempo"])),
+    }
     return {**before, **named, **fixed}
 
 
 def _written(metadata: dict[str, Any], text: str) -> str:
-    index = metadata.pop("model-index", None)
-    data = ModelCardData(**metadata, ignore_metadata_errors=True)
-    if index:
-        data["model-index"] = index
-    return f"---\n{data.to_yaml()}\n---\n\n{text.strip()}\n"
-
-
-def _name(entry: Any) -> str:
-    return str(entry.get("name", "")) if isinstance(entry, Mapping) else ""
+    known = {name: value for name, value in metadata.items() if value is not None}
+    return f"---\n{yaml.safe_dump(known, sort_keys=False, allow_unicode=True)}---\n\n{text.strip()}\n"
 
 
 def card_blocks(text: str) -> list[dict[str, Any]]:
@@ -219,8 +213,8 @@ def _blocks(node: SyntaxTreeNode) -> list[dict[str, Any]]:
 def _words(node: SyntaxTreeNode) -> str:
     """All that can be read in a node, without marks; of a picture its description."""
     parts = {"softbreak": " ", "hardbreak": "\n"}
-    readable = (one for one in node.walk() if one.type in ("text", "code_inline", *parts))
-    return "".join(parts.get(one.type) or one.content for one in readable)
+    readable = (child for child in node.walk() if child.type in ("text", "code_inline", *parts))
+    return "".join(parts.get(child.type) or child.content for child in readable)
 
 
 def facts_of(model: LoadedModel) -> dict[str, Any]:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from huggingface_hub import CommitOperationAdd, HfApi, get_token
 
 from fluxbeat.errors import ModelLoadError
 from fluxbeat.models import ModelConfig, load_checkpoint
 from fluxbeat.models.checkpoint import CONFIG_FILE, WEIGHTS_FILE
 from fluxbeat.models.fingerprint_file import FINGERPRINT_FILE
-from fluxbeat.models.hub.address import HubAddress, repository_name
+from fluxbeat.models.hub.address import DEFAULT_REVISION, HubAddress, repository_name
 from fluxbeat.models.hub.failures import LOG_IN, plain_failures
 from fluxbeat.models.hub.fetching import CARD_FILE, TIMEOUT_S
 from fluxbeat.models.hub.model_card import card_of_several, card_to_publish, parse_card, read_card
 
-if TYPE_CHECKING:
-    from huggingface_hub import HfApi
-
-DEFAULT_BRANCH = "main"
 BESIDE = ("LICENSE.*", FINGERPRINT_FILE)
 """Texts of licences that go with weights which began as somebody else's, and fingerprints of what was learned from."""
 
@@ -28,7 +26,7 @@ def push(
     repository: str,
     *,
     folder: str = "",
-    branch: str = DEFAULT_BRANCH,
+    branch: str = DEFAULT_REVISION,
     private: bool = False,
     licence: str = "",
     warn: Callable[[str], None] = lambda _: None,
@@ -67,8 +65,6 @@ def push(
     ConfigMismatchError
         If the checkpoint is not one of this version.
     """
-    from huggingface_hub import CommitOperationAdd, HfApi, get_token
-
     repo = repository_name(repository)
     target = HubAddress.parse(f"{repo}/{folder}".rstrip("/") + f"@{branch}")
     model, revision = load_checkpoint(checkpoint)
@@ -87,7 +83,7 @@ def push(
             raise ModelLoadError(
                 f"{repo} is there already and public: make it private on the Hub, or leave --private out"
             )
-        if branch != DEFAULT_BRANCH:
+        if branch != DEFAULT_REVISION:
             api.create_branch(repo, branch=branch, exist_ok=True)
         files: dict[str, bytes | Path] = {
             target.prefix + CARD_FILE: text.encode(),
@@ -103,7 +99,7 @@ def push(
             commit_message=f"{title}: weights {revision}",
             revision=branch,
         )
-        return target.at(done.oid)
+        return replace(target, revision=done.oid)
 
 
 def _root_card(api: HfApi, target: HubAddress, config: ModelConfig, licence: str) -> str:

@@ -23,7 +23,8 @@ from fluxbeat.explanation.attribution import attribute
 from fluxbeat.features import LogMel
 from fluxbeat.models import GenreTempoModel
 from fluxbeat.models.registry import LoadedModel
-from fluxbeat.models.speed import REPEATS, WARM_UP, answer_time, noise_window, timed
+from fluxbeat.models.speed import noise_window
+from fluxbeat.training.evaluation.repeated_timing import REPEATS, WARM_UP, answer_time, timed
 
 DRAWN_RATE_HZ = 44_100
 DRAWN_LOOP_S = 10.0

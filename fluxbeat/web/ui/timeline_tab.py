@@ -11,7 +11,7 @@ from fluxbeat.analysis import TrackAnalysis
 from fluxbeat.charts.chapters import chapters, unlike_what_was_learned
 from fluxbeat.charts.colours import Paint
 from fluxbeat.charts.plots import stage_figure
-from fluxbeat.charts.wording import as_sentence, clock, model_title, percent, segment_name, tempo_choice
+from fluxbeat.charts.wording import KIND_WORDS, as_sentence, clock, model_title, percent, segment_name, tempo_choice
 from fluxbeat.errors import WarningCode
 from fluxbeat.web.ui.model_facts import accuracy
 
@@ -58,7 +58,7 @@ def timeline_view(
                 "end_s": round(chapter.end_s, 2),
                 "clock": clock(chapter.start_s),
                 "labels": list(chapter.labels),
-                "words": chapter.kind_words,
+                "words": "" if chapter.labels else KIND_WORDS[chapter.kind],
                 "bpm": None if chapter.bpm is None else round(chapter.bpm, 1),
             }
             for chapter in chapters(analysis)

@@ -60,6 +60,5 @@ async def export_analysis(
     content = await done(request, service.queue, work)
     name = file_name(upload.name, format, upload.path)
     headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
-    # a tagged copy is of the kind of its music
-    media_type = FORMATS[format].media_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
+    media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
     return Response(content, media_type=media_type, headers=headers)
