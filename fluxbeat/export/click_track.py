@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,10 @@ from fluxbeat.audio import AudioSource, open_audio
 from fluxbeat.errors import ExportError
 
 RATE_HZ = 44_100
-CLICK_S = 0.03
+CLICK_MS = 30
+CLICK_S = CLICK_MS / 1000
+BEAT_HZ, BAR_HZ = 1_000.0, 1_500.0
+MUSIC_LEVEL, CLICK_LEVEL = 0.6, 0.4
 
 
 def write_clicks(source: AudioSource, tempo: Tempo, output: str | os.PathLike[str]) -> Path:
@@ -54,7 +58,7 @@ def write_clicks(source: AudioSource, tempo: Tempo, output: str | os.PathLike[st
         ):
             begin = 0
             for block in music:
-                mixed = 0.6 * block + _clicks(tempo, begin, len(block))
+                mixed = MUSIC_LEVEL * block + _clicks(tempo, begin, len(block))
                 file.write(mixed.clip(-1, 1))
                 begin += len(block)
     except (OSError, soundfile.SoundFileError) as error:
@@ -64,13 +68,23 @@ def write_clicks(source: AudioSource, tempo: Tempo, output: str | os.PathLike[st
 
 def _clicks(tempo: Tempo, begin: int, count: int) -> np.ndarray:
     """The clicks in `count` samples from `begin` on, also what is left of one that began before; float32."""
-    import librosa  # here: only a click track needs it
+    samples = np.zeros(count, np.float32)
+    bars = set(tempo.downbeats_s.tolist())
+    near = (tempo.beats_s > begin / RATE_HZ - CLICK_S) & (tempo.beats_s < (begin + count) / RATE_HZ)
+    for beat_s in tempo.beats_s[near].tolist():
+        click = _click(BAR_HZ if beat_s in bars else BEAT_HZ)
+        first = round(beat_s * RATE_HZ) - begin
+        into, until = max(first, 0), min(first + len(click), count)
+        if until > into:
+            samples[into:until] += click[into - first : until - first]
+    return samples
 
-    before = round(CLICK_S * RATE_HZ)
-    start_s, end_s = (begin - before) / RATE_HZ, (begin + count) / RATE_HZ
-    is_bar = np.isin(tempo.beats_s, tempo.downbeats_s)
-    samples = np.zeros(before + count, np.float32)
-    for hz, times_s in ((1500.0, tempo.beats_s[is_bar]), (1000.0, tempo.beats_s[~is_bar])):
-        near_s = times_s[(times_s >= start_s) & (times_s < end_s)] - start_s
-        samples += librosa.clicks(times=near_s, sr=RATE_HZ, click_freq=hz, click_duration=CLICK_S, length=len(samples))
-    return 0.4 * samples[before:]
+
+@cache
+def _click(hz: float) -> np.ndarray:
+    """A short tone that begins at once and dies away: float32 (samples,)."""
+    from pydub.generators import Sine  # here: only a click track needs it
+
+    tone = Sine(hz, sample_rate=RATE_HZ).to_audio_segment(CLICK_MS).fade_in(1).fade_out(CLICK_MS - 2)
+    samples = np.asarray(tone.get_array_of_samples(), np.float32)
+    return CLICK_LEVEL * samples / np.float32(max(np.abs(samples).max(), 1.0))
