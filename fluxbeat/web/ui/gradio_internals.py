@@ -17,7 +17,6 @@ from gradio.context import LocalContext
 from gradio.events import Dependency, api
 
 __all__ = [
-    "ANSWERS",
     "Dependency",
     "allow_events_at_once",
     "api",
@@ -27,9 +26,6 @@ __all__ = [
     "guard_paths",
     "served_url",
 ]
-
-ANSWERS = ("/gradio_api/queue/data", "/gradio_api/run/predict")
-"""Where the page is told what its events answer: a stream of events, and those that wait in no queue."""
 
 
 def guard_paths(page: gr.Blocks) -> None:
