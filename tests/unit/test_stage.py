@@ -28,6 +28,7 @@ from fluxbeat.features import FeatureConfig
 from fluxbeat.web.analysis_queue import AnalysisQueue
 from fluxbeat.web.ui import stage_layers
 from fluxbeat.web.ui.app_shell import SENT_AS_THEY_ARE
+from fluxbeat.web.ui.jobs import Job
 from fluxbeat.web.ui.offered_models import OfferedModels
 from fluxbeat.web.ui.stage_layers import BLOCK_S, MOST_COLUMNS, StageLayers, present_blocks, spectrogram_view
 from fluxbeat.web.ui.timeline_tab import timeline_view
@@ -123,7 +124,7 @@ def test_what_speaks_for_a_genre_grows_block_by_block_and_is_kept(monkeypatch: p
     results = SimpleNamespace(key="7", track=lambda features: track)
 
     def steps() -> list[dict[str, Any]]:
-        return list(layers._heat_steps(results, model, analysis, label, 2.4 * BLOCK_S, lambda: True))
+        return list(layers._heat_steps(results, model, analysis, label, 2.4 * BLOCK_S, Job(layers._queue)))
 
     found = steps()
     assert asked[0] == 2 * BLOCK_S  # nearest to the pointer first

@@ -8,12 +8,13 @@ from typing import Any
 
 import gradio as gr
 from gradio import FileData
+from gradio.events import api
 
 from fluxbeat.charts.wording import waiting
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
 from fluxbeat.web.programs import Programs
 from fluxbeat.web.service import Service
-from fluxbeat.web.ui.gradio_internals import api, asks_whether_wanted
+from fluxbeat.web.ui.gradio_internals import asks_whether_wanted
 
 
 class ClientFunctions:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,23 +82,18 @@ class ExampleAnswers:
 
     def begin(self) -> Future[None]:
         """Have the first example analysed, in a thread and its turn, unless that is done already; done when it is."""
-        if self.examples and self._begun.acquire(blocking=False):
+        if self._begun.acquire(blocking=False):
             threading.Thread(target=self._analyse_first, daemon=True, name="first example").start()
-        elif not self.examples and not self._first.done():
-            self._first.set_result(None)
         return self._first
 
     def _analyse_first(self) -> None:
         example = self.examples[0]
         try:
             with self._queue.turn_of_thread(threading.Event()) as give_way:
-                self._analyse(example, give_way)
+                track = TrackResults(str(example.path), example.name)
+                for found in track.answers(self._models, lambda *_: give_way()):
+                    self.remember(found)
         except FluxBeatError as error:
             _log.warning("the example %s could not be analysed: %s", example.file, error)
         finally:
             self._first.set_result(None)
-
-    def _analyse(self, example: Example, give_way: Callable[[], None]) -> None:
-        steps = TrackResults(str(example.path), example.name).answers(self._models, lambda *_: give_way())
-        for found in steps:
-            self.remember(found)

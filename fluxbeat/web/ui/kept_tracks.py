@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,26 +25,24 @@ class KeptTracks:
 
     def __init__(self, kept_s: float, at_most: int = MOST_KEPT) -> None:
         self._kept_s, self._at_most = kept_s, at_most
-        self._tracks: OrderedDict[str, tuple[float, TrackResults]] = OrderedDict()
+        self._tracks: dict[str, tuple[float, TrackResults]] = {}
         self._lock = threading.Lock()
 
     def keep(self, track: TrackResults) -> None:
         """Know a track, as it is now, by its token."""
         with self._lock:
+            self._tracks.pop(track.token, None)
             self._tracks[track.token] = time.monotonic(), replace(track, tracks={})
-            self._tracks.move_to_end(track.token)
-            while len(self._tracks) > self._at_most:
-                self._tracks.popitem(last=False)
             self._drop_old()
 
     def find(self, token: str) -> TrackResults | None:
         """The track of this token, if it is still known and its file is still there."""
         with self._lock:
             self._drop_old()
-            kept = self._tracks.get(token)
-        return kept[1] if kept and Path(kept[1].path).is_file() else None
+            _, track = self._tracks.get(token, (0.0, None))
+        return track if track and Path(track.path).is_file() else None
 
     def _drop_old(self) -> None:
         before_s = time.monotonic() - self._kept_s
-        while self._tracks and next(iter(self._tracks.values()))[0] < before_s:
-            self._tracks.popitem(last=False)
+        newest = [item for item in self._tracks.items() if item[1][0] >= before_s][-self._at_most :]
+        self._tracks = dict(newest)

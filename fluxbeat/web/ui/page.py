@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.concurrency import iterate_in_threadpool
 
 from fluxbeat.analysis import TrackAnalysis
-from fluxbeat.charts.wording import waiting
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
-from fluxbeat.web.analysis_queue import Waiting
 from fluxbeat.web.service import Service
-from fluxbeat.web.ui.analysis_progress import AnalysisProgress, now_and_then
 from fluxbeat.web.ui.client_functions import ClientFunctions
 from fluxbeat.web.ui.example_tracks import ExampleAnswers, read_examples
 from fluxbeat.web.ui.gradio_internals import allow_events_at_once
-from fluxbeat.web.ui.jobs import Job, session_of
+from fluxbeat.web.ui.jobs import TrackJob, session_of
 from fluxbeat.web.ui.kept_tracks import KeptTracks
 from fluxbeat.web.ui.library_tab import LibraryState
 from fluxbeat.web.ui.models_tab import ModelsState
@@ -64,7 +62,7 @@ class _Page(PageParts):
         """Say what the events do."""
         at_once: dict[str, Any] = {**HIDDEN, "queue": False, "trigger_mode": "multiple"}
         newest: dict[str, Any] = {**at_once, "trigger_mode": "always_last"}
-        shown, views = [self.results, self.model], [self.timeline, self.tempo, self.beat]
+        views = [self.timeline, self.tempo, self.beat]
         asked = [self.job, self.results, self.model, self.compared, self.models.state]
         outputs = [
             self.notice, *views, self.compare, self.explain.panel, self.explain.whole, self.results, self.player,
@@ -86,12 +84,12 @@ class _Page(PageParts):
             ),
         ]
         opened = page.load(self.arrive, self.token, begun, js=KEPT_TOKEN, concurrency_limit=None, **HIDDEN)
-        fetched = self.models.connect(page, self.model, self.compared)
-        taught = self.teach.connect(self.library.panel, self.library.state, self.tabs, self.model, self.compared)
-        for event in (opened, *given, fetched, *taught):
-            event.then(self.analyse, **analysing).then(self.show_chosen, [self.job, *shown], views, **at_once)
-        chosen = self.model.change(self.choose_model, [self.job, *shown], [self.job, *views], **newest)
-        chosen.then(self.analyse_again, **analysing).then(self.show_chosen, [self.job, *shown], views, **at_once)
+        # whose fetched or taught models are then chosen
+        self.models.connect(page, self.model, self.compared)
+        self.teach.connect(self.library.panel, self.library.state, self.tabs, self.model, self.compared)
+        chosen = self.model.change(self.choose_model, [self.results, self.model], [self.job, *views], **newest)
+        for event in (opened, *given, chosen):
+            event.then(self.analyse, **analysing)
         self.status.cancelled(
             self.cancel,
             [self.results, self.model, self.compared],
@@ -116,10 +114,8 @@ class _Page(PageParts):
         """A page was opened: it gets the track that it had before, while that is known, or else the first example."""
         if (kept := self._kept.find(token)) is not None:
             return self._begin(kept, request)
-        if not self._examples:
-            return gr.skip(), gr.skip()
         await asyncio.shield(asyncio.wrap_future(self._answered.begin()))
-        if self._jobs.current(session_of(request)) is not None:  # a track was given meanwhile
+        if self._jobs.newest(session_of(request)) is not None:  # a track was given meanwhile
             return gr.skip(), gr.skip()
         return self._begin(self._answered.track(self._examples[0], self._longest_s), request, opening=True)
 
@@ -152,166 +148,101 @@ class _Page(PageParts):
         return TrackResults(path, name or Path(path).name, analyses or {}, max_duration_s=self._longest_s)
 
     def _begin(self, track: TrackResults, request: gr.Request, opening: bool = False) -> tuple[Any, Any]:
-        corrected = [known.tempo.bpm for known in track.analyses.values() if known.tempo.corrected]
-        job = Job(session_of(request), track, tempo_bpm=next(iter(corrected), None), opening=opening)
-        self._jobs.start(job)
-        return job, panel_value(None)
+        return self._jobs.start(session_of(request), TrackJob(self._queue, track, opening)), panel_value(None)
 
     async def analyse(
         self,
-        job: Job | None,
+        job: TrackJob | None,
         results: TrackResults | None,
         model: str,
         compared: list[str],
         models_state: ModelsState,
     ) -> AsyncIterator[Updates]:
-        """Analyse the session's track with every model, the chosen one first, and show each answer as it comes.
-
-        Of a track that is shown already only models that came later are asked.
-        """
-        shown = results if job and results and results.key == job.track.key else None
+        """Begin with the session's job: ask every model, the chosen one first, and show each answer as it comes."""
         yield {self.status: gr.skip()}  # of an event that gives nothing at all Gradio empties the outputs
-        if job is None or not (self._jobs.claim(job) or shown):
+        if job is None or job.stopped or job.models:
             return
-        models = sorted(self.models.names(models_state), key=lambda name: name != model)
-        progress = AnalysisProgress(job.track.key, job.track.name, shown is None, job.opening)
-        steps = self._answers(job, shown or job.track, models, compared, progress)
-        if shown is None:
-            steps = self._opened(job, results, model, steps, progress)
-        if set(models) <= set((shown or job.track).analyses):
-            while (updates := await asyncio.to_thread(next, steps, None)) is not None:
+        job.model = model
+        job.models = sorted(self.models.names(models_state), key=lambda name: name != model)
+        job.locked = results is None or results.key != job.track.key
+        steps = self._opened(job, results, compared) if job.locked else self._answers(job, compared)
+        if set(job.models) <= set(job.track.analyses):  # nobody needs to wait for a turn
+            async for updates in iterate_in_threadpool(steps):
                 yield updates
-            yield {self.status: progress.over()}  # alone: what came last Gradio sends once more as the event ends
-            return
-        async with aclosing(self._in_own_queue(job, steps, progress)) as computed:
-            async for updates in computed:
-                yield updates
+        else:
+            yield {self.status: job.view()}
+            try:
+                async with aclosing(job.in_turn(steps)) as computed:
+                    async for step in computed:
+                        yield {self.status: job.view(), **(step or {})}
+            except AnalysisCancelled:
+                return
+            except FluxBeatError as error:
+                yield {self.notice: panel_answer({"text": str(error)})}
+        if not job.stopped:
+            yield {self.status: job.over()}  # alone: what came last Gradio sends once more as the event ends
 
-    async def analyse_again(self, job: Job | None, *others: Any) -> AsyncIterator[Updates]:
-        """As `analyse`, where `choose_model` made a new job of the track."""
-        yield {self.status: gr.skip()}  # as in `analyse`
-        if job is not None and self._jobs.claimable(job):
-            async with aclosing(self.analyse(job, *others)) as computed:  # type: ignore[type-var]
-                async for updates in computed:
-                    yield updates
-
-    def _opened(
-        self,
-        job: Job,
-        before: TrackResults | None,
-        model: str,
-        answers: Iterator[Updates],
-        progress: AnalysisProgress,
-    ) -> Iterator[Updates]:
-        """A new track in the player, and all of the page with its first answer; the one before where it has none."""
+    def _opened(self, job: TrackJob, before: TrackResults | None, compared: list[str]) -> Iterator[Updates]:
+        """A new track in the player, and what is said of it; the one before again where it cannot be read."""
         try:
             yield {self.player: self.playing(job.track, job.opening)}
             self._kept.keep(job.track)
             if not job.track.analyses:
-                yield from self.beginnings(job.track, model, lambda *_: self._go_on(job))
-            for updates in answers:
-                first, progress.locked = progress.locked, False
-                yield updates | self.first_look(job, updates[self.results], model) if first else updates
+                yield from self.beginnings(job.track, job.model, lambda *_: job.go_on())
+            yield from self._answers(job, compared)
         except FluxBeatError as error:
             yield {
                 self.notice: panel_answer({"text": str(error)}),
                 self.player: self.playing_again(before),
-                self.timeline: self.timeline_again(before, model),
+                self.timeline: self.timeline_again(before, job.model),
             }
 
-    def _answers(
-        self, job: Job, track: TrackResults, models: list[str], compared: list[str], progress: AnalysisProgress
-    ) -> Iterator[Updates]:
-        def report(share: float, words: str) -> None:
-            self._go_on(job)
-            progress.report(share, words)
-
-        found = track
-        for found in track.answers([self._offered.models[name] for name in models], report):
+    def _answers(self, job: TrackJob, compared: list[str]) -> Iterator[Updates]:
+        """Each answer as it comes; the first one, and then that of the chosen model, in every tab."""
+        for found in job.track.answers([self._offered.models[name] for name in job.models], job.report):
             if job.tempo_bpm is not None:
                 found = found.with_tempo(job.tempo_bpm)
+            job.track = found
             self._kept.keep(found)
-            yield {self.results: found, self.compare: self.compared_models(found, compared)}
-        self._answered.remember(found)
+            updates: Updates = {self.results: found, self.compare: self.compared_models(found, compared)}
+            newest = next(reversed(found.analyses))
+            if job.locked:
+                updates[self.explain.panel] = panel_value(self.explain.waiting(found))
+                updates[self.explain.whole] = panel_value(None)
+            if job.locked or newest == job.model:
+                seen = job.model if job.model in found.analyses else newest
+                updates |= zip([self.timeline, self.tempo, self.beat], self.show_model(found, seen), strict=True)
+            job.locked = False
+            yield updates
+        self._answered.remember(job.track)
 
-    def _go_on(self, job: Job) -> None:
-        """Let others have their turn; raises where nobody waits for the job any more."""
-        self._queue.give_way()
-        if not self._jobs.wanted(job):
-            raise AnalysisCancelled("a newer track was given")
-
-    async def _in_own_queue(
-        self, job: Job, steps: Iterator[Updates], progress: AnalysisProgress
-    ) -> AsyncGenerator[Updates, None]:
-        """What is computed for a job when its turn comes, while it is wanted; until then how many go first."""
-
-        def wanted() -> bool:
-            return self._jobs.wanted(job)
-
-        yield {self.status: progress.view()}
-        try:
-            async with (
-                aclosing(self._queue.run_steps(steps, wanted)) as computed,
-                aclosing(now_and_then(computed)) as told,
-            ):
-                async for step in told:
-                    if isinstance(step, Waiting):
-                        yield {self.status: progress.waiting(waiting(step.before))}
-                    elif not wanted():
-                        return
-                    elif step is None and not progress.begun:
-                        continue
-                    else:
-                        yield {self.status: progress.view(), **(step or {})}
-        except AnalysisCancelled:
-            return
-        except FluxBeatError as error:
-            yield {self.notice: panel_answer({"text": str(error)})}
-        if wanted():
-            yield {self.status: progress.over()}
-
-    def choose_model(
-        self, job: Job | None, results: TrackResults | None, model: str, request: gr.Request
-    ) -> tuple[Any, Any, Any, Any]:
-        """Show what the model says; where its work was cancelled before, the track is its session's job again."""
+    def choose_model(self, results: TrackResults | None, model: str, request: gr.Request) -> tuple[Any, Any, Any, Any]:
+        """Show what the model says; where nobody asks it, as after Cancel, the track is its session's job again."""
+        job = self._jobs.newest(session_of(request))
+        if job:
+            job.model = model
+            if results and job.track.key == results.key:
+                results = job.track  # which may have come further
         views = self.show_model(results, model)
-        if results is None or model in results.analyses or self._jobs.current(session_of(request)) is not None:
-            self._mark_shown(job, results, model)
+        asked = job and (job.locked or model in job.models)
+        if results is None or model in results.analyses or asked:
             return gr.skip(), *views
-        again, _ = self._begin(results, request)
-        again.tempo_bpm = job.tempo_bpm if job and job.track.key == results.key else None
-        return again, *views
-
-    def show_chosen(self, job: Job | None, results: TrackResults | None, model: str) -> tuple[Any, Any, Any]:
-        """As `show_model`, after an analysis: nothing where the page shows this answer already."""
-        if job and results and job.track.key == results.key and job.shown_model == model:
-            return gr.skip(), gr.skip(), gr.skip()
-        self._mark_shown(job, results, model)
-        return self.show_model(results, model)
-
-    def _mark_shown(self, job: Job | None, results: TrackResults | None, model: str) -> None:
-        if job and results and job.track.key == results.key and model in results.analyses:
-            job.shown_model = model
+        return self._begin(results, request)[0], *views
 
     def cancel(
         self, results: TrackResults | None, model: str, compared: list[str], request: gr.Request
     ) -> tuple[Any, Any, Any, Any]:
         """The listener waits no more: what is shown stays, with its player, and nothing more comes to it."""
-        job = self._jobs.current(session_of(request))
-        begun = job is not None and (results is None or job.track.key != results.key)
-        self._jobs.cancel(session_of(request))
-        try:
-            player = self.playing_again(results)
-        except FluxBeatError:
-            player = panel_value(None)
+        job = self._jobs.newest(session_of(request))
+        self._jobs.stop(session_of(request))
         compare = self.compared_models(results, compared, to_come=False) if results else panel_value(None)
-        timeline = self.timeline_again(results, model) if begun else gr.skip()
-        return panel_answer({}), player, timeline, compare
+        timeline = self.timeline_again(results, model) if job and job.locked else gr.skip()
+        return panel_answer({}), self.playing_again(results), timeline, compare
 
     def correct_tempo(
         self,
         bpm: float | None,
-        job: Job | None,
+        job: TrackJob | None,
         results: TrackResults | None,
         model: str,
         compared: list[str],
@@ -327,7 +258,7 @@ class _Page(PageParts):
         except FluxBeatError as error:
             return *unchanged, panel_answer({"text": str(error)})
         if job and job.track.key == results.key:
-            job.tempo_bpm = bpm
+            job.tempo_bpm, job.track = bpm, job.track.with_tempo(bpm)
         self._kept.keep(changed)
         return changed, *self.show_model(changed, model), self.compared_models(changed, compared), *table, gr.skip()
 
@@ -339,5 +270,6 @@ class _Page(PageParts):
         """The page was closed."""
         self.library.leave(request)
         self.teach.leave(request)
-        self.explain.stop(request)
-        self._jobs.cancel(session_of(request))
+        for part in (self.explain, self.layers, self.save):
+            part.stop(request)
+        self._jobs.stop(session_of(request))

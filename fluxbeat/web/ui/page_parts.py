@@ -18,7 +18,7 @@ from fluxbeat.web.ui.compare_tab import compare_view
 from fluxbeat.web.ui.example_tracks import Example
 from fluxbeat.web.ui.explain_tab import ExplainTab
 from fluxbeat.web.ui.given_files import GivenFiles
-from fluxbeat.web.ui.jobs import Job, Jobs
+from fluxbeat.web.ui.jobs import Jobs, TrackJob
 from fluxbeat.web.ui.library_tab import LibraryTab
 from fluxbeat.web.ui.live_tab import live_view
 from fluxbeat.web.ui.models_tab import ModelsTab
@@ -45,7 +45,7 @@ class PageParts:
     def __init__(self, service: Service, examples: Sequence[Example]) -> None:
         models = list(service.models.values())
         self._queue, self._longest_s = service.queue, service.settings.max_duration_s
-        self._offered, self._jobs = OfferedModels(models), Jobs()
+        self._offered, self._jobs = OfferedModels(models), Jobs[TrackJob]()
         choices = [(model_title(name), name) for name in self._offered.own]
         first = default_model(list(self._offered.own))
         labels = sorted({label for model in models for label in model.network.config.labels})
@@ -78,23 +78,11 @@ class PageParts:
             with gr.Tab("Models", id="models-tab"):
                 self.models = ModelsTab(self._offered, service.settings.allow_hub, RESULTS_KEPT_S)
         self.player, self.beat = panel("player"), panel("beat", events=["corrected"])
-        self.save = SaveMenu(self._offered, self._jobs, self._queue)
+        self.save = SaveMenu(self._offered, self._queue)
         with teach_place:
             self.teach = TeachTab(self._offered, self.models, self._queue, self._longest_s, UPLOADS_KEPT_S)
         self.results = gr.State(None, time_to_live=RESULTS_KEPT_S)
         self.job = gr.State(None, time_to_live=RESULTS_KEPT_S)
-
-    def first_look(self, job: Job, results: TrackResults, model: str) -> Updates:
-        """All of the page with a track's first answer."""
-        job.shown_model = seen = model if model in results.analyses else next(iter(results.analyses))
-        timeline, tempo, beat = self.show_model(results, seen)
-        return {
-            self.timeline: timeline,
-            self.tempo: tempo,
-            self.beat: beat,
-            self.explain.panel: panel_value(self.explain.waiting(results)),
-            self.explain.whole: panel_value(None),
-        }
 
     def beginnings(self, track: TrackResults, model: str, check: Progress) -> Iterator[Updates]:
         """The Timeline of what a long track begins with, as it grows, before all of it is read.

@@ -9,17 +9,16 @@ from typing import Any
 import gradio as gr
 
 from fluxbeat.analysis import TrackAnalysis
-from fluxbeat.charts.wording import model_title, waiting
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
 from fluxbeat.export.explained import explained_genres, explanation_image
 from fluxbeat.export.formats import FORMATS, CaptionedImage
 from fluxbeat.export.writing import export, file_name
-from fluxbeat.web.analysis_queue import AnalysisQueue, Waiting
-from fluxbeat.web.ui.gradio_internals import Dependency, folder_to_serve, served_url
-from fluxbeat.web.ui.jobs import Jobs, session_of
+from fluxbeat.web.analysis_queue import AnalysisQueue
+from fluxbeat.web.ui.gradio_internals import folder_to_serve, served_url
+from fluxbeat.web.ui.jobs import Job, Jobs, session_of
 from fluxbeat.web.ui.offered_models import OfferedModels
 from fluxbeat.web.ui.panel import HIDDEN, panel, panel_answer
-from fluxbeat.web.ui.track_results import TrackResults
+from fluxbeat.web.ui.track_results import TrackResults, kept_analysis
 
 REPORT, EXPLAINED = "html", "explained"
 _EXPLAINED_VIEW = {
@@ -42,11 +41,11 @@ def save_view(**now: Any) -> dict[str, Any]:
 class SaveMenu:
     """The menu, with nothing saved yet, and what it does with the track that each page is at."""
 
-    def __init__(self, offered: OfferedModels, jobs: Jobs, queue: AnalysisQueue) -> None:
-        self._offered, self._jobs, self._queue = offered, jobs, queue
+    def __init__(self, offered: OfferedModels, queue: AnalysisQueue) -> None:
+        self._offered, self._queue, self._jobs = offered, queue, Jobs[Job]()
         self._menu = panel("save", save_view(), events=["chosen", "explained"])
 
-    def connect(self, results: gr.State, model: gr.Radio, ended: Sequence[Dependency]) -> None:
+    def connect(self, results: gr.State, model: gr.Radio, ended: Sequence[gr.events.Dependency]) -> None:
         """Write the chosen format of the chosen model's analysis, in turn where explanations are to be drawn.
 
         After each of the events `ended` the track is not what it was: the menu tells nothing more of the one before.
@@ -56,83 +55,53 @@ class SaveMenu:
         self._menu.chosen(self.save, [results, model], self._menu, **each)
         self._menu.explained(self.save_explained, [results, model], self._menu, concurrency_limit=None, **each)
         for event in ended:
-            event.then(lambda: panel_answer(save_view()), None, self._menu, queue=False, **each)
+            event.then(self.begin_anew, None, self._menu, queue=False, **each)
 
     def save(self, results: TrackResults | None, model: str, event: gr.EventData) -> str:
         """What is shown, in a format."""
-        return next(_told(self._saved(results, model, str(event.kind))))
+        try:
+            return panel_answer(self._written(*kept_analysis(results, model), str(event.kind)))
+        except FluxBeatError as error:
+            return panel_answer(save_view(error=str(error)))
 
     async def save_explained(self, results: TrackResults | None, model: str, request: gr.Request) -> AsyncIterator[Any]:
         """The report with explanations, while the page stays at this track."""
-        session = session_of(request)
-        begun = self._jobs.current(session)
-
-        def wanted() -> bool:
-            return self._jobs.current(session) is begun
-
-        told = _told(self._saved_with_images(results, model))
+        job = self._jobs.start(session_of(request), Job(self._queue))
         try:
-            async with aclosing(self._queue.run_steps(told, wanted)) as steps:
-                async for step in steps:
-                    if not wanted():
-                        break
-                    yield _place_view(step) if isinstance(step, Waiting) else step
-                else:
-                    return
+            async with aclosing(job.in_turn(self._with_images(results, model, job))) as views:
+                async for view in views:
+                    yield panel_answer(view or save_view(**job.progress))
         except AnalysisCancelled:
-            pass
+            yield gr.skip()  # the page is told the last word once more when this ends
         except FluxBeatError as error:
             yield panel_answer(save_view(error=str(error)))
-            return
-        yield gr.skip()  # the page is told the last word once more when this ends
 
-    def _saved(self, results: TrackResults | None, model: str, kind: str) -> Iterator[dict[str, Any]]:
-        results, analysis = _known(results, model)
-        yield self._written(results, analysis, kind)
+    def begin_anew(self, request: gr.Request) -> str:
+        """The track is another one: the menu with nothing saved."""
+        self._jobs.stop(session_of(request))
+        return panel_answer(save_view())
 
-    def _saved_with_images(self, results: TrackResults | None, model: str) -> Iterator[dict[str, Any]]:
-        results, analysis = _known(results, model)
-        chosen = self._offered.models[model]
-        yield save_view(share=0.0, words="Opening the track")
-        track, images = results.track(chosen.network.config.features), list[CaptionedImage]()
-        genres = explained_genres(analysis)
+    def stop(self, request: gr.Request) -> None:
+        """The page does not wait for what it asked any more."""
+        self._jobs.stop(session_of(request))
 
-        def look(*_: Any) -> None:
-            self._queue.give_way()
-
+    def _with_images(self, results: TrackResults | None, model: str, job: Job) -> Iterator[dict[str, Any]]:
+        results, analysis = kept_analysis(results, model)
+        chosen, genres, images = self._offered.models[model], explained_genres(analysis), list[CaptionedImage]()
+        job.report(0.0, "Opening the track")
+        track = results.track(chosen.network.config.features)
         for number, genre in enumerate(genres, 1):
-            yield save_view(share=number / (len(genres) + 1), words=f"Looking for what speaks for {genre}")
-            self._queue.give_way()
-            images.append(explanation_image(track, chosen, analysis, genre, results.path, look))
+            job.report(number / (len(genres) + 1), f"Looking for what speaks for {genre}")
+            yield save_view(**job.progress)
+            images.append(explanation_image(track, chosen, analysis, genre, results.path, lambda *_: job.go_on()))
         yield self._written(results, analysis, REPORT, images)
 
     def _written(
         self, results: TrackResults, analysis: TrackAnalysis, kind: str, images: Sequence[CaptionedImage] = ()
     ) -> dict[str, Any]:
         name = file_name(analysis.file, kind, results.path)
-        written = export(analysis, kind, folder_to_serve(self._menu, "save-") / name, results.path, images=images)
+        try:
+            written = export(analysis, kind, folder_to_serve(self._menu, "save-") / name, results.path, images=images)
+        except OSError as error:
+            raise FluxBeatError(f"There is no room to make the file ({error.strerror}).") from error
         return save_view(name=name, url=served_url(self._menu, written))
-
-
-def _place_view(place: Waiting) -> str:
-    return panel_answer(save_view(share=0.0, words=waiting(place.before).rstrip(".")))
-
-
-def _told(steps: Iterator[dict[str, Any]]) -> Iterator[str]:
-    """What the menu shows step by step, what went wrong included."""
-    try:
-        for view in steps:
-            yield panel_answer(view)
-    except FluxBeatError as error:
-        yield panel_answer(save_view(error=str(error)))
-    except OSError as error:
-        yield panel_answer(save_view(error=f"There is no room to make the file ({error.strerror})."))
-
-
-def _known(results: TrackResults | None, model: str) -> tuple[TrackResults, TrackAnalysis]:
-    if results is None:
-        raise FluxBeatError("The track is not kept any more: give it once more.")
-    analysis = results.analyses.get(model)
-    if analysis is None:
-        raise FluxBeatError(f"{model_title(model)} is still listening: try again in a moment.")
-    return results, analysis

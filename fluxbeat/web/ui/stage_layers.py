@@ -21,11 +21,11 @@ from fluxbeat.explanation import label_evidence
 from fluxbeat.explanation.windows import band_centres_hz
 from fluxbeat.models.base import TAKES_SOUND
 from fluxbeat.models.registry import LoadedModel
-from fluxbeat.web.analysis_queue import AnalysisQueue, Waiting
-from fluxbeat.web.ui.jobs import session_of
+from fluxbeat.web.analysis_queue import AnalysisQueue
+from fluxbeat.web.ui.jobs import Job, Jobs, session_of
 from fluxbeat.web.ui.offered_models import OfferedModels
 from fluxbeat.web.ui.panel import HIDDEN, panel, panel_answer, panel_bytes
-from fluxbeat.web.ui.track_results import TrackResults
+from fluxbeat.web.ui.track_results import TrackResults, kept, kept_analysis
 
 MOST_COLUMNS = 1200
 """Moments in a picture: finer than most screens."""
@@ -56,7 +56,7 @@ class StageLayers:
         self._offered, self._queue = offered, queue
         self._kept: OrderedDict[tuple[str, str, str], _Kept] = OrderedDict()
         self._lock = threading.Lock()
-        self._newest: dict[str, int] = {}
+        self._jobs = Jobs[Job]()
         self.panel = panel("layers", events=["looked", "pointed"])
 
     def connect(self, results: gr.State, model: gr.Radio) -> None:
@@ -67,16 +67,13 @@ class StageLayers:
 
     async def look(self, results: TrackResults | None, model: str, event: gr.EventData) -> str:
         """The spectrogram from `from_s` to `to_s`, as the model's features have it."""
-        chosen = self._offered.models.get(model)
-        if results is None or chosen is None:
-            return panel_answer({"error": "The track is not kept any more: give it once more."})
-        features = chosen.network.config.features
-
-        def work(_: Any = None) -> dict[str, Any]:
-            return spectrogram_view(results.key, results.track(features), float(event.from_s), float(event.to_s))
-
         try:
-            if features in results.tracks:  # some milliseconds: nobody needs to wait for a turn
+            shown, features = kept(results), self._offered.models[model].network.config.features
+
+            def work(_: Any = None) -> dict[str, Any]:
+                return spectrogram_view(shown.key, shown.track(features), float(event.from_s), float(event.to_s))
+
+            if features in shown.tracks:  # some milliseconds: nobody needs to wait for a turn
                 return panel_answer(await asyncio.to_thread(work))
             with self._queue.place():
                 return panel_answer(await self._queue.run(work))
@@ -87,29 +84,23 @@ class StageLayers:
         self, results: TrackResults | None, model: str, event: gr.EventData, request: gr.Request
     ) -> AsyncIterator[Any]:
         """What speaks for the genre `label`, nearest to `at_s` first, while the page asks for nothing newer."""
-        session, ticket = session_of(request), int(event.ticket)
-        self._newest[session] = ticket
-
-        def wanted() -> bool:
-            return self._newest.get(session) == ticket
-
+        ticket, job = int(event.ticket), self._jobs.start(session_of(request), Job(self._queue))
         try:
-            analysis = results.analyses.get(model) if results else None
-            chosen = self._offered.models.get(model)
-            if results is None or analysis is None or chosen is None:
-                raise FluxBeatError("The track is not kept any more: give it once more.")
-            steps = self._heat_steps(results, chosen, analysis, str(event.label), float(event.at_s), wanted)
-            async with aclosing(self._queue.run_steps(steps, wanted)) as computed:
+            shown, analysis = kept_analysis(results, model)
+            chosen = self._offered.models[model]
+            steps = self._heat_steps(shown, chosen, analysis, str(event.label), float(event.at_s), job)
+            async with aclosing(job.in_turn(steps)) as computed:
                 async for step in computed:
-                    if not isinstance(step, Waiting):
+                    if step:
                         yield panel_answer(step | {"ticket": ticket})
         except AnalysisCancelled:
             yield gr.skip()
         except FluxBeatError as error:
             yield panel_answer({"error": str(error), "ticket": ticket})
-        finally:
-            if wanted():
-                self._newest.pop(session, None)
+
+    def stop(self, request: gr.Request) -> None:
+        """The page does not wait for what it asked any more."""
+        self._jobs.stop(session_of(request))
 
     def _heat_steps(
         self,
@@ -118,7 +109,7 @@ class StageLayers:
         analysis: TrackAnalysis,
         label: str,
         at_s: float,
-        wanted: Any,
+        job: Job,
     ) -> Iterator[dict[str, Any]]:
         """The picture so far after every block; the last one says that it is whole."""
         if model.network.takes_sound:
@@ -129,9 +120,7 @@ class StageLayers:
         missing = sorted(missing, key=lambda block: abs((block + 0.5) * BLOCK_S - at_s))[:MOST_BLOCKS]
         yield heat_view(results.key, label, kept.heat, track, not missing)
         for number, block in enumerate(missing, 1):
-            if not wanted():
-                raise AnalysisCancelled("something newer is pointed at")
-            self._queue.give_way()
+            job.go_on()
             _add_block(kept.heat, track, model, label, block)
             kept.done.add(block)
             yield heat_view(results.key, label, kept.heat, track, number == len(missing))

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from fluxbeat.analysis import Progress, Track, TrackAnalysis, analyze_each, as_found, corrected, read_track
 from fluxbeat.audio import MAX_DURATION_S
+from fluxbeat.charts.wording import model_title
+from fluxbeat.errors import FluxBeatError
 from fluxbeat.features import FeatureConfig
 from fluxbeat.models.registry import LoadedModel
 
@@ -88,3 +90,24 @@ class TrackResults:
         ):
             results = replace(results, analyses={**results.analyses, analysis.model.name: analysis})
             yield results
+
+
+def kept(results: TrackResults | None) -> TrackResults:
+    """What a page shows, unless the server has forgotten it.
+
+    Raises
+    ------
+    FluxBeatError
+        In words for the listener.
+    """
+    if results is None:
+        raise FluxBeatError("The track is not kept any more: give it once more.")
+    return results
+
+
+def kept_analysis(results: TrackResults | None, model: str) -> tuple[TrackResults, TrackAnalysis]:
+    """As `kept`, with what a model says, which may still be to come."""
+    results = kept(results)
+    if model not in results.analyses:
+        raise FluxBeatError(f"{model_title(model)} is still listening: try again in a moment.")
+    return results, results.analyses[model]
