@@ -9,7 +9,6 @@ import numpy as np
 
 from fluxbeat.analysis import (
     DisputedPassage,
-    Genre,
     Statement,
     TrackAnalysis,
     comparable,
@@ -17,10 +16,11 @@ from fluxbeat.analysis import (
 )
 from fluxbeat.charts.colours import Paint
 from fluxbeat.charts.plots import river_figure, river_rise
-from fluxbeat.charts.wording import clock, model_title, no_tempo, percent, tempo_choice
+from fluxbeat.charts.wording import clock, model_title, no_tempo, tempo_choice
 from fluxbeat.models.common_genres import common_genre
 from fluxbeat.models.registry import CONSENSUS, LoadedModel
 from fluxbeat.web.ui.model_facts import accuracy
+from fluxbeat.web.ui.timeline_tab import genre_view
 
 TOP_GENRES = 3
 SAME_TEMPO = 0.04
@@ -32,7 +32,7 @@ def compare_view(
     analyses: Sequence[TrackAnalysis],
     waiting: Sequence[str],
     paints: Mapping[str, Paint],
-    models: Mapping[str, LoadedModel] | None = None,
+    models: Mapping[str, LoadedModel],
 ) -> dict[str, Any]:
     """What the Compare tab shows: `analyses` from top to bottom, `waiting` for models whose answer is still to come.
 
@@ -44,9 +44,7 @@ def compare_view(
     paints = _paints_in_common(analyses, paints)
     order, rise = _common_order(analyses), river_rise(analyses)
     view["duration_s"] = round(analyses[0].duration_s, 3)
-    view["rows"] = [
-        _row(analysis, paints, order, rise, (models or {}).get(analysis.model.name)) for analysis in analyses
-    ]
+    view["rows"] = [_row(analysis, paints, order, rise, models.get(analysis.model.name)) for analysis in analyses]
     if len(analyses) > 1:
         view["debate"] = _debate(analyses, paints)
     return view
@@ -60,22 +58,9 @@ def _row(
         "title": model_title(analysis.model.name),
         "accuracy": accuracy(model.network.config.metrics) if model else None,
         "tempo": tempo_choice(analysis.tempo) or no_tempo(analysis),
-        "genres": _told([genre for genre in analysis.genres[:TOP_GENRES] if genre.presence != "none"], paints),
+        "genres": [genre_view(genre, paints) for genre in analysis.genres[:TOP_GENRES] if genre.presence != "none"],
         "figure": river_figure(analysis, paints, [label for label in order if label in analysis.timeline.labels], rise),
     }
-
-
-def _told(genres: Sequence[Genre], paints: Mapping[str, Paint]) -> list[dict[str, str]]:
-    return [
-        {
-            "label": genre.label,
-            "presence": genre.presence,
-            "percent": percent(genre.probability),
-            "colour": paints[genre.label].fill,
-            "ink": paints[genre.label].ink,
-        }
-        for genre in genres
-    ]
 
 
 def _debate(analyses: Sequence[TrackAnalysis], paints: Mapping[str, Paint]) -> dict[str, Any]:
@@ -122,7 +107,7 @@ def _statement(statement: Statement, paints: Mapping[str, Paint]) -> dict[str, A
     return {
         "title": model_title(statement.model),
         "together": statement.model == CONSENSUS,
-        "genres": _told(statement.genres, paints),
+        "genres": [genre_view(genre, paints) for genre in statement.genres],
         "unknown": f"does not know {_listed(statement.unknown)}" if statement.unknown else "",
     }
 

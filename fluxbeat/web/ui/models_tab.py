@@ -22,7 +22,7 @@ from fluxbeat.web.ui.offered_models import OfferedModels
 from fluxbeat.web.ui.panel import HIDDEN, panel, panel_answer
 
 LOOK_EVERY_S = 0.25
-_facts = functools.lru_cache(maxsize=64)(model_facts)
+_facts = functools.lru_cache(maxsize=64)(model_facts)  # of which the card takes half a second
 
 
 @dataclass(frozen=True)
@@ -55,15 +55,15 @@ class ModelsTab:
         """Models that a page offers: the server's, then its own."""
         return [*self._offered.own, *(state.fetched if state else ())]
 
-    def connect(self, page: gr.Blocks, model: gr.Radio, compared: gr.CheckboxGroup) -> Any:
-        """Wire the tab; returns the event that brings fetched models."""
+    def connect(self, page: gr.Blocks, model: gr.Radio, compared: gr.CheckboxGroup) -> None:
+        """Wire the tab."""
         # the panels take one question at a time; one put just before the last is over Gradio would drop silently
         each: dict[str, Any] = {**HIDDEN, "trigger_mode": "multiple", "concurrency_limit": 1}
         page.load(self.greet, self.state, [self._hub, self._cards], **HIDDEN)
         self._cards.asked(self.measure, self.state, [self._cards, self.state], **each)
         self._hub.stopped(self.stop, None, None, queue=False, **HIDDEN)
         outputs = [self._hub, self._cards, self.state, model, compared]
-        return self._hub.wanted(self.fetch, [self.state, compared], outputs, **each)
+        self._hub.wanted(self.fetch, [self.state, compared], outputs, **each)
 
     def greet(self, state: ModelsState, request: gr.Request) -> tuple[str, str]:
         """The tab as it is when the page is opened."""

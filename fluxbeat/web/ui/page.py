@@ -119,12 +119,11 @@ class _Page(PageParts):
             return gr.skip(), gr.skip()
         return self._begin(self._answered.track(self._examples[0], self._longest_s), request, opening=True)
 
-    def begin(self, path: str | None, told: str, request: gr.Request) -> tuple[Any, Any]:
+    def begin(self, paths: list[str] | None, told: str, request: gr.Request) -> tuple[Any, Any]:
         """A file was given: it is what the session waits for from now on."""
-        if not path:
+        if not paths:
             return gr.skip(), gr.skip()
-        (name,) = json.loads(told)["names"]
-        return self._begin(self._given(path, name), request)
+        return self._begin(self._given(paths[0], json.loads(told)["names"][0]), request)
 
     def begin_example(self, event: gr.EventData, request: gr.Request) -> tuple[Any, Any]:
         example = self._examples[int(event.index)]

@@ -52,7 +52,7 @@ class PageParts:
         panel("masthead", {"labels": labels})
         # the header's script shows this choice
         self.model = gr.Radio(choices, value=first, label="Heard by", elem_id="model")
-        self.given, self.chosen_bpm = GivenFiles("track", several=False), gr.Number(visible=False)
+        self.given, self.chosen_bpm = GivenFiles("track"), gr.Number(visible=False)
         self.token = gr.Textbox(visible=False)
         self.notice, self.status = panel("notice"), panel("status", events=["cancelled", "given"])
         self.examples = panel("examples", [asdict(example) for example in examples], events=["chosen"])

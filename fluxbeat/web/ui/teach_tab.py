@@ -25,15 +25,15 @@ from fluxbeat.models import load_checkpoint
 from fluxbeat.models.hub.publishing import push
 from fluxbeat.models.registry import LoadedModel, ModelInfo, load
 from fluxbeat.web.analysis_queue import AnalysisQueue
-from fluxbeat.web.ui.given_files import GivenFiles
+from fluxbeat.web.ui.given_files import GivenFiles, sound_files
 from fluxbeat.web.ui.gradio_internals import folder_to_serve, served_url
 from fluxbeat.web.ui.jobs import session_of
-from fluxbeat.web.ui.library_tab import LibraryState, shown_name
+from fluxbeat.web.ui.library_tab import LibraryState
 from fluxbeat.web.ui.models_tab import ModelsState, ModelsTab
 from fluxbeat.web.ui.offered_models import OfferedModels
 from fluxbeat.web.ui.panel import HIDDEN, panel, panel_answer
 
-MOST_SONGS, MOST_GENRES = 1000, 50
+MOST_SONGS = 1000
 REDRAWN_EVERY_S = 0.5
 TITLE = "Your genres"
 ORIGIN = "taught on this page"
@@ -76,7 +76,7 @@ class TeachState:
         Raises
         ------
         FluxBeatError
-            If the genre has no possible name, or there are too many genres or songs.
+            If the genre has no possible name, or there are too many songs.
         """
         self.name(genre)
         before = {song.file.path: song.found for song in self.songs}
@@ -90,8 +90,6 @@ class TeachState:
         """Add a genre, unless it is there."""
         check_genre(genre)
         if genre not in self.genres:
-            if len(self.genres) >= MOST_GENRES:
-                raise FluxBeatError(f"no more than {MOST_GENRES} genres can be taught here")
             self.genres.append(genre)
 
     @property
@@ -110,13 +108,13 @@ class TeachTab:
         self._offered, self._models, self._queue, self._max_duration_s = offered, models, queue, max_duration_s
         self._states: dict[str, TeachState] = {}
         self.panel = panel("teach", {"genres": []}, events=["given", "asked", "begun", "stopped", "sent"])
-        self._given = GivenFiles("teach", several=True)
+        self._given = GivenFiles("teach")
         self.state = gr.State(None, time_to_live=kept_s)
 
     def connect(
         self, library: gr.HTML, library_state: gr.State, tabs: gr.Tabs, model: gr.Radio, compared: gr.CheckboxGroup
-    ) -> list[Any]:
-        """Wire the tab; returns the events that bring a taught model."""
+    ) -> None:
+        """Wire the tab."""
         each: dict[str, Any] = {**HIDDEN, "trigger_mode": "multiple"}
         shown, slow = [self.panel, self.state], {"concurrency_id": "teach", "concurrency_limit": 4}
         self.panel.asked(self.ask, self.state, shown, queue=False, **each)
@@ -126,8 +124,8 @@ class TeachTab:
         given = library.taught(self.add_rows, [self.state, library_state], [*shown, tabs], queue=False, **each)
         inputs = [self.state, self._models.state, compared]
         outputs = [self.panel, *self._models.offering_outputs, model, compared]
-        again = given.then(self.teach_again, inputs, outputs, **slow, **each)
-        return [self.panel.begun(self.teach, inputs, outputs, **slow, **each), again]
+        given.then(self.teach_again, inputs, outputs, **slow, **each)
+        self.panel.begun(self.teach, inputs, outputs, **slow, **each)
 
     def ask(self, state: TeachState | None, event: gr.EventData, request: gr.Request) -> Updates:
         """A genre was named or taken away, a song taken away, or all of it."""
@@ -150,26 +148,23 @@ class TeachTab:
         """Songs were dropped on a genre."""
         if not paths:
             return gr.skip(), gr.skip()
-        state, told = self._of(state, request), json.loads(given)
-        names = [shown_name(path, name) for path, name in zip(paths, told["names"], strict=True)]
-        try:
-            files = [SoundFile(Path(path), name) for path, name in zip(paths, names, strict=True)]
-            state.give(files, str(told.get("genre") or ""))
-        except FluxBeatError as error:
-            return self._view(state, str(error)), state
-        return self._view(state), state
+        told = json.loads(given)
+        return self._give(self._of(state, request), sound_files(paths, told["names"]), str(told.get("genre") or ""))
 
     def add_rows(
         self, state: TeachState | None, library: LibraryState | None, event: gr.EventData, request: gr.Request
     ) -> Updates:
         """A person says what some rows of the library are: they are songs to learn from, or a wrong answer mended."""
-        state, files = self._of(state, request), library.files if library else []
+        files = library.files if library else []
         rows = [files[int(index)] for index in event.indices if 0 <= int(index) < len(files)]
+        return *self._give(self._of(state, request), rows, str(event.genre).strip()), gr.Tabs(selected="teach")
+
+    def _give(self, state: TeachState, files: list[SoundFile], genre: str) -> Updates:
         try:
-            state.give(rows, str(event.genre).strip())
+            state.give(files, genre)
         except FluxBeatError as error:
-            return self._view(state, str(error)), state, gr.Tabs(selected="teach")
-        return self._view(state), state, gr.Tabs(selected="teach")
+            return self._view(state, str(error)), state
+        return self._view(state), state
 
     def stop(self, state: TeachState | None) -> None:
         """What was read of songs stays."""
@@ -267,12 +262,10 @@ class TeachTab:
         shutil.rmtree(folder)
         name = f"{TITLE} {revision[:4]}"
         model = LoadedModel(ModelInfo(name, ORIGIN, revision), network)
-        counts = [[label, count] for label, count in own.counts.items()]
         result = {
             "name": name,
-            "counts": counts,
+            "counts": [[label, count] for label, count in own.counts.items()],
             "sentences": own.judgement.sentences,
-            "measured": own.judgement.n > 0,
             "url": served_url(self.panel, archive),
         }
         return model, result, archive
@@ -294,21 +287,16 @@ class TeachTab:
         return SongReader(self._base, None, at_once, self._max_duration_s, self._queue.turn_of_thread)
 
     def _view(self, state: TeachState, error: str = "") -> str:
-        songs = [(place, song) for place, song in enumerate(state.songs)]
-        genres = [
+        songs: dict[str, list[dict[str, Any]]] = {genre: [] for genre in state.genres}
+        for place, song in enumerate(state.songs):
+            problem = song.found if isinstance(song.found, str) else ""
+            songs[song.genre].append({"index": place, "name": Path(song.file.shown).name, "problem": problem})
+        return panel_answer(
             {
-                "name": genre,
-                "songs": [
-                    {
-                        "index": place,
-                        "name": Path(song.file.shown).name,
-                        "problem": song.found if isinstance(song.found, str) else "",
-                    }
-                    for place, song in songs
-                    if song.genre == genre
-                ],
+                "genres": [{"name": genre, "songs": given} for genre, given in songs.items()],
+                "busy": state.busy,
+                "error": error,
+                "result": state.result,
+                "hub": {"allowed": state.may_push, **state.sent},
             }
-            for genre in state.genres
-        ]
-        hub = {"allowed": state.may_push, **state.sent}
-        return panel_answer({"genres": genres, "busy": state.busy, "error": error, "result": state.result, "hub": hub})
+        )
