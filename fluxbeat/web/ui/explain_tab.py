@@ -36,7 +36,7 @@ from fluxbeat.web.analysis_queue import AnalysisQueue
 from fluxbeat.web.ui.gradio_internals import folder_to_serve, served_url
 from fluxbeat.web.ui.jobs import Job, Jobs, session_of
 from fluxbeat.web.ui.offered_models import OfferedModels
-from fluxbeat.web.ui.panel import HIDDEN, panel, panel_answer, panel_bytes
+from fluxbeat.web.ui.panel import AT_ONCE, IN_OUR_QUEUE, panel, panel_answer, panel_bytes
 from fluxbeat.web.ui.track_results import TrackResults, kept, kept_analysis
 
 TEMPO = "tempo"
@@ -72,12 +72,10 @@ class ExplainTab:
 
     def connect(self, results: gr.State, model: gr.Radio) -> None:
         """Answer what the panel asks."""
-        # they wait in our own queue
-        each: dict[str, Any] = {**HIDDEN, "trigger_mode": "multiple", "concurrency_limit": None}
-        self.panel.asked(self.explain, results, self.panel, **each)
-        self.panel.stopped(self.stop, None, None, queue=False, **HIDDEN)
-        self.whole.asked(self.explain_whole, [results, model], self.whole, **each)
-        self.panel.played(self.play, results, self.played, **each)
+        self.panel.asked(self.explain, results, self.panel, **IN_OUR_QUEUE)
+        self.panel.stopped(self.stop, None, None, **AT_ONCE)
+        self.whole.asked(self.explain_whole, [results, model], self.whole, **IN_OUR_QUEUE)
+        self.panel.played(self.play, results, self.played, **IN_OUR_QUEUE)
 
     async def _in_turn(self, work: Callable[[Progress], dict[str, Any]]) -> dict[str, Any]:
         """The view that `work` computes when its turn comes."""

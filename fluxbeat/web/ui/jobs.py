@@ -120,19 +120,12 @@ class TrackJob(Job):
         self.words = "Opening the track"
         self._began_s = time.monotonic()
 
-    @property
-    def left_s(self) -> float | None:
-        """Seconds until all is done; None while that cannot be guessed."""
-        passed_s = time.monotonic() - self._began_s
-        if passed_s < GUESSED_AFTER_S or self.share is None or self.share < GUESSED_FROM:
-            return None
-        return passed_s / self.share * (1 - self.share)
-
     def view(self) -> str:
-        """What the status shows of it."""
+        """What the status shows of it: how far it is, and how long it will still take, once that can be guessed."""
         view: dict[str, Any] = {"busy": True, "key": self.track.key, "opening": self.opening, "locked": self.locked}
-        left = "" if self.left_s is None else f"{clock(self.left_s + 1)} left"
-        share = None if self.share is None else round(self.share, 3)
+        passed_s, share, left = time.monotonic() - self._began_s, self.share, ""
+        if share and share >= GUESSED_FROM and passed_s >= GUESSED_AFTER_S:
+            left = f"{clock(passed_s / share * (1 - share) + 1)} left"
         return panel_answer({**view, "share": share, "words": capitalised(self.words), "left": left})
 
     def over(self) -> str:

@@ -32,7 +32,7 @@ from fluxbeat.web.ui.given_files import GivenFiles, sound_files
 from fluxbeat.web.ui.gradio_internals import folder_to_serve
 from fluxbeat.web.ui.jobs import session_of
 from fluxbeat.web.ui.offered_models import OfferedModels
-from fluxbeat.web.ui.panel import HIDDEN, panel, panel_value
+from fluxbeat.web.ui.panel import AT_ONCE, HIDDEN, panel, panel_value
 
 REDRAWN_EVERY_S = 0.7
 ROWS_PER_SECOND = 1500
@@ -65,19 +65,14 @@ class LibraryTab:
 
     def connect(self, model: gr.Radio) -> None:
         """Say what the tab's events do; opening a row is the page's own matter."""
-        each: dict[str, Any] = {**HIDDEN, "trigger_mode": "multiple"}
         inputs, table = [*self._given.inputs, self.state], [self.panel, self.csv]
-        given = self.panel.given(self.add, inputs, [self.state, self.panel], js=self._given.js, queue=False, **each)
-        given.then(self.analyse, [self.state, model], table, concurrency_id="library", concurrency_limit=4, **each)
-        self.panel.stopped(self.stop, self.state, None, queue=False, **each)
-        self.panel.emptied(self.empty, None, [*table, self.state], queue=False, **each)
+        given = self.panel.given(self.add, inputs, [self.state, self.panel], js=self._given.js, **AT_ONCE)
+        given.then(self.analyse, [self.state, model], table, concurrency_id="library", concurrency_limit=4, **HIDDEN)
+        self.panel.stopped(self.stop, self.state, None, **AT_ONCE)
+        self.panel.emptied(self.empty, None, [*table, self.state], **AT_ONCE)
 
-    def add(
-        self, paths: list[str] | None, told: str, state: LibraryState | None, request: gr.Request
-    ) -> tuple[Any, Any]:
+    def add(self, paths: list[str], told: str, state: LibraryState | None, request: gr.Request) -> tuple[Any, Any]:
         """Files were given, and join those there: the new library, the table."""
-        if not paths:
-            return gr.skip(), gr.skip()
         self.leave(request)
         given = sound_files(paths, json.loads(told)["names"])
         new = LibraryState(files=[*(state.files if state else []), *given])
@@ -117,12 +112,10 @@ class LibraryTab:
         """The page was closed, or works on another library from now on."""
         self.stop(self._states.pop(session_of(request), None))
 
-    def chosen(
-        self, state: LibraryState | None, index: int, model: str
-    ) -> tuple[SoundFile, TrackAnalysis | None] | None:
+    def chosen(self, state: LibraryState | None, index: int, model: str) -> tuple[SoundFile, TrackAnalysis | None]:
         """A file of the table, with the analysis of this model where it is kept."""
-        if state is None or not 0 <= index < len(state.files):
-            return None
+        if state is None:
+            raise FluxBeatError("The table is not kept any more: give its files once more.")
         file, revision = state.files[index], self._offered.models[model].info.revision
         return file, self._cache.find(self._cache.digest(file), revision, Path(file.shown).name)
 

@@ -12,7 +12,6 @@ from typing import Any
 import gradio as gr
 from starlette.concurrency import iterate_in_threadpool
 
-from fluxbeat.analysis import TrackAnalysis
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
 from fluxbeat.web.service import Service
 from fluxbeat.web.ui.client_functions import ClientFunctions
@@ -23,7 +22,7 @@ from fluxbeat.web.ui.kept_tracks import KeptTracks
 from fluxbeat.web.ui.library_tab import LibraryState
 from fluxbeat.web.ui.models_tab import ModelsState
 from fluxbeat.web.ui.page_parts import RESULTS_KEPT_S, UPLOADS_KEPT_S, PageParts, Updates
-from fluxbeat.web.ui.panel import HIDDEN, panel_answer, panel_value
+from fluxbeat.web.ui.panel import AT_ONCE, IN_OUR_QUEUE, panel_answer, panel_value
 from fluxbeat.web.ui.player import CHOSEN_BPM
 from fluxbeat.web.ui.track_results import TrackResults
 
@@ -60,41 +59,33 @@ class _Page(PageParts):
 
     def connect(self, page: gr.Blocks) -> None:
         """Say what the events do."""
-        at_once: dict[str, Any] = {**HIDDEN, "queue": False, "trigger_mode": "multiple"}
-        newest: dict[str, Any] = {**at_once, "trigger_mode": "always_last"}
+        newest: dict[str, Any] = {**AT_ONCE, "trigger_mode": "always_last"}
         views = [self.timeline, self.tempo, self.beat]
         asked = [self.job, self.results, self.model, self.compared, self.models.state]
         outputs = [
             self.notice, *views, self.compare, self.explain.panel, self.explain.whole, self.results, self.player,
             self.status,
         ]  # fmt: skip
-        analysing: dict[str, Any] = {
-            "inputs": asked,
-            "outputs": outputs,
-            **HIDDEN,
-            "trigger_mode": "multiple",
-            "concurrency_limit": None,  # who waits for whom is the business of our own queue
-        }
         begun = [self.job, self.notice]
         given = [
-            self.status.given(self.begin, self.given.inputs, begun, js=self.given.js, **at_once),
-            self.examples.chosen(self.begin_example, None, begun, **at_once),
+            self.status.given(self.begin, self.given.inputs, begun, js=self.given.js, **AT_ONCE),
+            self.examples.chosen(self.begin_example, None, begun, **AT_ONCE),
             self.library.panel.opened(
-                self.begin_from_library, [self.library.state, self.model], [*begun, self.tabs], **at_once
+                self.begin_from_library, [self.library.state, self.model], [*begun, self.tabs], **AT_ONCE
             ),
         ]
-        opened = page.load(self.arrive, self.token, begun, js=KEPT_TOKEN, concurrency_limit=None, **HIDDEN)
+        opened = page.load(self.arrive, self.token, begun, js=KEPT_TOKEN, **IN_OUR_QUEUE)
         # whose fetched or taught models are then chosen
         self.models.connect(page, self.model, self.compared)
         self.teach.connect(self.library.panel, self.library.state, self.tabs, self.model, self.compared)
         chosen = self.model.change(self.choose_model, [self.results, self.model], [self.job, *views], **newest)
         for event in (opened, *given, chosen):
-            event.then(self.analyse, **analysing)
+            event.then(self.analyse, asked, outputs, **IN_OUR_QUEUE)
         self.status.cancelled(
             self.cancel,
             [self.results, self.model, self.compared],
             [self.status, self.player, self.timeline, self.compare],
-            **at_once,
+            **AT_ONCE,
         )
         self.beat.corrected(
             self.correct_tempo,
@@ -119,11 +110,10 @@ class _Page(PageParts):
             return gr.skip(), gr.skip()
         return self._begin(self._answered.track(self._examples[0], self._longest_s), request, opening=True)
 
-    def begin(self, paths: list[str] | None, told: str, request: gr.Request) -> tuple[Any, Any]:
+    def begin(self, paths: list[str], told: str, request: gr.Request) -> tuple[Any, Any]:
         """A file was given: it is what the session waits for from now on."""
-        if not paths:
-            return gr.skip(), gr.skip()
-        return self._begin(self._given(paths[0], json.loads(told)["names"][0]), request)
+        track = TrackResults(paths[0], json.loads(told)["names"][0], max_duration_s=self._longest_s)
+        return self._begin(track, request)
 
     def begin_example(self, event: gr.EventData, request: gr.Request) -> tuple[Any, Any]:
         example = self._examples[int(event.index)]
@@ -134,17 +124,12 @@ class _Page(PageParts):
     ) -> tuple[Any, Any, Any]:
         """A row of the library was chosen: it is shown at once as the library's model analysed it."""
         try:
-            chosen = self.library.chosen(library, int(event.index), model)
+            file, known = self.library.chosen(library, int(event.index), model)
         except FluxBeatError as error:
             return gr.skip(), panel_answer({"text": str(error)}), gr.skip()
-        if chosen is None:
-            return gr.skip(), gr.skip(), gr.skip()
-        file, known = chosen
-        track = self._given(str(file.path), Path(file.shown).name, {model: known} if known else {})
+        analyses = {model: known} if known else {}
+        track = TrackResults(str(file.path), Path(file.shown).name, analyses, max_duration_s=self._longest_s)
         return *self._begin(track, request), gr.Tabs(selected="timeline")
-
-    def _given(self, path: str, name: str, analyses: dict[str, TrackAnalysis] | None = None) -> TrackResults:
-        return TrackResults(path, name or Path(path).name, analyses or {}, max_duration_s=self._longest_s)
 
     def _begin(self, track: TrackResults, request: gr.Request, opening: bool = False) -> tuple[Any, Any]:
         return self._jobs.start(session_of(request), TrackJob(self._queue, track, opening)), panel_value(None)

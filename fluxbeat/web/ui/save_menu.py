@@ -17,7 +17,7 @@ from fluxbeat.web.analysis_queue import AnalysisQueue
 from fluxbeat.web.ui.gradio_internals import folder_to_serve, served_url
 from fluxbeat.web.ui.jobs import Job, Jobs, session_of
 from fluxbeat.web.ui.offered_models import OfferedModels
-from fluxbeat.web.ui.panel import HIDDEN, panel, panel_answer
+from fluxbeat.web.ui.panel import AT_ONCE, HIDDEN, IN_OUR_QUEUE, panel, panel_answer
 from fluxbeat.web.ui.track_results import TrackResults, kept_analysis
 
 REPORT, EXPLAINED = "html", "explained"
@@ -50,12 +50,10 @@ class SaveMenu:
 
         After each of the events `ended` the track is not what it was: the menu tells nothing more of the one before.
         """
-        # the menu takes one choice at a time, and what is made of the track before must not block the next
-        each: dict[str, Any] = {**HIDDEN, "trigger_mode": "multiple"}
-        self._menu.chosen(self.save, [results, model], self._menu, **each)
-        self._menu.explained(self.save_explained, [results, model], self._menu, concurrency_limit=None, **each)
+        self._menu.chosen(self.save, [results, model], self._menu, **HIDDEN)
+        self._menu.explained(self.save_explained, [results, model], self._menu, **IN_OUR_QUEUE)
         for event in ended:
-            event.then(self.begin_anew, None, self._menu, queue=False, **each)
+            event.then(self.begin_anew, None, self._menu, **AT_ONCE)
 
     def save(self, results: TrackResults | None, model: str, event: gr.EventData) -> str:
         """What is shown, in a format."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -24,12 +22,11 @@ from fluxbeat.models.registry import LoadedModel
 from fluxbeat.web.analysis_queue import AnalysisQueue
 from fluxbeat.web.ui.jobs import Job, Jobs, session_of
 from fluxbeat.web.ui.offered_models import OfferedModels
-from fluxbeat.web.ui.panel import HIDDEN, panel, panel_answer, panel_bytes
+from fluxbeat.web.ui.panel import IN_OUR_QUEUE, panel, panel_answer, panel_bytes
 from fluxbeat.web.ui.track_results import TrackResults, kept, kept_analysis
 
 MOST_COLUMNS = 1200
 """Moments in a picture: finer than most screens."""
-MOST_ROWS = 96
 QUIET, LOUD = -2.0, 3.0
 """Levels between which the spectrogram is drawn, in units of the normalised log-mel."""
 BLOCK_S = 30.0
@@ -54,16 +51,14 @@ class StageLayers:
 
     def __init__(self, offered: OfferedModels, queue: AnalysisQueue) -> None:
         self._offered, self._queue = offered, queue
-        self._kept: OrderedDict[tuple[str, str, str], _Kept] = OrderedDict()
-        self._lock = threading.Lock()
+        self._kept: dict[tuple[str, str, str], _Kept] = {}
         self._jobs = Jobs[Job]()
         self.panel = panel("layers", events=["looked", "pointed"])
 
     def connect(self, results: gr.State, model: gr.Radio) -> None:
         """Answer what the stage asks; its questions wait in our own queue."""
-        each: dict[str, Any] = {**HIDDEN, "trigger_mode": "multiple", "concurrency_limit": None}
-        self.panel.looked(self.look, [results, model], self.panel, **each)
-        self.panel.pointed(self.point, [results, model], self.panel, **each)
+        self.panel.looked(self.look, [results, model], self.panel, **IN_OUR_QUEUE)
+        self.panel.pointed(self.point, [results, model], self.panel, **IN_OUR_QUEUE)
 
     async def look(self, results: TrackResults | None, model: str, event: gr.EventData) -> str:
         """The spectrogram from `from_s` to `to_s`, as the model's features have it."""
@@ -126,15 +121,14 @@ class StageLayers:
             yield heat_view(results.key, label, kept.heat, track, number == len(missing))
 
     def _kept_of(self, key: tuple[str, str, str], track: Track) -> _Kept:
-        """What is kept of a genre of a track; of what was not asked for longest nothing is kept."""
-        with self._lock:
-            if key not in self._kept:
-                rows = len(heat_rows(np.zeros((len(track.log_mel), 1), np.float32)))
-                self._kept[key] = _Kept(np.zeros((rows, _columns(track)), np.uint8))
-            self._kept.move_to_end(key)
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
-            return self._kept[key]
+        """What is kept of a genre of a track; what came first is forgotten first."""
+        kept = self._kept.get(key)
+        if kept is None:
+            rows = len(heat_rows(np.zeros((len(track.log_mel), 1), np.float32)))
+            columns = min(MOST_COLUMNS, track.log_mel.shape[1])
+            kept = self._kept[key] = _Kept(np.zeros((rows, columns), np.uint8))
+            self._kept = dict(list(self._kept.items())[-KEPT:])
+        return kept
 
 
 def present_blocks(analysis: TrackAnalysis, label: str) -> list[int]:
@@ -154,9 +148,6 @@ def spectrogram_view(key: str, track: Track, from_s: float, to_s: float) -> dict
     columns = min(MOST_COLUMNS, end - first)
     starts = first + np.arange(columns) * (end - first) // columns
     drawn = np.maximum.reduceat(track.log_mel[:, :end], starts, axis=1)
-    bands = len(drawn)
-    if bands > MOST_ROWS:
-        drawn = np.maximum.reduceat(drawn, np.arange(MOST_ROWS) * bands // MOST_ROWS, axis=0)
     return {
         "kind": "spectrogram",
         "key": key,
@@ -183,10 +174,6 @@ def heat_view(key: str, label: str, heat: np.ndarray, track: Track, whole: bool)
         "whole": whole,
         "level": panel_bytes(heat / 255),
     }
-
-
-def _columns(track: Track) -> int:
-    return min(MOST_COLUMNS, track.log_mel.shape[1])
 
 
 def _add_block(heat: np.ndarray, track: Track, model: LoadedModel, label: str, block: int) -> None:

@@ -31,10 +31,9 @@ from fluxbeat.web.ui.jobs import session_of
 from fluxbeat.web.ui.library_tab import LibraryState
 from fluxbeat.web.ui.models_tab import ModelsState, ModelsTab
 from fluxbeat.web.ui.offered_models import OfferedModels
-from fluxbeat.web.ui.panel import HIDDEN, panel, panel_answer
+from fluxbeat.web.ui.panel import AT_ONCE, HIDDEN, panel, panel_answer
 
 MOST_SONGS = 1000
-REDRAWN_EVERY_S = 0.5
 TITLE = "Your genres"
 ORIGIN = "taught on this page"
 FOLDER = "your-genres"
@@ -115,17 +114,17 @@ class TeachTab:
         self, library: gr.HTML, library_state: gr.State, tabs: gr.Tabs, model: gr.Radio, compared: gr.CheckboxGroup
     ) -> None:
         """Wire the tab."""
-        each: dict[str, Any] = {**HIDDEN, "trigger_mode": "multiple"}
-        shown, slow = [self.panel, self.state], {"concurrency_id": "teach", "concurrency_limit": 4}
-        self.panel.asked(self.ask, self.state, shown, queue=False, **each)
-        self.panel.given(self.add, [*self._given.inputs, self.state], shown, js=self._given.js, queue=False, **each)
-        self.panel.stopped(self.stop, self.state, None, queue=False, **each)
-        self.panel.sent(self.send, self.state, self.panel, **slow, **each)
-        given = library.taught(self.add_rows, [self.state, library_state], [*shown, tabs], queue=False, **each)
+        slow: dict[str, Any] = {**HIDDEN, "concurrency_id": "teach", "concurrency_limit": 4}
+        shown = [self.panel, self.state]
+        self.panel.asked(self.ask, self.state, shown, **AT_ONCE)
+        self.panel.given(self.add, [*self._given.inputs, self.state], shown, js=self._given.js, **AT_ONCE)
+        self.panel.stopped(self.stop, self.state, None, **AT_ONCE)
+        self.panel.sent(self.send, self.state, self.panel, **slow)
+        given = library.taught(self.add_rows, [self.state, library_state], [*shown, tabs], **AT_ONCE)
         inputs = [self.state, self._models.state, compared]
-        outputs = [self.panel, *self._models.offering_outputs, model, compared]
-        given.then(self.teach_again, inputs, outputs, **slow, **each)
-        self.panel.begun(self.teach, inputs, outputs, **slow, **each)
+        outputs = [self.panel, self._models.cards, self._models.state, model, compared]
+        given.then(self.teach_again, inputs, outputs, **slow)
+        self.panel.begun(self.teach, inputs, outputs, **slow)
 
     def ask(self, state: TeachState | None, event: gr.EventData, request: gr.Request) -> Updates:
         """A genre was named or taken away, a song taken away, or all of it."""
@@ -144,10 +143,8 @@ class TeachTab:
             return self._view(state, str(error)), state
         return self._view(state), state
 
-    def add(self, paths: list[str] | None, given: str, state: TeachState | None, request: gr.Request) -> Updates:
+    def add(self, paths: list[str], given: str, state: TeachState | None, request: gr.Request) -> Updates:
         """Songs were dropped on a genre."""
-        if not paths:
-            return gr.skip(), gr.skip()
         told = json.loads(given)
         return self._give(self._of(state, request), sound_files(paths, told["names"]), str(told.get("genre") or ""))
 
@@ -222,12 +219,11 @@ class TeachTab:
             yield self._view(state), *nothing
             with self._queue.turn_of_thread(stop):
                 own = teach(state.examples, self._base)
-            found, result, state.archive = self._made(own)
-            state.sent = {}
-            self._offered.add([found])
-            gone = [] if state.model == found.info.name else [state.model]
-            state.model, state.result = found.info.name, result
+            model = self._made(own, state)
+            self._offered.add([model])
+            gone = [] if state.model == model.info.name else [state.model]
             self._offered.remove(gone)
+            state.model = model.info.name
             offered = self._models.offering(models, compared, [state.model], gone)
         except AnalysisCancelled:
             error = "Stopped. What was read of the songs is kept."
@@ -239,36 +235,34 @@ class TeachTab:
         yield self._view(state, error), *offered
 
     def _read(self, state: TeachState, stop: threading.Event) -> Iterator[dict[str, Any]]:
-        """How far the songs are read, in words, now and then."""
+        """How far the songs are read, in words, after each of them."""
         waiting = [song for song in state.songs if not isinstance(song.found, Song)]
-        total, began_s, drawn_s, done = len(waiting), time.monotonic(), 0.0, 0
+        total, began_s, done = len(waiting), time.monotonic(), 0
         yield {"words": "Reading the songs", "done": 0, "total": total}
         for done, (place, found) in enumerate(self._reader.read([song.file for song in waiting], stop), start=1):
             waiting[place].found = found
-            if time.monotonic() - drawn_s >= REDRAWN_EVERY_S:
-                drawn_s = time.monotonic()
-                left = clock((drawn_s - began_s) / done * (total - done))
-                yield {"words": f"Reading the songs, {left} left", "done": done, "total": total}
+            left = clock((time.monotonic() - began_s) / done * (total - done))
+            yield {"words": f"Reading the songs, {left} left", "done": done, "total": total}
         if done < total:
             raise AnalysisCancelled("stopped")
 
-    def _made(self, own: OwnGenres) -> tuple[LoadedModel, dict[str, Any], Path]:
-        """The model as other tabs take it, what is told of it, and its checkpoint as a file."""
+    def _made(self, own: OwnGenres, state: TeachState) -> LoadedModel:
+        """The model as other tabs take it; the state has its checkpoint as a file, and what is said of it."""
         place = folder_to_serve(self.panel, "teach-")
         folder = place / FOLDER
         save_own_genres(own, folder, TITLE)
-        archive = Path(shutil.make_archive(str(folder), "zip", place, FOLDER))
+        state.archive = Path(shutil.make_archive(str(folder), "zip", place, FOLDER))
         network, revision = load_checkpoint(folder)  # the registry would keep every model for good
         shutil.rmtree(folder)
         name = f"{TITLE} {revision[:4]}"
-        model = LoadedModel(ModelInfo(name, ORIGIN, revision), network)
-        result = {
+        state.sent = {}
+        state.result = {
             "name": name,
             "counts": [[label, count] for label, count in own.counts.items()],
             "sentences": own.judgement.sentences,
-            "url": served_url(self.panel, archive),
+            "url": served_url(self.panel, state.archive),
         }
-        return model, result, archive
+        return LoadedModel(ModelInfo(name, ORIGIN, revision), network)
 
     def _of(self, state: TeachState | None, request: gr.Request) -> TeachState:
         state = state or TeachState()
