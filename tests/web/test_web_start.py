@@ -186,14 +186,15 @@ def test_the_answer_of_the_chosen_model_is_shown_once_and_a_choice_meanwhile_cou
     event: Any = SimpleNamespace(index=1)
 
     async def shown() -> list[str]:
-        job, _ = functions["_Page.begin_example"](event, request)
-        titles = []
-        async for updates in functions["_Page.analyse"](job, None, "cnn", ["cnn", "vit"], ModelsState()):
+        functions["_Page.begin_example"](event, request)
+        titles, results = [], None
+        async for updates in functions["_Page.analyse"](None, "cnn", ["cnn", "vit"], ModelsState(), request):
             for component, value in updates.items():
                 if component.elem_id == "timeline":
                     titles.append(json.loads(value)["model"])
+                results = value if isinstance(value, TrackResults) else results
             if titles == ["CNN"]:
-                functions["_Page.choose_model"](job.track, "vit", request)
+                functions["_Page.choose_model"](results, "vit", request)
         return titles
 
     assert asyncio.run(shown()) == ["CNN", "ViT"]

@@ -61,25 +61,23 @@ class _Page(PageParts):
         """Say what the events do."""
         newest: dict[str, Any] = {**AT_ONCE, "trigger_mode": "always_last"}
         views = [self.timeline, self.tempo, self.beat]
-        asked = [self.job, self.results, self.model, self.compared, self.models.state]
+        asked = [self.results, self.model, self.compared, self.models.state]
         outputs = [
             self.notice, *views, self.compare, self.explain.panel, self.explain.whole, self.results, self.player,
             self.status,
         ]  # fmt: skip
-        begun = [self.job, self.notice]
+        chosen = [self.library.state, self.model]
         given = [
-            self.status.given(self.begin, self.given.inputs, begun, js=self.given.js, **AT_ONCE),
-            self.examples.chosen(self.begin_example, None, begun, **AT_ONCE),
-            self.library.panel.opened(
-                self.begin_from_library, [self.library.state, self.model], [*begun, self.tabs], **AT_ONCE
-            ),
+            page.load(self.arrive, self.token, self.notice, js=KEPT_TOKEN, **IN_OUR_QUEUE),
+            self.status.given(self.begin, self.given.inputs, self.notice, js=self.given.js, **AT_ONCE),
+            self.examples.chosen(self.begin_example, None, self.notice, **AT_ONCE),
+            self.library.panel.opened(self.begin_from_library, chosen, [self.notice, self.tabs], **AT_ONCE),
         ]
-        opened = page.load(self.arrive, self.token, begun, js=KEPT_TOKEN, **IN_OUR_QUEUE)
         # whose fetched or taught models are then chosen
         self.models.connect(page, self.model, self.compared)
         self.teach.connect(self.library.panel, self.library.state, self.tabs, self.model, self.compared)
-        chosen = self.model.change(self.choose_model, [self.results, self.model], [self.job, *views], **newest)
-        for event in (opened, *given, chosen):
+        seen = [self.results, self.model]
+        for event in (*given, self.model.change(self.choose_model, seen, views, **newest)):
             event.then(self.analyse, asked, outputs, **IN_OUR_QUEUE)
         self.status.cancelled(
             self.cancel,
@@ -89,62 +87,65 @@ class _Page(PageParts):
         )
         self.beat.corrected(
             self.correct_tempo,
-            [self.chosen_bpm, self.job, self.results, self.model, self.compared, self.library.state],
+            [self.chosen_bpm, self.results, self.model, self.compared, self.library.state],
             [self.results, *views, self.compare, self.library.panel, self.library.csv, self.notice],
             js=CHOSEN_BPM,
             **newest,  # of several words the last one holds
         )
         self.compared.change(self.show_compared, [self.results, self.compared], self.compare, **newest)
-        self.save.connect(self.results, self.model, [opened, *given])
+        self.save.connect(self.results, self.model, given)
         self.explain.connect(self.results, self.model)
         self.layers.connect(self.results, self.model)
         self.library.connect(self.model)
         page.unload(self.leave)
 
-    async def arrive(self, token: str, request: gr.Request) -> tuple[Any, Any]:
+    async def arrive(self, token: str, request: gr.Request) -> Any:
         """A page was opened: it gets the track that it had before, while that is known, or else the first example."""
         if (kept := self._kept.find(token)) is not None:
             return self._begin(kept, request)
         await asyncio.shield(asyncio.wrap_future(self._answered.begin()))
         if self._jobs.newest(session_of(request)) is not None:  # a track was given meanwhile
-            return gr.skip(), gr.skip()
+            return gr.skip()
         return self._begin(self._answered.track(self._examples[0], self._longest_s), request, opening=True)
 
-    def begin(self, paths: list[str], told: str, request: gr.Request) -> tuple[Any, Any]:
+    def begin(self, paths: list[str], told: str, request: gr.Request) -> str:
         """A file was given: it is what the session waits for from now on."""
         track = TrackResults(paths[0], json.loads(told)["names"][0], max_duration_s=self._longest_s)
         return self._begin(track, request)
 
-    def begin_example(self, event: gr.EventData, request: gr.Request) -> tuple[Any, Any]:
+    def begin_example(self, event: gr.EventData, request: gr.Request) -> str:
         example = self._examples[int(event.index)]
         return self._begin(self._answered.track(example, self._longest_s), request)
 
     def begin_from_library(
         self, library: LibraryState | None, model: str, event: gr.EventData, request: gr.Request
-    ) -> tuple[Any, Any, Any]:
+    ) -> tuple[str, Any]:
         """A row of the library was chosen: it is shown at once as the library's model analysed it."""
         try:
             file, known = self.library.chosen(library, int(event.index), model)
         except FluxBeatError as error:
-            return gr.skip(), panel_answer({"text": str(error)}), gr.skip()
+            return panel_answer({"text": str(error)}), gr.skip()
         analyses = {model: known} if known else {}
         track = TrackResults(str(file.path), Path(file.shown).name, analyses, max_duration_s=self._longest_s)
-        return *self._begin(track, request), gr.Tabs(selected="timeline")
+        return self._begin(track, request), gr.Tabs(selected="timeline")
 
-    def _begin(self, track: TrackResults, request: gr.Request, opening: bool = False) -> tuple[Any, Any]:
-        return self._jobs.start(session_of(request), TrackJob(self._queue, track, opening)), panel_value(None)
+    def _begin(self, track: TrackResults, request: gr.Request, opening: bool = False) -> str:
+        """Make a track what the session waits for: nothing more is told of the one before."""
+        self._jobs.start(session_of(request), TrackJob(self._queue, track, opening))
+        return panel_value(None)
 
     async def analyse(
         self,
-        job: TrackJob | None,
         results: TrackResults | None,
         model: str,
         compared: list[str],
         models_state: ModelsState,
+        request: gr.Request,
     ) -> AsyncIterator[Updates]:
         """Begin with the session's job: ask every model, the chosen one first, and show each answer as it comes."""
         yield {self.status: gr.skip()}  # of an event that gives nothing at all Gradio empties the outputs
-        if job is None or job.stopped or job.models:
+        job = self._jobs.newest(session_of(request))
+        if job is None or job.models:
             return
         job.model = model
         job.models = sorted(self.models.names(models_state), key=lambda name: name != model)
@@ -200,18 +201,17 @@ class _Page(PageParts):
             yield updates
         self._answered.remember(job.track)
 
-    def choose_model(self, results: TrackResults | None, model: str, request: gr.Request) -> tuple[Any, Any, Any, Any]:
+    def choose_model(self, results: TrackResults | None, model: str, request: gr.Request) -> tuple[Any, Any, Any]:
         """Show what the model says; where nobody asks it, as after Cancel, the track is its session's job again."""
         job = self._jobs.newest(session_of(request))
         if job:
             job.model = model
             if results and job.track.key == results.key:
                 results = job.track  # which may have come further
-        views = self.show_model(results, model)
         asked = job and (job.locked or model in job.models)
-        if results is None or model in results.analyses or asked:
-            return gr.skip(), *views
-        return self._begin(results, request)[0], *views
+        if results and model not in results.analyses and not asked:
+            self._begin(results, request)
+        return self.show_model(results, model)
 
     def cancel(
         self, results: TrackResults | None, model: str, compared: list[str], request: gr.Request
@@ -226,11 +226,11 @@ class _Page(PageParts):
     def correct_tempo(
         self,
         bpm: float | None,
-        job: TrackJob | None,
         results: TrackResults | None,
         model: str,
         compared: list[str],
         library: LibraryState | None,
+        request: gr.Request,
     ) -> tuple[Any, ...]:
         """A person says what the tempo of the track is, or takes it back: it is so wherever the page shows it."""
         unchanged = (gr.skip(),) * 7
@@ -241,6 +241,7 @@ class _Page(PageParts):
             table = self.library.corrected(library, results.path, bpm)
         except FluxBeatError as error:
             return *unchanged, panel_answer({"text": str(error)})
+        job = self._jobs.newest(session_of(request))
         if job and job.track.key == results.key:
             job.tempo_bpm, job.track = bpm, job.track.with_tempo(bpm)
         self._kept.keep(changed)

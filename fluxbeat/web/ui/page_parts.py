@@ -82,7 +82,6 @@ class PageParts:
         with teach_place:
             self.teach = TeachTab(self._offered, self.models, self._queue, self._longest_s, UPLOADS_KEPT_S)
         self.results = gr.State(None, time_to_live=RESULTS_KEPT_S)
-        self.job = gr.State(None, time_to_live=RESULTS_KEPT_S)
 
     def beginnings(self, track: TrackResults, model: str, check: Progress) -> Iterator[Updates]:
         """The Timeline of what a long track begins with, as it grows, before all of it is read.
