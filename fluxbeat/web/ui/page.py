@@ -23,7 +23,7 @@ from fluxbeat.web.ui.library_tab import LibraryState
 from fluxbeat.web.ui.models_tab import ModelsState
 from fluxbeat.web.ui.page_parts import RESULTS_KEPT_S, UPLOADS_KEPT_S, PageParts, Updates
 from fluxbeat.web.ui.panel import AT_ONCE, IN_OUR_QUEUE, panel_answer, panel_value
-from fluxbeat.web.ui.player import CHOSEN_BPM
+from fluxbeat.web.ui.player import CHOSEN_BPM, player_view
 from fluxbeat.web.ui.track_results import TrackResults
 
 TITLE = "FluxBeat"
@@ -170,10 +170,10 @@ class _Page(PageParts):
     def _opened(self, job: TrackJob, before: TrackResults | None, compared: list[str]) -> Iterator[Updates]:
         """A new track in the player, and what is said of it; the one before again where it cannot be read."""
         try:
-            yield {self.player: self.playing(job.track, job.opening)}
+            yield {self.player: panel_value(player_view(job.track, job.opening))}
             self._kept.keep(job.track)
             if not job.track.analyses:
-                yield from self.beginnings(job.track, job.model, lambda *_: job.go_on())
+                yield from self.beginnings(job)
             yield from self._answers(job, compared)
         except FluxBeatError as error:
             yield {
@@ -196,12 +196,12 @@ class _Page(PageParts):
                 updates[self.explain.whole] = panel_value(None)
             if job.locked or newest == job.model:
                 seen = job.model if job.model in found.analyses else newest
-                updates |= zip([self.timeline, self.tempo, self.beat], self.show_model(found, seen), strict=True)
+                updates |= self.show_model(found, seen)
             job.locked = False
             yield updates
         self._answered.remember(job.track)
 
-    def choose_model(self, results: TrackResults | None, model: str, request: gr.Request) -> tuple[Any, Any, Any]:
+    def choose_model(self, results: TrackResults | None, model: str, request: gr.Request) -> Updates:
         """Show what the model says; where nobody asks it, as after Cancel, the track is its session's job again."""
         job = self._jobs.newest(session_of(request))
         if job:
@@ -231,21 +231,21 @@ class _Page(PageParts):
         compared: list[str],
         library: LibraryState | None,
         request: gr.Request,
-    ) -> tuple[Any, ...]:
+    ) -> Updates:
         """A person says what the tempo of the track is, or takes it back: it is so wherever the page shows it."""
-        unchanged = (gr.skip(),) * 7
         if results is None:
-            return *unchanged, gr.skip()
+            return {self.notice: gr.skip()}
         try:
             changed = results.with_tempo(bpm)
-            table = self.library.corrected(library, results.path, bpm)
+            table, csv = self.library.corrected(library, results.path, bpm)
         except FluxBeatError as error:
-            return *unchanged, panel_answer({"text": str(error)})
+            return {self.notice: panel_answer({"text": str(error)})}
         job = self._jobs.newest(session_of(request))
         if job and job.track.key == results.key:
             job.tempo_bpm, job.track = bpm, job.track.with_tempo(bpm)
         self._kept.keep(changed)
-        return changed, *self.show_model(changed, model), self.compared_models(changed, compared), *table, gr.skip()
+        updates = {self.results: changed, self.compare: self.compared_models(changed, compared)}
+        return {**updates, **self.show_model(changed, model), self.library.panel: table, self.library.csv: csv}
 
     def show_compared(self, results: TrackResults | None, compared: list[str]) -> Any:
         """The Compare tab with the models that are switched on."""
