@@ -110,6 +110,7 @@ def test_only_blocks_in_which_a_genre_is_a_trace_are_explained() -> None:
 
 def test_what_speaks_for_a_genre_grows_block_by_block_and_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     model, label = loaded(tiny("cnn")), "loud"
+    name = model.info.name
     track = _track(2.5 * BLOCK_S)
     analysis = _all_of(label, track.duration_s)
     asked: list[float] = []
@@ -120,11 +121,11 @@ def test_what_speaks_for_a_genre_grows_block_by_block_and_is_kept(monkeypatch: p
         return np.full((len(track.log_mel), frames), 1.0, np.float32)
 
     monkeypatch.setattr(stage_layers, "label_evidence", evidence)
-    layers = StageLayers(OfferedModels([]), AnalysisQueue(1, 1))
-    results = SimpleNamespace(key="7", track=lambda features: track)
+    layers = StageLayers(OfferedModels([model]), AnalysisQueue(1, 1))
+    results = SimpleNamespace(key="7", track=lambda features: track, analyses={name: analysis})
 
     def steps() -> list[dict[str, Any]]:
-        return list(layers._heat_steps(results, model, analysis, label, 2.4 * BLOCK_S, Job(layers._queue)))
+        return list(layers._heat_steps(results, name, label, 2.4 * BLOCK_S, Job(layers._queue)))
 
     found = steps()
     assert asked[0] == 2 * BLOCK_S  # nearest to the pointer first

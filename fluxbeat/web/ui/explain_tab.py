@@ -64,7 +64,7 @@ class ExplainTab:
 
     def __init__(self, offered: OfferedModels, queue: AnalysisQueue) -> None:
         self._offered, self._queue = offered, queue
-        self._jobs = Jobs[Job]()
+        self.jobs = Jobs[Job]()
         self._found: dict[tuple[Any, ...], Explanation] = {}
         self.panel = panel("explain", events=["asked", "played", "stopped"])
         self.whole = panel("whole", events=["asked"])
@@ -92,23 +92,19 @@ class ExplainTab:
 
         What a page asks takes the place of what it asked before.
         """
-        job = self._jobs.start(session_of(request), Job(self._queue))
-        try:
-            async with aclosing(job.in_turn(self._steps(results, event, job))) as views:
-                async for view in views:
-                    if view or job.words:
-                        yield panel_answer(view or {"busy": job.progress})
-        except AnalysisCancelled:
-            yield gr.skip() if self._jobs.newest(session_of(request)) else panel_answer({"stopped": True})
-        except FluxBeatError as error:
-            yield panel_answer({"error": str(error)})
+        session = session_of(request)
+        job = self.jobs.start(session, Job(self._queue))
+        async with aclosing(job.views(self._steps(results, event, job))) as views:
+            async for view in views:
+                replaced = job.stopped and self.jobs.newest(session)
+                yield gr.skip() if replaced else panel_answer(view)
 
     def _steps(self, results: TrackResults | None, event: gr.EventData, job: Job) -> Iterator[dict[str, Any]]:
         yield self.explained(results, event, job.report)
 
     def stop(self, request: gr.Request) -> None:
         """The page does not wait for what it asked any more."""
-        self._jobs.stop(session_of(request))
+        self.jobs.stop(session_of(request))
 
     async def play(self, results: TrackResults | None, event: gr.EventData) -> str:
         """As `sound`, when its turn comes."""

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import gradio as gr
 
 from fluxbeat.charts.wording import capitalised, clock, waiting
-from fluxbeat.errors import AnalysisCancelled
+from fluxbeat.errors import AnalysisCancelled, FluxBeatError
 from fluxbeat.web.analysis_queue import AnalysisQueue, Waiting
 from fluxbeat.web.ui.panel import panel_answer
 from fluxbeat.web.ui.track_results import TrackResults
@@ -45,6 +45,21 @@ class Job:
     def progress(self) -> dict[str, Any]:
         """Share and words, as a panel shows them before an ellipsis."""
         return {"share": self.share or 0.0, "words": self.words.rstrip(".")}
+
+    async def views(self, steps: Iterator[dict[str, Any]]) -> AsyncGenerator[dict[str, Any], None]:
+        """What `steps` gives when its turn comes, for a panel: `busy` with its progress now and then.
+
+        At the end `stopped` where nobody waits for it any more, or `error` where something went wrong.
+        """
+        try:
+            async with aclosing(self.in_turn(steps)) as computed:
+                async for view in computed:
+                    if view or self.words:
+                        yield view or {"busy": self.progress}
+        except AnalysisCancelled:
+            yield {"stopped": True}
+        except FluxBeatError as error:
+            yield {"error": str(error)}
 
     def report(self, share: float, words: str) -> None:
         """So much is done, and this is being done; otherwise as `go_on`."""

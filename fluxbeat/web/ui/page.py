@@ -255,6 +255,5 @@ class _Page(PageParts):
         """The page was closed."""
         self.library.leave(request)
         self.teach.leave(request)
-        for part in (self.explain, self.layers, self.save):
-            part.stop(request)
-        self._jobs.stop(session_of(request))
+        for jobs in (self._jobs, self.explain.jobs, self.layers.jobs, self.save.jobs):
+            jobs.stop(session_of(request))

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from fluxbeat.analysis import TrackAnalysis
-from fluxbeat.errors import AnalysisCancelled, FluxBeatError
+from fluxbeat.errors import FluxBeatError
 from fluxbeat.export.explained import explained_genres, explanation_image
 from fluxbeat.export.formats import FORMATS, CaptionedImage
 from fluxbeat.export.writing import export, file_name
@@ -42,7 +42,7 @@ class SaveMenu:
     """The menu, with nothing saved yet, and what it does with the track that each page is at."""
 
     def __init__(self, offered: OfferedModels, queue: AnalysisQueue) -> None:
-        self._offered, self._queue, self._jobs = offered, queue, Jobs[Job]()
+        self._offered, self._queue, self.jobs = offered, queue, Jobs[Job]()
         self._menu = panel("save", save_view(), events=["chosen", "explained"])
 
     def connect(self, results: gr.State, model: gr.Radio, ended: Sequence[gr.events.Dependency]) -> None:
@@ -58,30 +58,22 @@ class SaveMenu:
     def save(self, results: TrackResults | None, model: str, event: gr.EventData) -> str:
         """What is shown, in a format."""
         try:
-            return panel_answer(self._written(*kept_analysis(results, model), str(event.kind)))
+            return panel_answer(save_view(**self._written(*kept_analysis(results, model), str(event.kind))))
         except FluxBeatError as error:
             return panel_answer(save_view(error=str(error)))
 
     async def save_explained(self, results: TrackResults | None, model: str, request: gr.Request) -> AsyncIterator[Any]:
         """The report with explanations, while the page stays at this track."""
-        job = self._jobs.start(session_of(request), Job(self._queue))
-        try:
-            async with aclosing(job.in_turn(self._with_images(results, model, job))) as views:
-                async for view in views:
-                    yield panel_answer(view or save_view(**job.progress))
-        except AnalysisCancelled:
-            yield gr.skip()  # the page is told the last word once more when this ends
-        except FluxBeatError as error:
-            yield panel_answer(save_view(error=str(error)))
+        job = self.jobs.start(session_of(request), Job(self._queue))
+        async with aclosing(job.views(self._with_images(results, model, job))) as views:
+            async for view in views:
+                # the page is told the last word once more when this ends
+                yield gr.skip() if job.stopped else panel_answer(save_view(**view.get("busy", view)))
 
     def begin_anew(self, request: gr.Request) -> str:
         """The track is another one: the menu with nothing saved."""
-        self._jobs.stop(session_of(request))
+        self.jobs.stop(session_of(request))
         return panel_answer(save_view())
-
-    def stop(self, request: gr.Request) -> None:
-        """The page does not wait for what it asked any more."""
-        self._jobs.stop(session_of(request))
 
     def _with_images(self, results: TrackResults | None, model: str, job: Job) -> Iterator[dict[str, Any]]:
         results, analysis = kept_analysis(results, model)
@@ -90,7 +82,7 @@ class SaveMenu:
         track = results.track(chosen.network.config.features)
         for number, genre in enumerate(genres, 1):
             job.report(number / (len(genres) + 1), f"Looking for what speaks for {genre}")
-            yield save_view(**job.progress)
+            yield job.progress
             images.append(explanation_image(track, chosen, analysis, genre, results.path, lambda *_: job.go_on()))
         yield self._written(results, analysis, REPORT, images)
 
@@ -102,4 +94,4 @@ class SaveMenu:
             written = export(analysis, kind, folder_to_serve(self._menu, "save-") / name, results.path, images=images)
         except OSError as error:
             raise FluxBeatError(f"There is no room to make the file ({error.strerror}).") from error
-        return save_view(name=name, url=served_url(self._menu, written))
+        return {"name": name, "url": served_url(self._menu, written)}

@@ -14,7 +14,7 @@ import numpy as np
 from fluxbeat.analysis import Track, TrackAnalysis
 from fluxbeat.analysis.presence import LEAST
 from fluxbeat.charts.heat import heat_rows
-from fluxbeat.errors import AnalysisCancelled, FluxBeatError
+from fluxbeat.errors import FluxBeatError
 from fluxbeat.explanation import label_evidence
 from fluxbeat.explanation.windows import band_centres_hz
 from fluxbeat.models.base import TAKES_SOUND
@@ -52,7 +52,7 @@ class StageLayers:
     def __init__(self, offered: OfferedModels, queue: AnalysisQueue) -> None:
         self._offered, self._queue = offered, queue
         self._kept: dict[tuple[str, str, str], _Kept] = {}
-        self._jobs = Jobs[Job]()
+        self.jobs = Jobs[Job]()
         self.panel = panel("layers", events=["looked", "pointed"])
 
     def connect(self, results: gr.State, model: gr.Radio) -> None:
@@ -79,34 +79,19 @@ class StageLayers:
         self, results: TrackResults | None, model: str, event: gr.EventData, request: gr.Request
     ) -> AsyncIterator[Any]:
         """What speaks for the genre `label`, nearest to `at_s` first, while the page asks for nothing newer."""
-        ticket, job = int(event.ticket), self._jobs.start(session_of(request), Job(self._queue))
-        try:
-            shown, analysis = kept_analysis(results, model)
-            chosen = self._offered.models[model]
-            steps = self._heat_steps(shown, chosen, analysis, str(event.label), float(event.at_s), job)
-            async with aclosing(job.in_turn(steps)) as computed:
-                async for step in computed:
-                    if step:
-                        yield panel_answer(step | {"ticket": ticket})
-        except AnalysisCancelled:
-            yield gr.skip()
-        except FluxBeatError as error:
-            yield panel_answer({"error": str(error), "ticket": ticket})
-
-    def stop(self, request: gr.Request) -> None:
-        """The page does not wait for what it asked any more."""
-        self._jobs.stop(session_of(request))
+        ticket, job = int(event.ticket), self.jobs.start(session_of(request), Job(self._queue))
+        steps = self._heat_steps(results, model, str(event.label), float(event.at_s), job)
+        async with aclosing(job.views(steps)) as views:
+            async for view in views:
+                if "busy" not in view:
+                    yield gr.skip() if job.stopped else panel_answer({**view, "ticket": ticket})
 
     def _heat_steps(
-        self,
-        results: TrackResults,
-        model: LoadedModel,
-        analysis: TrackAnalysis,
-        label: str,
-        at_s: float,
-        job: Job,
+        self, shown: TrackResults | None, name: str, label: str, at_s: float, job: Job
     ) -> Iterator[dict[str, Any]]:
         """The picture so far after every block; the last one says that it is whole."""
+        results, analysis = kept_analysis(shown, name)
+        model = self._offered.models[name]
         if model.network.takes_sound:
             raise FluxBeatError(TAKES_SOUND)
         track = results.track(model.network.config.features)
