@@ -75,10 +75,11 @@ class ExampleAnswers:
 
     def remember(self, track: TrackResults) -> None:
         """Keep the answers of a track, if it is an example as the models found it, for those who choose it later."""
-        names = {model.info.name for model in self._models}
-        as_found = not any(one.tempo.corrected for one in track.analyses.values())
-        if as_found and track.path in {str(each.path) for each in self.examples} and names <= set(track.analyses):
-            self._known[track.path] = {name: one for name, one in track.analyses.items() if name in names}
+        names = [model.info.name for model in self._models]
+        as_found = not any(analysis.tempo.corrected for analysis in track.analyses.values())
+        paths = {str(example.path) for example in self.examples}
+        if as_found and track.path in paths and set(names) <= set(track.analyses):
+            self._known[track.path] = {name: track.analyses[name] for name in names}
 
     def begin(self) -> Future[None]:
         """Have the first example analysed, in a thread and its turn, unless that is done already; done when it is."""

@@ -157,7 +157,6 @@ class ExplainTab:
             "window_s": self._offered.models[names[0]].network.config.window_s,
             "models": [{"name": name, "title": model_title(name)} for name in names],
             "choices": [{"label": label} for label in genres],
-            "first": genres[0],
             "river": river_figure(results.any, self._offered.paints, genres, river_rise([results.any])),
         }
 

@@ -9,8 +9,6 @@ from pathlib import Path
 
 from fluxbeat.web.ui.track_results import TrackResults
 
-MOST_KEPT = 256
-
 
 class KeptTracks:
     """Results by their token, the newest last; the file's features are not kept, they are read again when needed.
@@ -23,7 +21,7 @@ class KeptTracks:
         How many are known; the one that was not shown for longest goes first.
     """
 
-    def __init__(self, kept_s: float, at_most: int = MOST_KEPT) -> None:
+    def __init__(self, kept_s: float, at_most: int = 256) -> None:
         self._kept_s, self._at_most = kept_s, at_most
         self._tracks: dict[str, tuple[float, TrackResults]] = {}
         self._lock = threading.Lock()
@@ -33,16 +31,11 @@ class KeptTracks:
         with self._lock:
             self._tracks.pop(track.token, None)
             self._tracks[track.token] = time.monotonic(), replace(track, tracks={})
-            self._drop_old()
+            self._tracks = dict(list(self._tracks.items())[-self._at_most :])
 
     def find(self, token: str) -> TrackResults | None:
         """The track of this token, if it is still known and its file is still there."""
-        with self._lock:
-            self._drop_old()
-            _, track = self._tracks.get(token, (0.0, None))
-        return track if track and Path(track.path).is_file() else None
-
-    def _drop_old(self) -> None:
-        before_s = time.monotonic() - self._kept_s
-        newest = [item for item in self._tracks.items() if item[1][0] >= before_s][-self._at_most :]
-        self._tracks = dict(newest)
+        kept_s, track = self._tracks.get(token, (0.0, None))
+        if track is None or time.monotonic() - kept_s > self._kept_s or not Path(track.path).is_file():
+            return None
+        return track

@@ -21,7 +21,6 @@ from fluxbeat.library import (
     LibraryJob,
     LibraryRow,
     SoundFile,
-    Step,
     ThreadWorkers,
     analysed_row,
     write_csv,
@@ -71,19 +70,19 @@ class LibraryTab:
         self.panel.stopped(self.stop, self.state, None, **AT_ONCE)
         self.panel.emptied(self.empty, None, [*table, self.state], **AT_ONCE)
 
-    def add(self, paths: list[str], told: str, state: LibraryState | None, request: gr.Request) -> tuple[Any, Any]:
+    def add(self, paths: list[str], about: str, state: LibraryState | None, request: gr.Request) -> tuple[Any, Any]:
         """Files were given, and join those there: the new library, the table."""
         self.leave(request)
-        given = sound_files(paths, json.loads(told)["names"])
+        given = sound_files(paths, json.loads(about)["names"])
         new = LibraryState(files=[*(state.files if state else []), *given])
         self._states[session_of(request)] = new
-        return new, self._view(new, Step((), 0, len(new.files), 0, None))
+        return new, self._view(new, "")
 
     def analyse(self, state: LibraryState | None, model: str) -> Iterator[tuple[Any, Any]]:
         """Analyse the library's files and show the table as it fills: values for the panel and the CSV button."""
         if state is None or state.job is not None:
             return
-        state.model = model
+        state.model, problem = model, ""
         try:
             chosen = self._offered.models[model]
             state.job = job = LibraryJob(state.files, chosen, self._cache, self._workers)
@@ -91,12 +90,12 @@ class LibraryTab:
             for step in job.steps():
                 state.rows.update(step.placed)
                 if time.monotonic() - shown_s >= max(REDRAWN_EVERY_S, len(state.rows) / ROWS_PER_SECOND):
-                    yield self._view(state, step), gr.skip()
+                    left = "" if step.remaining_s is None else f"{clock(step.remaining_s)} left"
+                    yield self._view(state, left), gr.skip()
                     shown_s = time.monotonic()
         except FluxBeatError as error:
-            yield self._view(state, None, str(error)), self._csv_button(state)
-            return
-        yield self._view(state, None), self._csv_button(state)
+            problem = str(error)
+        yield self._view(state, error=problem), self._csv_button(state)
 
     def stop(self, state: LibraryState | None) -> None:
         """What is done stays in the table."""
@@ -128,12 +127,11 @@ class LibraryTab:
         sha256 = self._cache.digest(file)
         self._cache.correct(sha256, bpm)
         known = self._cache.find(sha256, model.info.revision, file.shown) if model else None
-        if known is None:
+        if known:
+            state.rows.update({place: analysed_row(file, known) for place in places if place in state.rows})
+        if known is None or len(state.rows) < len(state.files):  # the job draws the table itself
             return gr.skip(), gr.skip()
-        state.rows.update({place: analysed_row(file, known) for place in places if place in state.rows})
-        if len(state.rows) < len(state.files):  # the job draws the table itself
-            return gr.skip(), gr.skip()
-        return self._view(state, None), self._csv_button(state)
+        return self._view(state), self._csv_button(state)
 
     @cached_property
     def _cache(self) -> AnalysisCache:
@@ -153,16 +151,16 @@ class LibraryTab:
             write_csv([row for _, row in sorted(state.rows.items())], file)
         return gr.DownloadButton(value=str(path), visible=True)
 
-    def _view(self, state: LibraryState, step: Step | None, error: str | None = None) -> str:
-        """What the panel draws; without a step the work is over."""
+    def _view(self, state: LibraryState, left: str | None = None, error: str = "") -> str:
+        """What the panel draws; `left` says how long the work still takes, None that it is over."""
         view = {
             "rows": [_drawn(place, row) for place, row in state.rows.items()],
             "colours": {label: paint.fill for label, paint in self._offered.paints.items()},
             "model": model_title(state.model),
             "done": len(state.rows),
             "total": len(state.files),
-            "running": step is not None,
-            "left": f"{clock(step.remaining_s)} left" if step and step.remaining_s is not None else "",
+            "running": left is not None,
+            "left": left,
             "error": error,
         }
         return panel_value(view)

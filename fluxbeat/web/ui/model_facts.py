@@ -83,11 +83,11 @@ def _headlines(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     rows = _measured(metrics)
     if not rows:
         return None
-    told = [
+    shares = [
         {"measure": HEADLINES[name], "share": _of_ten(row["value"]), "exactly": _exactly(row)}
         for name, row in rows.items()
     ]
-    return {"on": f"{_on(next(iter(rows.values())))}.", "rows": told}
+    return {"on": f"{_on(next(iter(rows.values())))}.", "rows": shares}
 
 
 def _measured(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:

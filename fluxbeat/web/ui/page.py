@@ -26,7 +26,6 @@ from fluxbeat.web.ui.panel import AT_ONCE, IN_OUR_QUEUE, panel_answer, panel_val
 from fluxbeat.web.ui.player import CHOSEN_BPM, player_view
 from fluxbeat.web.ui.track_results import TrackResults
 
-TITLE = "FluxBeat"
 KEPT_TOKEN = "_ => { try { return [sessionStorage.getItem('fluxbeat-track') ?? '']; } catch { return ['']; } }"
 """By which a page that was here before asks for the track that it had."""
 
@@ -36,7 +35,7 @@ def build_page(service: Service, answers: ExampleAnswers | None = None) -> gr.Bl
 
     `answers` is what they say of the examples: whoever serves the page may `begin` with that before anybody comes.
     """
-    with gr.Blocks(title=TITLE, delete_cache=(3600, UPLOADS_KEPT_S), fill_width=False) as blocks:
+    with gr.Blocks(title="FluxBeat", delete_cache=(3600, UPLOADS_KEPT_S), fill_width=False) as blocks:
         answers = answers or ExampleAnswers(read_examples(), list(service.models.values()), service.queue)
         _Page(service, answers).connect(blocks)
         ClientFunctions(service).offer()
@@ -82,7 +81,7 @@ class _Page(PageParts):
         self.status.cancelled(
             self.cancel,
             [self.results, self.model, self.compared],
-            [self.status, self.player, self.timeline, self.compare],
+            [self.status, self.compare, self.player, *views],
             **AT_ONCE,
         )
         self.beat.corrected(
@@ -108,9 +107,9 @@ class _Page(PageParts):
             return gr.skip()
         return self._begin(self._answered.track(self._examples[0], self._longest_s), request, opening=True)
 
-    def begin(self, paths: list[str], told: str, request: gr.Request) -> str:
+    def begin(self, paths: list[str], about: str, request: gr.Request) -> str:
         """A file was given: it is what the session waits for from now on."""
-        track = TrackResults(paths[0], json.loads(told)["names"][0], max_duration_s=self._longest_s)
+        track = TrackResults(paths[0], json.loads(about)["names"][0], max_duration_s=self._longest_s)
         return self._begin(track, request)
 
     def begin_example(self, event: gr.EventData, request: gr.Request) -> str:
@@ -176,11 +175,7 @@ class _Page(PageParts):
                 yield from self.beginnings(job)
             yield from self._answers(job, compared)
         except FluxBeatError as error:
-            yield {
-                self.notice: panel_answer({"text": str(error)}),
-                self.player: self.playing_again(before),
-                self.timeline: self.timeline_again(before, job.model),
-            }
+            yield {self.notice: panel_answer({"text": str(error)}), **self.show_again(before, job.model)}
 
     def _answers(self, job: TrackJob, compared: list[str]) -> Iterator[Updates]:
         """Each answer as it comes; the first one, and then that of the chosen model, in every tab."""
@@ -195,8 +190,7 @@ class _Page(PageParts):
                 updates[self.explain.panel] = panel_value(self.explain.waiting(found))
                 updates[self.explain.whole] = panel_value(None)
             if job.locked or newest == job.model:
-                seen = job.model if job.model in found.analyses else newest
-                updates |= self.show_model(found, seen)
+                updates |= self.show_model(found, found.answering(job.model))
             job.locked = False
             yield updates
         self._answered.remember(job.track)
@@ -213,15 +207,11 @@ class _Page(PageParts):
             self._begin(results, request)
         return self.show_model(results, model)
 
-    def cancel(
-        self, results: TrackResults | None, model: str, compared: list[str], request: gr.Request
-    ) -> tuple[Any, Any, Any, Any]:
+    def cancel(self, results: TrackResults | None, model: str, compared: list[str], request: gr.Request) -> Updates:
         """The listener waits no more: what is shown stays, with its player, and nothing more comes to it."""
-        job = self._jobs.newest(session_of(request))
         self._jobs.stop(session_of(request))
         compare = self.compared_models(results, compared, to_come=False) if results else panel_value(None)
-        timeline = self.timeline_again(results, model) if job and job.locked else gr.skip()
-        return panel_answer({}), self.playing_again(results), timeline, compare
+        return {self.status: panel_answer({}), self.compare: compare, **self.show_again(results, model)}
 
     def correct_tempo(
         self,

@@ -95,12 +95,12 @@ class PageParts:
             metrics = model.network.config.metrics
             yield {self.timeline: panel_value(beginning_view(track.key, found, self._offered.paints, metrics))}
 
-    def timeline_again(self, before: TrackResults | None, model: str) -> str:
-        """The Timeline of the track that the page showed `before`; empty where there is none."""
-        if before is None or not before.analyses:
-            return panel_value(None)
-        seen = model if model in before.analyses else next(iter(before.analyses))
-        return str(self.show_model(before, seen)[self.timeline])
+    def show_again(self, before: TrackResults | None, model: str) -> Updates:
+        """The track that the page showed `before`, in player and Timeline; both empty where there is none."""
+        if before is None:
+            return {self.player: panel_value(None), self.timeline: panel_value(None)}
+        playing = player_view(before) if Path(before.path).is_file() else None
+        return {self.player: panel_value(playing), **self.show_model(before, before.answering(model))}
 
     def show_model(self, results: TrackResults | None, model: str) -> Updates:
         """Timeline, Tempo and the player's tempo of the chosen model; nothing new before it has answered."""
@@ -120,7 +120,3 @@ class PageParts:
         ready = [results.analyses[name] for name in names if name in results.analyses]
         missing = [name for name in names if name not in results.analyses and to_come]
         return panel_value(compare_view(results.key, ready, missing, self._offered.paints, self._offered.models))
-
-    def playing_again(self, before: TrackResults | None) -> str:
-        """The track that the page still shows, if its file is still there."""
-        return panel_value(player_view(before) if before and Path(before.path).is_file() else None)

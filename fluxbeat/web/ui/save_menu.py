@@ -20,9 +20,8 @@ from fluxbeat.web.ui.offered_models import OfferedModels
 from fluxbeat.web.ui.panel import AT_ONCE, HIDDEN, IN_OUR_QUEUE, panel, panel_answer
 from fluxbeat.web.ui.track_results import TrackResults, kept_analysis
 
-REPORT, EXPLAINED = "html", "explained"
 _EXPLAINED_VIEW = {
-    "kind": EXPLAINED,
+    "kind": "explained",
     "title": "Report with explanations",
     "about": "The same page, with a picture of what in the sound speaks for each genre. Takes some seconds.",
 }
@@ -30,12 +29,8 @@ _EXPLAINED_VIEW = {
 
 def save_view(**now: Any) -> dict[str, Any]:
     """What the menu offers, and how the last choice fares: `share` and `words`, `url` and `name`, or `error`."""
-    choices = []
-    for one in FORMATS.values():
-        choices.append({"kind": one.name, "title": one.title, "about": one.about})
-        if one.name == REPORT:
-            choices.append(_EXPLAINED_VIEW)
-    return {"choices": choices, "now": now}
+    report, *others = ({"kind": each.name, "title": each.title, "about": each.about} for each in FORMATS.values())
+    return {"choices": [report, _EXPLAINED_VIEW, *others], "now": now}
 
 
 class SaveMenu:
@@ -84,7 +79,7 @@ class SaveMenu:
             job.report(number / (len(genres) + 1), f"Looking for what speaks for {genre}")
             yield job.progress
             images.append(explanation_image(track, chosen, analysis, genre, results.path, lambda *_: job.go_on()))
-        yield self._written(results, analysis, REPORT, images)
+        yield self._written(results, analysis, "html", images)
 
     def _written(
         self, results: TrackResults, analysis: TrackAnalysis, kind: str, images: Sequence[CaptionedImage] = ()

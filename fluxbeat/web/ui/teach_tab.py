@@ -143,10 +143,10 @@ class TeachTab:
             return self._view(state, str(error)), state
         return self._view(state), state
 
-    def add(self, paths: list[str], given: str, state: TeachState | None, request: gr.Request) -> Updates:
+    def add(self, paths: list[str], about: str, state: TeachState | None, request: gr.Request) -> Updates:
         """Songs were dropped on a genre."""
-        told = json.loads(given)
-        return self._give(self._of(state, request), sound_files(paths, told["names"]), str(told.get("genre") or ""))
+        given = json.loads(about)
+        return self._give(self._of(state, request), sound_files(paths, given["names"]), str(given["genre"]))
 
     def add_rows(
         self, state: TeachState | None, library: LibraryState | None, event: gr.EventData, request: gr.Request
@@ -218,7 +218,7 @@ class TeachTab:
             state.busy = {"words": "Learning, and asking about songs that were left out"}
             yield self._view(state), *nothing
             with self._queue.turn_of_thread(stop):
-                own = teach(state.examples, self._base)
+                own = teach(state.examples, load(BASE))
             model = self._made(own, state)
             self._offered.add([model])
             gone = [] if state.model == model.info.name else [state.model]
@@ -271,14 +271,10 @@ class TeachTab:
         return state
 
     @cached_property
-    def _base(self) -> LoadedModel:
-        return load(BASE)
-
-    @cached_property
     def _reader(self) -> SongReader:
         """The same for all pages, so that they take turns."""
         at_once = min(cores(), self._queue.at_once)
-        return SongReader(self._base, None, at_once, self._max_duration_s, self._queue.turn_of_thread)
+        return SongReader(load(BASE), None, at_once, self._max_duration_s, self._queue.turn_of_thread)
 
     def _view(self, state: TeachState, error: str = "") -> str:
         songs: dict[str, list[dict[str, Any]]] = {genre: [] for genre in state.genres}

@@ -38,8 +38,8 @@ def timeline_view(
         "figure": stage_figure(analysis, paints, order),
         "genres": [genre_view(genre, paints) for genre in analysis.genres],
         "others": [
-            {"label": one.label, "percent": percent(one.most), "at_s": round(one.at_s, 2), "clock": clock(one.at_s)}
-            for one in analysis.others
+            {"label": each.label, "percent": percent(each.most), "at_s": round(each.at_s, 2), "clock": clock(each.at_s)}
+            for each in analysis.others
         ],
         "chapters": [
             {

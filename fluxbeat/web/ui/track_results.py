@@ -65,6 +65,10 @@ class TrackResults:
             return replace(self, analyses={name: as_found(one) for name, one in self.analyses.items()})
         return replace(self, analyses={name: corrected(one, bpm) for name, one in self.analyses.items()})
 
+    def answering(self, model: str) -> str:
+        """This model, or the first one as long as it has not answered."""
+        return model if model in self.analyses else next(iter(self.analyses))
+
     @property
     def any(self) -> TrackAnalysis:
         """One of the analyses, for what all have in common."""
