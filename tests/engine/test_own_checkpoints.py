@@ -90,7 +90,7 @@ def test_it_is_explained_and_compared_with_models_of_other_labels(song: Path, tm
     others = [load("crate"), loaded(tiny("cnn", labels=("house", "calm")), "other")]
     analyses = compare(song, others)
     assert [set(one.timeline.labels) for one in analyses] == [set(OWN), {"house", "calm"}]
-    view = compare_view("1", analyses, [], OfferedModels(others).paints)
+    view = compare_view("1", analyses, [], OfferedModels(others).paints, {})
     assert view["debate"]["notes"][0] == "Compared by the one genre that all of them know: electronic."
     facts = model_facts(load("crate"))
     assert facts["headlines"]["rows"][0]["share"] == "10 of 10"

@@ -68,7 +68,7 @@ def spans(*analyses: TrackAnalysis) -> list[tuple[float, float]]:
 
 def view(*analyses: TrackAnalysis) -> dict[str, Any]:
     paints = genre_paints(label for one in analyses for label in one.timeline.labels)
-    shown: dict[str, Any] = json.loads(panel_value(compare_view("1", analyses, ["crnn"], paints)))
+    shown: dict[str, Any] = json.loads(panel_value(compare_view("1", analyses, ["crnn"], paints, {})))
     return shown
 
 

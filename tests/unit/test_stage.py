@@ -1,20 +1,19 @@
-"""What the stage is made of, without a browser: chapters, words, pictures of the spectrogram, and packed files."""
+"""What the stage is made of, without a browser: chapters, words, pictures of the spectrogram, and packed events."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import gzip
 import zlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
-import brotli
 import numpy as np
 import pytest
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import StreamingResponse
 from starlette.types import ASGIApp
 from test_charts import LABELS, half_ambient_half_metal
 from tiny_models import loaded, tiny
@@ -28,8 +27,9 @@ from fluxbeat.errors import TrackWarning
 from fluxbeat.features import FeatureConfig
 from fluxbeat.web.analysis_queue import AnalysisQueue
 from fluxbeat.web.ui import stage_layers
+from fluxbeat.web.ui.app_shell import SENT_AS_THEY_ARE
+from fluxbeat.web.ui.jobs import Job
 from fluxbeat.web.ui.offered_models import OfferedModels
-from fluxbeat.web.ui.packed_files import Packed
 from fluxbeat.web.ui.stage_layers import BLOCK_S, MOST_COLUMNS, StageLayers, present_blocks, spectrogram_view
 from fluxbeat.web.ui.timeline_tab import timeline_view
 
@@ -110,6 +110,7 @@ def test_only_blocks_in_which_a_genre_is_a_trace_are_explained() -> None:
 
 def test_what_speaks_for_a_genre_grows_block_by_block_and_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     model, label = loaded(tiny("cnn")), "loud"
+    name = model.info.name
     track = _track(2.5 * BLOCK_S)
     analysis = _all_of(label, track.duration_s)
     asked: list[float] = []
@@ -120,11 +121,11 @@ def test_what_speaks_for_a_genre_grows_block_by_block_and_is_kept(monkeypatch: p
         return np.full((len(track.log_mel), frames), 1.0, np.float32)
 
     monkeypatch.setattr(stage_layers, "label_evidence", evidence)
-    layers = StageLayers(OfferedModels([]), AnalysisQueue(1, 1))
-    results = SimpleNamespace(key="7", track=lambda features: track)
+    layers = StageLayers(OfferedModels([model]), AnalysisQueue(1, 1))
+    results = SimpleNamespace(key="7", track=lambda features: track, analyses={name: analysis})
 
     def steps() -> list[dict[str, Any]]:
-        return list(layers._heat_steps(results, model, analysis, label, 2.4 * BLOCK_S, lambda: True))
+        return list(layers._heat_steps(results, name, label, 2.4 * BLOCK_S, Job(layers._queue)))
 
     found = steps()
     assert asked[0] == 2 * BLOCK_S  # nearest to the pointer first
@@ -164,65 +165,13 @@ def _image(view: dict[str, Any]) -> np.ndarray:
     return flat.reshape(view["rows"], view["columns"])
 
 
-SCRIPT = "const answer = 42;\n" * 400
-
-
-@pytest.mark.parametrize(
-    ("accepted", "encoding", "unpack"),
-    [
-        ("gzip, br;q=1", "br", brotli.decompress),
-        ("gzip", "gzip", gzip.decompress),
-        ("br; q=0.0, gzip;q=0.5", "gzip", gzip.decompress),
-        ("br;q=0", None, bytes),
-        ("", None, bytes),
-    ],
-)
-def test_a_script_is_packed_as_the_browser_takes_it(accepted: str, encoding: str | None, unpack: Any) -> None:
-    status, headers, body = _asked("/static/a.js", PlainTextResponse(SCRIPT, media_type="text/javascript"), accepted)
-    assert status == 200
-    assert headers.get("content-encoding") == encoding
-    assert unpack(body).decode() == SCRIPT
-    if not encoding:
-        assert int(headers["content-length"]) == len(body)
-    else:
-        assert "content-length" not in headers  # it is known when all is sent
-        assert headers["vary"] == "Accept-Encoding"
-        assert len(body) < len(SCRIPT) / 10
-
-
-def test_few_bytes_and_an_answer_without_a_body_are_left_as_they_are() -> None:
-    few = PlainTextResponse("const answer = 42;", media_type="text/javascript")
-    _, headers, body = _asked("/static/a.js", few, "br")
-    assert "content-encoding" not in headers and body == few.body
-    script = PlainTextResponse(SCRIPT, media_type="text/javascript")
-    _, headers, _ = _asked("/static/a.js", script, "br", method="HEAD")
-    assert "content-encoding" not in headers and int(headers["content-length"]) == len(SCRIPT)
-
-
-def test_other_paths_images_errors_and_parts_are_left_as_they_are() -> None:
-    script = PlainTextResponse(SCRIPT, media_type="text/javascript")
-    image = Response(SCRIPT, media_type="image/png")
-    gone = PlainTextResponse(SCRIPT, 404)
-    for path, response, extra in (
-        ("/api/v1/models", script, {}),
-        ("/static/a.png", image, {}),
-        ("/static/a.js", gone, {}),
-        ("/static/a.js", script, {"range": "bytes=0-9"}),
-    ):
-        _, headers, body = _asked(path, response, "br", extra)
-        assert "content-encoding" not in headers, path
-        assert body.decode() == SCRIPT
-
-
 EVENTS = [f'data: {{"msg": "process_generating", "step": {step}}}\n\n' * 40 for step in range(3)]
 
 
-@pytest.mark.parametrize(("accepted", "encoding"), [("gzip, br", "br"), ("gzip", "gzip"), ("identity", None)])
+@pytest.mark.parametrize(("accepted", "encoding"), [("gzip, br", "gzip"), ("identity", None)])
 def test_events_are_packed_and_each_can_be_read_before_the_next_is_sent(accepted: str, encoding: str | None) -> None:
     sent: list[Any] = []
-    unpack = {"br": brotli.Decompressor().process, "gzip": zlib.decompressobj(wbits=31).decompress, None: bytes}[
-        encoding
-    ]
+    unpack: Any = zlib.decompressobj(wbits=31).decompress if encoding else bytes
     read: list[str] = []
 
     async def events() -> AsyncIterator[str]:
@@ -233,7 +182,7 @@ def test_events_are_packed_and_each_can_be_read_before_the_next_is_sent(accepted
             assert read[-1] == EVENTS[number]
 
     stream = StreamingResponse(events(), media_type="text/event-stream")
-    _ask(Packed(stream, ["/events"]), "/events", accepted, sent)
+    _ask(GZipMiddleware(stream, exclude_content_types=SENT_AS_THEY_ARE), accepted, sent)
     assert read == EVENTS
     headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     assert headers.get("content-encoding") == encoding
@@ -245,38 +194,14 @@ def test_events_are_packed_and_each_can_be_read_before_the_next_is_sent(accepted
         assert b"".join(message["body"] for message in sent[1:]).decode() == "".join(EVENTS)
 
 
-def test_only_whole_answers_of_text_at_the_paths_of_streams_are_packed() -> None:
-    text = PlainTextResponse(SCRIPT)
-    for path, response in (("/other", text), ("/events", PlainTextResponse(SCRIPT, 404)), ("/events", Response(b"1"))):
-        sent: list[Any] = []
-        _ask(Packed(response, ["/events"]), path, "br", sent)
-        assert b"content-encoding" not in dict(sent[0]["headers"])
-    sent = []
-    _ask(Packed(text, ["/events"]), "/events", "br", sent)
-    assert b"content-length" not in dict(sent[0]["headers"])
-    assert brotli.decompress(b"".join(message["body"] for message in sent[1:])).decode() == SCRIPT
-
-
-def _asked(
-    path: str, response: Response, accepted: str, extra: dict[str, str] | None = None, method: str = "GET"
-) -> tuple[int, dict[str, str], bytes]:
-    sent: list[Any] = []
-    _ask(Packed(response, ["/"], ["/static/"]), path, accepted, sent, extra, method)
-    begun = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-    return sent[0]["status"], begun, b"".join(message["body"] for message in sent[1:])
-
-
-def _ask(
-    app: ASGIApp, path: str, accepted: str, sent: list[Any], extra: dict[str, str] | None = None, method: str = "GET"
-) -> None:
+def _ask(app: ASGIApp, accepted: str, sent: list[Any]) -> None:
     async def send(message: Any) -> None:
         sent.append(message)
 
     async def receive() -> Any:
         return {"type": "http.request", "body": b"", "more_body": False}
 
-    wanted = {"accept-encoding": accepted, **(extra or {})}
-    headers = [(name.encode(), value.encode()) for name, value in wanted.items()]
     asgi = {"version": "3.0", "spec_version": "2.4"}
-    scope = {"type": "http", "asgi": asgi, "method": method, "path": path, "headers": headers}
+    headers = [(b"accept-encoding", accepted.encode())]
+    scope = {"type": "http", "asgi": asgi, "method": "GET", "path": "/events", "headers": headers}
     asyncio.run(app(scope, receive, send))

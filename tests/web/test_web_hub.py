@@ -23,10 +23,10 @@ from fluxbeat.web.ui.offered_models import OfferedModels
 __all__ = ["hub", "models", "songs"]  # the fixtures
 
 HERE: Any = SimpleNamespace(
-    session_hash="one", headers={"Host": "localhost:7860"}, client=SimpleNamespace(host="127.0.0.1")
+    session_hash="one", headers={"host": "localhost:7860"}, client=SimpleNamespace(host="127.0.0.1")
 )
 STRANGER: Any = SimpleNamespace(
-    session_hash="one", headers={"Host": "localhost:7860"}, client=SimpleNamespace(host="203.0.113.9")
+    session_hash="one", headers={"host": "localhost:7860"}, client=SimpleNamespace(host="203.0.113.9")
 )
 
 

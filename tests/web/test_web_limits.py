@@ -123,7 +123,7 @@ def test_no_function_of_the_page_computes_beside_the_queue(at_once: int) -> None
     """What Gradio would hold back by itself would neither be counted nor told its place."""
     service = Service(WebSettings(analyses_at_once=at_once, waiting_at_most=50), {"cnn": load("cnn")})
     page = build_page(service)
-    names = {"analyse", "analyse_again", "explain", "explain_whole", "play", "save_explained", "analyze", "compare"}
+    names = {"analyse", "explain", "explain_whole", "play", "save_explained", "analyze", "compare"}
     in_queue = [
         each
         for each in page.fns.values()

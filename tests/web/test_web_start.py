@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -11,8 +12,9 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
-import gradio as gr
 import pytest
 from web_driving import EXAMPLES, ROOT, TECHNO
 
@@ -25,8 +27,9 @@ from fluxbeat.web.service import Service
 from fluxbeat.web.settings import WebSettings
 from fluxbeat.web.ui import kept_tracks
 from fluxbeat.web.ui.example_tracks import ExampleAnswers, read_examples
-from fluxbeat.web.ui.jobs import Job, Jobs
+from fluxbeat.web.ui.jobs import Jobs, TrackJob
 from fluxbeat.web.ui.kept_tracks import KeptTracks
+from fluxbeat.web.ui.models_tab import ModelsState
 from fluxbeat.web.ui.page import build_page
 from fluxbeat.web.ui.track_results import TrackResults
 
@@ -147,21 +150,19 @@ def test_a_kept_track_is_found_by_its_token_alone_as_long_as_it_is_kept(
 
 
 def test_newer_job_supersedes_and_cancel_ends() -> None:
-    jobs = Jobs()
+    jobs, queue = Jobs[TrackJob](), AnalysisQueue(1, 1)
     first, other, second = (
-        Job(page, TrackResults(f"{name}.wav", name)) for page, name in (("page", "a"), ("other", "b"), ("page", "c"))
+        jobs.start(page, TrackJob(queue, TrackResults(f"{name}.wav", name)))
+        for page, name in (("page", "a"), ("other", "b"), ("page", "c"))
     )
-    for job in (first, other, second):
-        jobs.start(job)
     assert len({job.track.key for job in (first, other, second)}) == 3
-    assert not jobs.wanted(first)
-    assert not jobs.claim(first)
-    assert jobs.claim(second)
-    assert not jobs.claim(second)
-    assert jobs.wanted(second)
-    jobs.cancel("page")
-    assert not jobs.wanted(second)
-    assert jobs.wanted(other)
+    assert first.stopped and not second.stopped
+    with pytest.raises(AnalysisCancelled):
+        first.report(0.5, "listening")
+    assert jobs.newest("page") is second
+    jobs.stop("page")
+    assert second.stopped and jobs.newest("page") is None
+    assert jobs.newest("other") is other and not other.stopped
 
 
 def test_models_answer_in_turn_and_decoding_is_shared() -> None:
@@ -177,17 +178,26 @@ def test_models_answer_in_turn_and_decoding_is_shared() -> None:
     assert all(words != "listening" for _, words in doing[last_played + 1 :])
 
 
-def test_an_answer_that_the_page_shows_is_not_sent_once_more() -> None:
+def test_the_answer_of_the_chosen_model_is_shown_once_and_a_choice_meanwhile_counts() -> None:
     models = {name: load(name) for name in ("cnn", "vit")}
     page = build_page(Service(WebSettings(), models))
-    show = next(each.fn for each in page.fns.values() if getattr(each.fn, "__name__", "") == "show_chosen")
-    *_, track = TrackResults(str(TECHNO), "song").answers(list(models.values()), lambda *_: None)
-    job = Job("page", track)
-    for name, title in (("cnn", "CNN"), ("vit", "ViT")):
-        assert json.loads(show(job, track, name)[0])["model"] == title
-        assert show(job, track, name) == (gr.skip(),) * 3
-    another = TrackResults(str(TECHNO), "song", track.analyses)
-    assert json.loads(show(job, another, "vit")[0])["key"] == another.key
+    functions = {getattr(each.fn, "__qualname__", ""): each.fn for each in page.fns.values()}
+    request: Any = SimpleNamespace(session_hash="page")
+    event: Any = SimpleNamespace(index=1)
+
+    async def shown() -> list[str]:
+        functions["_Page.begin_example"](event, request)
+        titles, results = [], None
+        async for updates in functions["_Page.analyse"](None, "cnn", ["cnn", "vit"], ModelsState(), request):
+            for component, value in updates.items():
+                if component.elem_id == "timeline":
+                    titles.append(json.loads(value)["model"])
+                results = value if isinstance(value, TrackResults) else results
+            if titles == ["CNN"]:
+                functions["_Page.choose_model"](results, "vit", request)
+        return titles
+
+    assert asyncio.run(shown()) == ["CNN", "ViT"]
 
 
 def test_analysis_that_is_not_wanted_any_more_ends() -> None:

@@ -12,6 +12,7 @@ import gradio as gr
 from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 from starlette.responses import Response
 from starlette.types import Scope
 from starlette.websockets import WebSocket
@@ -21,13 +22,14 @@ from fluxbeat.charts.plotly_script import plotly_script
 from fluxbeat.web.service import Service
 from fluxbeat.web.ui.example_tracks import FOLDER as EXAMPLES
 from fluxbeat.web.ui.example_tracks import ExampleAnswers, read_examples
-from fluxbeat.web.ui.gradio_internals import ANSWERS, fetch_nothing, guard_paths
+from fluxbeat.web.ui.gradio_internals import fetch_nothing, guard_paths
 from fluxbeat.web.ui.live_tab import LIVE_ROUTE
-from fluxbeat.web.ui.packed_files import Packed
 from fluxbeat.web.ui.page import build_page
 from fluxbeat.web.ui.theme import page_theme
 
 STATIC_ROUTE = "/static/fluxbeat"  # below Gradio's own /static, which must stay reachable
+SENT_AS_THEY_ARE = tuple(kind for kind in DEFAULT_EXCLUDED_CONTENT_TYPES if kind != "text/event-stream")
+"""Kinds of answers that are not packed. Streams of events are, each piece at once: the page's figures come on them."""
 _STATIC = Path(__file__).resolve().parent / "static"
 _STYLES = ("fluxbeat", "stage", "gradio_page", "header", "player_bar", "compare", "explain", "library", "live", "teach")
 _HEAD = """
@@ -76,7 +78,7 @@ def add_page(app: FastAPI, service: Service) -> FastAPI:
     _once_it_runs(app, answers)
     guard_paths(page)  # or a mounted page would read any file
     fetch_nothing()
-    app.add_middleware(Packed, paths=["/", *ANSWERS], folders=[f"{STATIC_ROUTE}/"])
+    app.add_middleware(GZipMiddleware, exclude_content_types=SENT_AS_THEY_ARE)
 
     @app.get(f"{STATIC_ROUTE}/plotly.min.js", include_in_schema=False)
     def plotly() -> Response:

@@ -8,12 +8,13 @@ from typing import Any
 
 import gradio as gr
 from gradio import FileData
+from gradio.events import api
 
 from fluxbeat.charts.wording import waiting
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
 from fluxbeat.web.programs import Programs
 from fluxbeat.web.service import Service
-from fluxbeat.web.ui.gradio_internals import api, asks_whether_wanted
+from fluxbeat.web.ui.gradio_internals import asks_whether_wanted
 
 
 class ClientFunctions:
@@ -55,18 +56,18 @@ class ClientFunctions:
     async def _analysed(self, file: Any, models: Sequence[str], tempo_bpm: float = 0.0) -> list[dict[str, Any]]:
         wanted, progress = asks_whether_wanted(), gr.Progress()
 
-        def look(*_: Any) -> None:
+        def go_on(*_: Any) -> None:
             if not wanted():
                 raise AnalysisCancelled("nobody waits for the answer any more")
 
-        def told(before: int) -> None:
-            look()
+        def report_place(before: int) -> None:
+            go_on()
             progress(0.0, desc=waiting(before))
 
         try:
             recording, name = self._given(file)
             with self._queue.place():
-                return await self._programs.analyses(recording, name, models, tempo_bpm, look, told)
+                return await self._programs.analyses(recording, name, models, tempo_bpm, go_on, report_place)
         except FluxBeatError as error:
             raise gr.Error(str(error), print_exception=False) from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,30 +75,26 @@ class ExampleAnswers:
 
     def remember(self, track: TrackResults) -> None:
         """Keep the answers of a track, if it is an example as the models found it, for those who choose it later."""
-        names = {model.info.name for model in self._models}
-        as_found = not any(one.tempo.corrected for one in track.analyses.values())
-        if as_found and track.path in {str(each.path) for each in self.examples} and names <= set(track.analyses):
-            self._known[track.path] = {name: one for name, one in track.analyses.items() if name in names}
+        names = [model.info.name for model in self._models]
+        as_found = not any(analysis.tempo.corrected for analysis in track.analyses.values())
+        paths = {str(example.path) for example in self.examples}
+        if as_found and track.path in paths and set(names) <= set(track.analyses):
+            self._known[track.path] = {name: track.analyses[name] for name in names}
 
     def begin(self) -> Future[None]:
         """Have the first example analysed, in a thread and its turn, unless that is done already; done when it is."""
-        if self.examples and self._begun.acquire(blocking=False):
+        if self._begun.acquire(blocking=False):
             threading.Thread(target=self._analyse_first, daemon=True, name="first example").start()
-        elif not self.examples and not self._first.done():
-            self._first.set_result(None)
         return self._first
 
     def _analyse_first(self) -> None:
         example = self.examples[0]
         try:
             with self._queue.turn_of_thread(threading.Event()) as give_way:
-                self._analyse(example, give_way)
+                track = TrackResults(str(example.path), example.name)
+                for found in track.answers(self._models, lambda *_: give_way()):
+                    self.remember(found)
         except FluxBeatError as error:
             _log.warning("the example %s could not be analysed: %s", example.file, error)
         finally:
             self._first.set_result(None)
-
-    def _analyse(self, example: Example, give_way: Callable[[], None]) -> None:
-        steps = TrackResults(str(example.path), example.name).answers(self._models, lambda *_: give_way())
-        for found in steps:
-            self.remember(found)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import gradio as gr
@@ -17,7 +16,7 @@ from fluxbeat.analysis.track import part_of
 from fluxbeat.charts.colours import Paint
 from fluxbeat.charts.heat import track_heat_figure
 from fluxbeat.charts.plots import river_figure, river_rise
-from fluxbeat.charts.wording import capitalised, clock, model_title, percent, waiting
+from fluxbeat.charts.wording import capitalised, clock, model_title, percent
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
 from fluxbeat.explanation import (
     Explanation,
@@ -26,7 +25,7 @@ from fluxbeat.explanation import (
     explain_track_tempo,
     explain_whole_track,
 )
-from fluxbeat.explanation.attribution import chosen_cam, shown_probability
+from fluxbeat.explanation.attribution import shown_probability
 from fluxbeat.explanation.drawing import strength
 from fluxbeat.explanation.files import window_parts
 from fluxbeat.explanation.occlusion import OCCLUSION
@@ -34,11 +33,11 @@ from fluxbeat.explanation.regions import REGISTERS, Region
 from fluxbeat.explanation.windows import cut_window, last_start_s
 from fluxbeat.models.registry import LoadedModel
 from fluxbeat.web.analysis_queue import AnalysisQueue
-from fluxbeat.web.ui.gradio_internals import asks_whether_wanted, folder_to_serve, served_url
-from fluxbeat.web.ui.jobs import session_of
+from fluxbeat.web.ui.gradio_internals import folder_to_serve, served_url
+from fluxbeat.web.ui.jobs import Job, Jobs, session_of
 from fluxbeat.web.ui.offered_models import OfferedModels
-from fluxbeat.web.ui.panel import HIDDEN, panel, panel_answer, panel_bytes
-from fluxbeat.web.ui.track_results import TrackResults
+from fluxbeat.web.ui.panel import AT_ONCE, IN_OUR_QUEUE, panel, panel_answer, panel_bytes
+from fluxbeat.web.ui.track_results import TrackResults, kept, kept_analysis
 
 TEMPO = "tempo"
 """Offered among the genres: what speaks for the tempo."""
@@ -47,7 +46,6 @@ FAITHFULNESS_STEPS = 5
 QUIET, LOUD = -3.0, 3.0
 """Levels between which the spectrogram is drawn, in units of the normalised log-mel."""
 REGIONS_OF_SEGMENT = 3
-LOOK_EVERY_S = 0.3
 MOST_KEPT = 32
 """Explanations of models that take long, for whoever then listens to what they marked."""
 VISIBLE = 0.2
@@ -66,7 +64,7 @@ class ExplainTab:
 
     def __init__(self, offered: OfferedModels, queue: AnalysisQueue) -> None:
         self._offered, self._queue = offered, queue
-        self._questions: dict[str, _Question] = {}
+        self.jobs = Jobs[Job]()
         self._found: dict[tuple[Any, ...], Explanation] = {}
         self.panel = panel("explain", events=["asked", "played", "stopped"])
         self.whole = panel("whole", events=["asked"])
@@ -74,24 +72,18 @@ class ExplainTab:
 
     def connect(self, results: gr.State, model: gr.Radio) -> None:
         """Answer what the panel asks."""
-        # they wait in our own queue
-        each: dict[str, Any] = {**HIDDEN, "trigger_mode": "multiple", "concurrency_limit": None}
-        self.panel.asked(self.explain, results, self.panel, **each)
-        self.panel.stopped(self.stop, None, None, queue=False, **HIDDEN)
-        self.whole.asked(self.explain_whole, [results, model], self.whole, **each)
-        self.panel.played(self.play, results, self.played, **each)
+        self.panel.asked(self.explain, results, self.panel, **IN_OUR_QUEUE)
+        self.panel.stopped(self.stop, None, None, **AT_ONCE)
+        self.whole.asked(self.explain_whole, [results, model], self.whole, **IN_OUR_QUEUE)
+        self.panel.played(self.play, results, self.played, **IN_OUR_QUEUE)
 
-    async def _in_turn(
-        self, work: Callable[[Progress], dict[str, Any]], told: Callable[[int], None] | None = None
-    ) -> str:
+    async def _in_turn(self, work: Callable[[Progress], dict[str, Any]]) -> dict[str, Any]:
         """The view that `work` computes when its turn comes."""
         try:
             with self._queue.place():
-                return panel_answer(await self._queue.run(work, told=told))
-        except AnalysisCancelled:
-            return panel_answer({"stopped": True})
+                return await self._queue.run(work)
         except FluxBeatError as error:
-            return panel_answer({"error": str(error)})
+            return {"error": str(error)}
 
     async def explain(
         self, results: TrackResults | None, event: gr.EventData, request: gr.Request
@@ -100,68 +92,44 @@ class ExplainTab:
 
         What a page asks takes the place of what it asked before.
         """
-        session, wanted = session_of(request), asks_whether_wanted()
-        self.stop(request)
-        question = self._questions[session] = _Question()
+        session = session_of(request)
+        job = self.jobs.start(session, Job(self._queue))
+        async with aclosing(job.views(self._steps(results, event, job))) as views:
+            async for view in views:
+                replaced = job.stopped and self.jobs.newest(session)
+                yield gr.skip() if replaced else panel_answer(view)
 
-        def work(progress: Progress) -> dict[str, Any]:
-            return self.explained(results, event, question.reporting(progress))
-
-        doing = asyncio.create_task(self._in_turn(work, question.tell_place))
-        try:
-            while not doing.done():
-                await asyncio.wait([doing], timeout=LOOK_EVERY_S)
-                if not wanted():
-                    question.stop()
-                if question.words and not doing.done() and self._questions.get(session) is question:
-                    yield panel_answer({"busy": {"share": question.share, "words": question.words}})
-        finally:
-            question.stop()
-            newest = self._questions.get(session) is question
-            if newest:
-                del self._questions[session]
-        yield doing.result() if newest else gr.skip()
+    def _steps(self, results: TrackResults | None, event: gr.EventData, job: Job) -> Iterator[dict[str, Any]]:
+        yield self.explained(results, event, job.report)
 
     def stop(self, request: gr.Request) -> None:
         """The page does not wait for what it asked any more."""
-        question = self._questions.get(session_of(request))
-        if question:
-            question.stop()
+        self.jobs.stop(session_of(request))
 
     async def play(self, results: TrackResults | None, event: gr.EventData) -> str:
         """As `sound`, when its turn comes."""
-        return await self._in_turn(lambda _: self.sound(results, event))
+        answer = await self._in_turn(lambda _: self.sound(results, event))
+        return panel_answer({**answer, "ticket": event.ticket})
 
-    def explained(
-        self, results: TrackResults | None, event: gr.EventData, progress: Progress | None = None
-    ) -> dict[str, Any]:
+    def explained(self, results: TrackResults | None, event: gr.EventData, progress: Progress) -> dict[str, Any]:
         """The window that begins at `start_s` for the genre `about`, or else its strongest, by all of `models`.
 
         A genre that was chosen at another moment (`moved`) gives way to the strongest where it is absent. A model that
         does not know the genre has a row that says so.
         """
-        if results is None:
-            return {"error": "The track is not kept any more: give it once more."}
+        results, start_s = kept(results), float(event.start_s)
         names = [name for name in self._offered.models if name in set(event.models)]
-        try:
-            probabilities = self._window_probabilities(results, names, float(event.start_s))
-        except FluxBeatError as error:
-            return {**self.waiting(results), "error": str(error)}
+        probabilities = self._window_probabilities(results, names, start_s)
         asked = about = str(event.about)
         absent = event.moved and presence(probabilities.get(asked, 0.0)) == "none"
         if about != TEMPO and (about not in probabilities or absent):
             about = next(iter(probabilities), "")
-        rows, paints = list[dict[str, Any]](), self._offered.paints
         slow = [name for name in names if self._offered.models[name].network.takes_sound]
+        rows = list[dict[str, Any]]()
         for name in names:  # one model that cannot be explained leaves the others be
+            part = part_of(progress, slow.index(name), len(slow)) if name in slow else None
             try:
-                network = self._offered.models[name].network
-                if not network.takes_sound:
-                    chosen_cam(network)
-                if about != TEMPO and about not in network.config.labels:
-                    raise FluxBeatError(f"{model_title(name)} does not know {about}")
-                report = part_of(_of_model(progress, name), slow.index(name), len(slow)) if name in slow else None
-                rows.append(_row(self._of(results, name, about, float(event.start_s), progress=report), paints))
+                rows.append(self._row(results, name, about, start_s, part))
             except AnalysisCancelled:
                 raise
             except FluxBeatError as error:
@@ -171,9 +139,7 @@ class ExplainTab:
         return {
             "key": results.key,
             "duration_s": round(results.any.duration_s, 3),
-            "choices": [
-                {"label": label, "presence": presence(share), "colour": paints[label].fill} for label, share in shares
-            ],
+            "choices": [{"label": label, "presence": presence(share)} for label, share in shares],
             "absent": asked if asked not in ("", about) else "",
             "rows": rows,
             **({"about": about, "start_s": explained[0]["start_s"]} if explained else {}),
@@ -181,7 +147,7 @@ class ExplainTab:
 
     def waiting(self, results: TrackResults) -> dict[str, Any]:
         """What the tab shows before anything was asked."""
-        paints, genres = self._offered.paints, [genre.label for genre in results.any.genres]
+        genres = [genre.label for genre in results.any.genres]
         # those that a visitor fetches are that visitor's alone
         names = list(dict.fromkeys([*self._offered.own, *results.analyses]))
         return {
@@ -190,47 +156,28 @@ class ExplainTab:
             "duration_s": round(results.any.duration_s, 3),
             "window_s": self._offered.models[names[0]].network.config.window_s,
             "models": [{"name": name, "title": model_title(name)} for name in names],
-            "choices": [{"label": label, "colour": paints[label].fill} for label in genres],
-            "first": genres[0],
-            "river": river_figure(results.any, paints, genres, river_rise([results.any])),
+            "choices": [{"label": label} for label in genres],
+            "river": river_figure(results.any, self._offered.paints, genres, river_rise([results.any])),
         }
 
-    async def explain_whole(
-        self,
-        results: TrackResults | None,
-        model: str,
-        progress: gr.Progress = gr.Progress(),  # noqa: B008
-    ) -> str:
+    async def explain_whole(self, results: TrackResults | None, model: str) -> str:
         """What carried each segment of the chosen model's timeline."""
-
-        def work(report: Progress) -> dict[str, Any]:
-            def both(share: float, label: str) -> None:
-                report(share, label)
-                progress(share, desc=label)
-
-            return self._whole(results, model, both)
-
-        return await self._in_turn(work)
+        return panel_answer(await self._in_turn(lambda progress: self._whole(results, model, progress)))
 
     def _whole(self, results: TrackResults | None, model: str, progress: Progress) -> dict[str, Any]:
-        analysis = results.analyses.get(model) if results else None
-        if results is None or analysis is None:
-            return {"error": "This model is still listening: try again in a moment."}
-        track, asked = self._ready(results, model)
-        found = explain_whole_track(track, asked, analysis, progress=progress)
+        results, analysis = kept_analysis(results, model)
+        found = explain_whole_track(*self._ready(results, model), analysis, progress=progress)
         paints = self._offered.paints
         return {
-            "key": results.key,
             "model": model_title(model),
             "duration_s": round(analysis.duration_s, 3),
             "figure": track_heat_figure(found, analysis.duration_s, paints),
-            "segments": [_segment(one, paints) for one in found.segments],
+            "segments": [_segment(evidence, paints) for evidence in found.segments],
         }
 
     def sound(self, results: TrackResults | None, event: gr.EventData) -> dict[str, Any]:
         """The sound of a window in two parts, what a model attended to and the rest, as files for the browser."""
-        if results is None:
-            return {"error": "The track is not kept any more: give it once more.", "ticket": event.ticket}
+        results = kept(results)
         found = self._of(results, str(event.model), str(event.about), float(event.start_s), measure=False)
         parts = window_parts(found, results.path)
         loudest = max(1.0, float(np.abs(parts.attended).max()), float(np.abs(parts.rest).max()))
@@ -239,7 +186,28 @@ class ExplainTab:
             written = folder / f"{name}.wav"
             soundfile.write(written, samples / loudest, parts.sample_rate_hz, subtype="PCM_16")
             urls[name] = served_url(self.played, written)
-        return {"urls": urls, "start_s": round(found.start_s, 3), "ticket": event.ticket}
+        return {"urls": urls}
+
+    def _row(
+        self, results: TrackResults, name: str, about: str, start_s: float, progress: Progress | None
+    ) -> dict[str, Any]:
+        if about not in (TEMPO, *self._offered.models[name].network.config.labels):
+            raise FluxBeatError(f"{model_title(name)} does not know {about}")
+        found = self._of(results, name, about, start_s, progress=progress)
+        marks = strength(found)
+        speaks = bool(marks.max() >= VISIBLE)
+        return {
+            "model": name,
+            "title": model_title(name),
+            "about": found.about,
+            "presence": presence(found.probability) if found.kind == "genre" else "",
+            "percent": percent(found.probability),
+            "window": _window(found),
+            "map": panel_bytes(marks),
+            "speaks": speaks,
+            **_measured(found, speaks),
+            "regions": [_region(region) for region in found.regions] if speaks else [],
+        }
 
     def _of(
         self,
@@ -253,19 +221,22 @@ class ExplainTab:
         """The explanation of a window; what a slow model was asked a moment ago it is not asked again."""
         track, model = self._ready(results, name)
         start_s = min(max(0.0, start_s), last_start_s(track, model.network))
-        if model.network.takes_sound and about != TEMPO:
-            asked = (results.key, model.info.revision, about, start_s)
-            if asked not in self._found:
-                found = explain_track(track, model, about, start_s, sound=results.path, progress=progress)
-                kept = list(self._found.items())[-MOST_KEPT:]
-                self._found = dict([*kept, (asked, found)])
-                return found
-            return self._found[asked]
         if about == TEMPO:
             analysis = results.analyses.get(name)
-            bpm = analysis.tempo.bpm if analysis else None
-            return explain_track_tempo(track, model, bpm, start_s)
-        return explain_track(track, model, about, start_s, measure=measure, steps=FAITHFULNESS_STEPS)
+            return explain_track_tempo(track, model, analysis.tempo.bpm if analysis else None, start_s)
+        if not model.network.takes_sound:
+            return explain_track(track, model, about, start_s, measure=measure, steps=FAITHFULNESS_STEPS)
+        asked = (results.key, model.info.revision, about, start_s)
+        if asked not in self._found:
+
+            def report(share: float, doing: str) -> None:
+                if progress:
+                    progress(share, f"{model_title(name)} is {doing}")
+
+            self._found[asked] = explain_track(track, model, about, start_s, sound=results.path, progress=report)
+            if len(self._found) > MOST_KEPT:
+                del self._found[next(iter(self._found))]
+        return self._found[asked]
 
     def _ready(self, results: TrackResults, name: str) -> tuple[Track, LoadedModel]:
         model = self._offered.models[name]
@@ -290,42 +261,6 @@ class ExplainTab:
         return {label: float(np.mean(values)) for label, values in ordered}
 
 
-class _Question:
-    """What one page asks for, whose share and words another thread reads."""
-
-    def __init__(self) -> None:
-        self._stopped = threading.Event()
-        self.share, self.words = 0.0, ""
-
-    def stop(self) -> None:
-        self._stopped.set()
-
-    def tell_place(self, before: int) -> None:
-        """It is not its turn yet."""
-        self.words = waiting(before).rstrip(".") if before else ""
-        self._go_on()
-
-    def reporting(self, progress: Progress) -> Progress:
-        """As `progress`, which it tells as well."""
-
-        def report(share: float, doing: str) -> None:
-            self._go_on()
-            self.share, self.words = share, doing
-            progress(share, doing)
-
-        return report
-
-    def _go_on(self) -> None:
-        if self._stopped.is_set():
-            raise AnalysisCancelled("no longer wanted")
-
-
-def _of_model(progress: Progress | None, name: str) -> Progress | None:
-    if progress is None:
-        return None
-    return lambda share, doing: progress(share, f"{model_title(name)} is {doing}")
-
-
 def _window(found: Explanation) -> dict[str, Any]:
     """The spectrogram image below a map: every model may have windows and bands of its own."""
     bands = np.interp([hz for hz, _ in PLACES], found.band_hz, np.arange(len(found.band_hz)))
@@ -333,31 +268,11 @@ def _window(found: Explanation) -> dict[str, Any]:
         "start_s": round(found.start_s, 3),
         "window_s": round(found.window_s, 3),
         "frame_rate_hz": found.frame_rate_hz,
-        "bands": len(found.band_hz),
         "frames": found.log_mel.shape[1],
         "band_hz": [round(float(hz)) for hz in found.band_hz],
         "places": [[round(float(band), 2), words] for band, (_, words) in zip(bands, PLACES, strict=True)],
         "registers": [[hz if np.isfinite(hz) else None, words] for hz, words in REGISTERS],
         "level": panel_bytes((found.log_mel - QUIET) / (LOUD - QUIET)),
-    }
-
-
-def _row(found: Explanation, paints: Mapping[str, Paint]) -> dict[str, Any]:
-    colour = paints[found.about].fill if found.about in paints else "#e88519"
-    drawn = strength(found)
-    speaks = bool(drawn.max() >= VISIBLE)
-    return {
-        "model": found.model.name,
-        "title": model_title(found.model.name),
-        "about": found.about,
-        "presence": presence(found.probability) if found.kind == "genre" else "",
-        "percent": percent(found.probability),
-        "colour": colour,
-        "window": _window(found),
-        "map": panel_bytes(drawn),
-        "speaks": speaks,
-        **_measured(found, speaks),
-        "regions": [_region(region) for region in found.regions] if speaks else [],
     }
 
 

@@ -14,22 +14,6 @@ import gradio as gr
 import httpx
 from gradio import processing_utils
 from gradio.context import LocalContext
-from gradio.events import Dependency, api
-
-__all__ = [
-    "ANSWERS",
-    "Dependency",
-    "allow_events_at_once",
-    "api",
-    "asks_whether_wanted",
-    "fetch_nothing",
-    "folder_to_serve",
-    "guard_paths",
-    "served_url",
-]
-
-ANSWERS = ("/gradio_api/queue/data", "/gradio_api/run/predict")
-"""Where the page is told what its events answer: a stream of events, and those that wait in no queue."""
 
 
 def guard_paths(page: gr.Blocks) -> None:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
 
 from fluxbeat.web.ui.track_results import TrackResults
-
-MOST_KEPT = 256
 
 
 class KeptTracks:
@@ -24,28 +21,21 @@ class KeptTracks:
         How many are known; the one that was not shown for longest goes first.
     """
 
-    def __init__(self, kept_s: float, at_most: int = MOST_KEPT) -> None:
+    def __init__(self, kept_s: float, at_most: int = 256) -> None:
         self._kept_s, self._at_most = kept_s, at_most
-        self._tracks: OrderedDict[str, tuple[float, TrackResults]] = OrderedDict()
+        self._tracks: dict[str, tuple[float, TrackResults]] = {}
         self._lock = threading.Lock()
 
     def keep(self, track: TrackResults) -> None:
         """Know a track, as it is now, by its token."""
         with self._lock:
+            self._tracks.pop(track.token, None)
             self._tracks[track.token] = time.monotonic(), replace(track, tracks={})
-            self._tracks.move_to_end(track.token)
-            while len(self._tracks) > self._at_most:
-                self._tracks.popitem(last=False)
-            self._drop_old()
+            self._tracks = dict(list(self._tracks.items())[-self._at_most :])
 
     def find(self, token: str) -> TrackResults | None:
         """The track of this token, if it is still known and its file is still there."""
-        with self._lock:
-            self._drop_old()
-            kept = self._tracks.get(token)
-        return kept[1] if kept and Path(kept[1].path).is_file() else None
-
-    def _drop_old(self) -> None:
-        before_s = time.monotonic() - self._kept_s
-        while self._tracks and next(iter(self._tracks.values()))[0] < before_s:
-            self._tracks.popitem(last=False)
+        kept_s, track = self._tracks.get(token, (0.0, None))
+        if track is None or time.monotonic() - kept_s > self._kept_s or not Path(track.path).is_file():
+            return None
+        return track

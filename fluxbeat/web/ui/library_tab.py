@@ -13,7 +13,6 @@ from typing import Any
 import gradio as gr
 
 from fluxbeat.analysis import TrackAnalysis
-from fluxbeat.audio import safe_name
 from fluxbeat.charts.wording import as_sentence, clock, confidence, model_title, tempo_words
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.library import (
@@ -22,20 +21,18 @@ from fluxbeat.library import (
     LibraryJob,
     LibraryRow,
     SoundFile,
-    Step,
     ThreadWorkers,
     analysed_row,
     write_csv,
 )
 from fluxbeat.library.workers import cores
 from fluxbeat.web.analysis_queue import AnalysisQueue
-from fluxbeat.web.ui.given_files import GivenFiles
+from fluxbeat.web.ui.given_files import GivenFiles, sound_files
 from fluxbeat.web.ui.gradio_internals import folder_to_serve
 from fluxbeat.web.ui.jobs import session_of
 from fluxbeat.web.ui.offered_models import OfferedModels
-from fluxbeat.web.ui.panel import HIDDEN, panel, panel_value
+from fluxbeat.web.ui.panel import AT_ONCE, HIDDEN, panel, panel_value
 
-SUFFIXES = sorted(SOUND_SUFFIXES)
 REDRAWN_EVERY_S = 0.7
 ROWS_PER_SECOND = 1500
 """A longer table is sent less often: it travels as a whole."""
@@ -43,10 +40,10 @@ ROWS_PER_SECOND = 1500
 
 @dataclass(eq=False)
 class LibraryState:
-    """The library of one open page: its files, what is known of them, and the work on it."""
+    """The library of one open page: its files, the row of each by its place among them, and the work on it."""
 
     files: list[SoundFile] = field(default_factory=list)
-    rows: list[tuple[int, LibraryRow]] = field(default_factory=list)
+    rows: dict[int, LibraryRow] = field(default_factory=dict)
     model: str = ""
     job: LibraryJob | None = None
 
@@ -59,53 +56,46 @@ class LibraryTab:
     ) -> None:
         self._offered, self._queue, self._max_duration_s = offered, queue, max_duration_s
         self._states: dict[str, LibraryState] = {}
-        self._given = GivenFiles("library", several=True)
-        self.panel = panel(
-            "library", {"suffixes": SUFFIXES}, events=["given", "opened", "stopped", "emptied", "taught"]
-        )
+        self._given = GivenFiles("library")
+        events = ["given", "opened", "stopped", "emptied", "taught"]
+        self.panel = panel("library", {"suffixes": sorted(SOUND_SUFFIXES)}, events)
         self.csv = gr.DownloadButton("Download the table as CSV", size="sm", visible=False, elem_id="library-csv")
         self.state = gr.State(None, time_to_live=kept_s)
 
     def connect(self, model: gr.Radio) -> None:
         """Say what the tab's events do; opening a row is the page's own matter."""
-        each: dict[str, Any] = {**HIDDEN, "trigger_mode": "multiple"}
         inputs, table = [*self._given.inputs, self.state], [self.panel, self.csv]
-        given = self.panel.given(self.add, inputs, [self.state, self.panel], js=self._given.js, queue=False, **each)
-        given.then(self.analyse, [self.state, model], table, concurrency_id="library", concurrency_limit=4, **each)
-        self.panel.stopped(self.stop, self.state, None, queue=False, **each)
-        self.panel.emptied(self.empty, None, [*table, self.state], queue=False, **each)
+        given = self.panel.given(self.add, inputs, [self.state, self.panel], js=self._given.js, **AT_ONCE)
+        given.then(self.analyse, [self.state, model], table, concurrency_id="library", concurrency_limit=4, **HIDDEN)
+        self.panel.stopped(self.stop, self.state, None, **AT_ONCE)
+        self.panel.emptied(self.empty, None, [*table, self.state], **AT_ONCE)
 
-    def add(
-        self, paths: list[str] | None, told: str, state: LibraryState | None, request: gr.Request
-    ) -> tuple[Any, Any]:
+    def add(self, paths: list[str], about: str, state: LibraryState | None, request: gr.Request) -> tuple[Any, Any]:
         """Files were given, and join those there: the new library, the table."""
-        if not paths:
-            return gr.skip(), gr.skip()
         self.leave(request)
-        shown = zip(paths, json.loads(told)["names"], strict=True)
-        given = [SoundFile(Path(path), shown_name(path, name)) for path, name in shown]
+        given = sound_files(paths, json.loads(about)["names"])
         new = LibraryState(files=[*(state.files if state else []), *given])
         self._states[session_of(request)] = new
-        return new, self._view(new, Step((), 0, len(new.files), 0, None))
+        return new, self._view(new, "")
 
     def analyse(self, state: LibraryState | None, model: str) -> Iterator[tuple[Any, Any]]:
         """Analyse the library's files and show the table as it fills: values for the panel and the CSV button."""
         if state is None or state.job is not None:
             return
-        state.model = model
+        state.model, problem = model, ""
         try:
             chosen = self._offered.models[model]
             state.job = job = LibraryJob(state.files, chosen, self._cache, self._workers)
             shown_s = time.monotonic()
             for step in job.steps():
-                state.rows += step.placed
+                state.rows.update(step.placed)
                 if time.monotonic() - shown_s >= max(REDRAWN_EVERY_S, len(state.rows) / ROWS_PER_SECOND):
-                    yield self._view(state, step), gr.skip()
+                    left = "" if step.remaining_s is None else f"{clock(step.remaining_s)} left"
+                    yield self._view(state, left), gr.skip()
                     shown_s = time.monotonic()
         except FluxBeatError as error:
-            yield self._view(state, None, str(error)), self._csv_button(state)
-            return
-        yield self._view(state, None), self._csv_button(state)
+            problem = str(error)
+        yield self._view(state, error=problem), self._csv_button(state)
 
     def stop(self, state: LibraryState | None) -> None:
         """What is done stays in the table."""
@@ -115,18 +105,16 @@ class LibraryTab:
     def empty(self, request: gr.Request) -> tuple[Any, Any, Any]:
         """Begin with no files: values for the panel, the CSV button and the state."""
         self.leave(request)
-        return panel_value({"suffixes": SUFFIXES}), gr.DownloadButton(visible=False), None
+        return panel_value(None), gr.DownloadButton(visible=False), None
 
     def leave(self, request: gr.Request) -> None:
         """The page was closed, or works on another library from now on."""
         self.stop(self._states.pop(session_of(request), None))
 
-    def chosen(
-        self, state: LibraryState | None, index: int, model: str
-    ) -> tuple[SoundFile, TrackAnalysis | None] | None:
+    def chosen(self, state: LibraryState | None, index: int, model: str) -> tuple[SoundFile, TrackAnalysis | None]:
         """A file of the table, with the analysis of this model where it is kept."""
-        if state is None or not 0 <= index < len(state.files):
-            return None
+        if state is None:
+            raise FluxBeatError("The table is not kept any more: give its files once more.")
         file, revision = state.files[index], self._offered.models[model].info.revision
         return file, self._cache.find(self._cache.digest(file), revision, Path(file.shown).name)
 
@@ -135,19 +123,15 @@ class LibraryTab:
         places = [place for place, file in enumerate(state.files) if str(file.path) == path] if state else []
         if state is None or not places:
             return gr.skip(), gr.skip()
-        file, asked, cache = state.files[places[0]], self._offered.models.get(state.model), self._cache
-        sha256 = cache.digest(file)
-        cache.correct(sha256, bpm)
-        kept = cache.find(sha256, asked.info.revision, file.shown) if asked else None
-        if kept is None:
+        file, model = state.files[places[0]], self._offered.models.get(state.model)
+        sha256 = self._cache.digest(file)
+        self._cache.correct(sha256, bpm)
+        known = self._cache.find(sha256, model.info.revision, file.shown) if model else None
+        if known:
+            state.rows.update({place: analysed_row(file, known) for place in places if place in state.rows})
+        if known is None or len(state.rows) < len(state.files):  # the job draws the table itself
             return gr.skip(), gr.skip()
-        row = analysed_row(file, kept)
-        for number, (place, _) in enumerate(state.rows):
-            if place in places:
-                state.rows[number] = place, row
-        if len(state.rows) < len(state.files):  # the job draws the table itself
-            return gr.skip(), gr.skip()
-        return self._view(state, None), self._csv_button(state)
+        return self._view(state), self._csv_button(state)
 
     @cached_property
     def _cache(self) -> AnalysisCache:
@@ -164,31 +148,22 @@ class LibraryTab:
             return gr.DownloadButton(visible=False)
         path = folder_to_serve(self.panel, "library-") / "library.csv"
         with open(path, "w", encoding="utf-8", newline="") as file:
-            write_csv([row for _, row in sorted(state.rows, key=lambda placed: placed[0])], file)
+            write_csv([row for _, row in sorted(state.rows.items())], file)
         return gr.DownloadButton(value=str(path), visible=True)
 
-    def _view(self, state: LibraryState, step: Step | None, error: str | None = None) -> str:
-        """What the panel draws; without a step the work is over."""
-        colours = {label: paint.fill for label, paint in self._offered.paints.items()}
-        total = len(state.files)
+    def _view(self, state: LibraryState, left: str | None = None, error: str = "") -> str:
+        """What the panel draws; `left` says how long the work still takes, None that it is over."""
         view = {
-            "suffixes": SUFFIXES,
-            "rows": [_drawn(place, row) for place, row in state.rows],
-            "colours": colours,
+            "rows": [_drawn(place, row) for place, row in state.rows.items()],
+            "colours": {label: paint.fill for label, paint in self._offered.paints.items()},
             "model": model_title(state.model),
             "done": len(state.rows),
-            "total": total,
-            "running": step is not None,
-            "left": f"{clock(step.remaining_s)} left" if step and step.remaining_s is not None else "",
+            "total": len(state.files),
+            "running": left is not None,
+            "left": left,
             "error": error,
         }
         return panel_value(view)
-
-
-def shown_name(path: str, name: str) -> str:
-    """Folders and file as the listener knows them, each fit to be shown."""
-    parts = [safe_name(part) for part in (name or Path(path).name).split("/") if part not in ("", ".", "..")]
-    return "/".join(parts) or Path(path).name
 
 
 def _drawn(place: int, row: LibraryRow) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from fluxbeat.errors import FluxBeatError
 from fluxbeat.models import WindowModel
 from fluxbeat.models.consensus import Consensus
 from fluxbeat.models.hub.address import SCHEME
-from fluxbeat.models.hub.model_card import Card, card_blocks, read_card
+from fluxbeat.models.hub.model_card import card_blocks, read_card
 from fluxbeat.models.registry import LoadedModel, checkpoint_folder
 
 FAMILY_WORDS = {
@@ -54,7 +54,7 @@ def model_facts(model: LoadedModel) -> dict[str, Any]:
             *_members(model.network),
             ["Size", f"{model.network.n_parameters:,} parameters"],
             ["Hears", f"{config.window_s:g} s at a time"],
-            ["Licence", _licence(card)],
+            ["Licence", (card and card.licence.upper()) or "none named: ask its maker before you use it"],
             ["Came from", _origin(model.info.source)],
             ["Revision", model.info.revision],
         ],
@@ -72,10 +72,6 @@ def _members(network: WindowModel) -> list[list[str]]:
     return [["Mean of", ", ".join(f"{model_title(name)} {100 * share:.0f} %" for name, share in shares)]]
 
 
-def _licence(card: Card | None) -> str:
-    return (card.licence.upper() if card else "") or "none named: ask its maker before you use it"
-
-
 def _origin(source: str) -> str:
     if source.startswith(SCHEME):
         return source
@@ -87,11 +83,11 @@ def _headlines(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     rows = _measured(metrics)
     if not rows:
         return None
-    told = [
+    shares = [
         {"measure": HEADLINES[name], "share": _of_ten(row["value"]), "exactly": _exactly(row)}
         for name, row in rows.items()
     ]
-    return {"on": f"{_on(next(iter(rows.values())))}.", "rows": told}
+    return {"on": f"{_on(next(iter(rows.values())))}.", "rows": shares}
 
 
 def _measured(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:

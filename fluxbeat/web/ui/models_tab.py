@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,10 +19,10 @@ from fluxbeat.web.security import HUB_REFUSAL, may_fetch_weights, may_use_login
 from fluxbeat.web.ui.jobs import session_of
 from fluxbeat.web.ui.model_facts import model_facts
 from fluxbeat.web.ui.offered_models import OfferedModels
-from fluxbeat.web.ui.panel import HIDDEN, panel, panel_answer
+from fluxbeat.web.ui.panel import AT_ONCE, HIDDEN, panel, panel_answer
 
 LOOK_EVERY_S = 0.25
-_facts = functools.lru_cache(maxsize=64)(model_facts)
+_facts = functools.lru_cache(maxsize=64)(model_facts)  # of which the card takes half a second
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class ModelsTab:
 
     def __init__(self, offered: OfferedModels, allow_hub: bool | None, kept_s: int) -> None:
         self._offered, self._allow_hub = offered, allow_hub
-        self._cards = panel("models", events=["asked"])
+        self.cards = panel("models", events=["asked"])
         self._hub = panel("hub", events=["wanted", "stopped"])
         self._fetches: dict[str, Fetching] = {}
         self.state = gr.State(ModelsState(), time_to_live=kept_s)
@@ -55,15 +55,15 @@ class ModelsTab:
         """Models that a page offers: the server's, then its own."""
         return [*self._offered.own, *(state.fetched if state else ())]
 
-    def connect(self, page: gr.Blocks, model: gr.Radio, compared: gr.CheckboxGroup) -> Any:
-        """Wire the tab; returns the event that brings fetched models."""
+    def connect(self, page: gr.Blocks, model: gr.Radio, compared: gr.CheckboxGroup) -> None:
+        """Wire the tab."""
         # the panels take one question at a time; one put just before the last is over Gradio would drop silently
-        each: dict[str, Any] = {**HIDDEN, "trigger_mode": "multiple", "concurrency_limit": 1}
-        page.load(self.greet, self.state, [self._hub, self._cards], **HIDDEN)
-        self._cards.asked(self.measure, self.state, [self._cards, self.state], **each)
-        self._hub.stopped(self.stop, None, None, queue=False, **HIDDEN)
-        outputs = [self._hub, self._cards, self.state, model, compared]
-        return self._hub.wanted(self.fetch, [self.state, compared], outputs, **each)
+        each: dict[str, Any] = {**HIDDEN, "concurrency_limit": 1}
+        page.load(self.greet, self.state, [self._hub, self.cards], **HIDDEN)
+        self.cards.asked(self.measure, self.state, [self.cards, self.state], **each)
+        self._hub.stopped(self.stop, None, None, **AT_ONCE)
+        outputs = [self._hub, self.cards, self.state, model, compared]
+        self._hub.wanted(self.fetch, [self.state, compared], outputs, **each)
 
     def greet(self, state: ModelsState, request: gr.Request) -> tuple[str, str]:
         """The tab as it is when the page is opened."""
@@ -107,11 +107,6 @@ class ModelsTab:
         if fetching:
             fetching.stop()
 
-    @property
-    def offering_outputs(self) -> list[Any]:
-        """Where the first two of `offering` go."""
-        return [self._cards, self.state]
-
     def offering(
         self, state: ModelsState, compared: list[str], names: Sequence[str], gone: Sequence[str] = ()
     ) -> tuple[Any, ...]:
@@ -145,10 +140,9 @@ class ModelsTab:
         return panel_answer({"cards": cards, "measuring": measuring})
 
 
-def _who(request: gr.Request) -> tuple[dict[str, str], str]:
-    """Headers of a request, with names in small letters, and the address that it came from."""
-    headers = {str(name).lower(): str(value) for name, value in request.headers.items()}
-    return headers, request.client.host if request.client else ""
+def _who(request: gr.Request) -> tuple[Mapping[str, str], str]:
+    """Headers of a request, and the address that it came from."""
+    return request.headers, request.client.host if request.client else ""
 
 
 def _speed(model: LoadedModel) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from fluxbeat.analysis import Progress, analyze_beginning
+from fluxbeat.analysis import analyze_beginning
 from fluxbeat.analysis.beginning import BEGINNINGS_S
 from fluxbeat.charts.wording import model_title
 from fluxbeat.models.registry import default_model
@@ -18,13 +18,13 @@ from fluxbeat.web.ui.compare_tab import compare_view
 from fluxbeat.web.ui.example_tracks import Example
 from fluxbeat.web.ui.explain_tab import ExplainTab
 from fluxbeat.web.ui.given_files import GivenFiles
-from fluxbeat.web.ui.jobs import Job, Jobs
+from fluxbeat.web.ui.jobs import Jobs, TrackJob
 from fluxbeat.web.ui.library_tab import LibraryTab
 from fluxbeat.web.ui.live_tab import live_view
 from fluxbeat.web.ui.models_tab import ModelsTab
 from fluxbeat.web.ui.offered_models import OfferedModels
 from fluxbeat.web.ui.panel import panel, panel_value
-from fluxbeat.web.ui.player import beat_view, browser_file, player_view
+from fluxbeat.web.ui.player import beat_view, player_view
 from fluxbeat.web.ui.save_menu import SaveMenu
 from fluxbeat.web.ui.stage_layers import StageLayers
 from fluxbeat.web.ui.teach_tab import TeachTab
@@ -45,14 +45,14 @@ class PageParts:
     def __init__(self, service: Service, examples: Sequence[Example]) -> None:
         models = list(service.models.values())
         self._queue, self._longest_s = service.queue, service.settings.max_duration_s
-        self._offered, self._jobs = OfferedModels(models), Jobs()
+        self._offered, self._jobs = OfferedModels(models), Jobs[TrackJob]()
         choices = [(model_title(name), name) for name in self._offered.own]
         first = default_model(list(self._offered.own))
         labels = sorted({label for model in models for label in model.network.config.labels})
         panel("masthead", {"labels": labels})
         # the header's script shows this choice
         self.model = gr.Radio(choices, value=first, label="Heard by", elem_id="model")
-        self.given, self.chosen_bpm = GivenFiles("track", several=False), gr.Number(visible=False)
+        self.given, self.chosen_bpm = GivenFiles("track"), gr.Number(visible=False)
         self.token = gr.Textbox(visible=False)
         self.notice, self.status = panel("notice"), panel("status", events=["cancelled", "given"])
         self.examples = panel("examples", [asdict(example) for example in examples], events=["chosen"])
@@ -78,52 +78,41 @@ class PageParts:
             with gr.Tab("Models", id="models-tab"):
                 self.models = ModelsTab(self._offered, service.settings.allow_hub, RESULTS_KEPT_S)
         self.player, self.beat = panel("player"), panel("beat", events=["corrected"])
-        self.save = SaveMenu(self._offered, self._jobs, self._queue)
+        self.save = SaveMenu(self._offered, self._queue)
         with teach_place:
             self.teach = TeachTab(self._offered, self.models, self._queue, self._longest_s, UPLOADS_KEPT_S)
         self.results = gr.State(None, time_to_live=RESULTS_KEPT_S)
-        self.job = gr.State(None, time_to_live=RESULTS_KEPT_S)
 
-    def first_look(self, job: Job, results: TrackResults, model: str) -> Updates:
-        """All of the page with a track's first answer."""
-        job.shown_model = seen = model if model in results.analyses else next(iter(results.analyses))
-        timeline, tempo, beat = self.show_model(results, seen)
-        return {
-            self.timeline: timeline,
-            self.tempo: tempo,
-            self.beat: beat,
-            self.explain.panel: panel_value(self.explain.waiting(results)),
-            self.explain.whole: panel_value(None),
-        }
-
-    def beginnings(self, track: TrackResults, model: str, check: Progress) -> Iterator[Updates]:
-        """The Timeline of what a long track begins with, as it grows, before all of it is read.
-
-        `check` is called now and then; what it raises ends the work.
-        """
-        loaded = self._offered.models[model]
+    def beginnings(self, job: TrackJob) -> Iterator[Updates]:
+        """The Timeline of what a long track begins with, as it grows, before all of it is read."""
+        model, track = self._offered.models[job.model], job.track
         for length_s in BEGINNINGS_S:
-            found = analyze_beginning(track.path, loaded, track.name, check, self._longest_s, length_s)
+            found = analyze_beginning(
+                track.path, model, track.name, lambda *_: job.go_on(), track.max_duration_s, length_s
+            )
             if found is None:
                 return
-            metrics = loaded.network.config.metrics
+            metrics = model.network.config.metrics
             yield {self.timeline: panel_value(beginning_view(track.key, found, self._offered.paints, metrics))}
 
-    def timeline_again(self, before: TrackResults | None, model: str) -> str:
-        """The Timeline of the track that the page showed `before`; empty where there is none."""
-        if before is None or not before.analyses:
-            return panel_value(None)
-        return str(self.show_model(before, model if model in before.analyses else next(iter(before.analyses)))[0])
+    def show_again(self, before: TrackResults | None, model: str) -> Updates:
+        """The track that the page showed `before`, in player and Timeline; both empty where there is none."""
+        if before is None:
+            return {self.player: panel_value(None), self.timeline: panel_value(None)}
+        playing = player_view(before) if Path(before.path).is_file() else None
+        return {self.player: panel_value(playing), **self.show_model(before, before.answering(model))}
 
-    def show_model(self, results: TrackResults | None, model: str) -> tuple[Any, Any, Any]:
-        """Timeline, Tempo and the player's tempo of the chosen model."""
+    def show_model(self, results: TrackResults | None, model: str) -> Updates:
+        """Timeline, Tempo and the player's tempo of the chosen model; nothing new before it has answered."""
         analysis = results.analyses.get(model) if results else None
         if results is None or analysis is None:
-            return gr.skip(), gr.skip(), gr.skip()
+            return {self.timeline: gr.skip()}
         metrics = self._offered.models[model].network.config.metrics
-        timeline = panel_value(timeline_view(results.key, analysis, self._offered.paints, metrics))
-        tempo, beat = tempo_view(results.key, analysis), beat_view(results.key, analysis)
-        return timeline, panel_value(tempo), panel_value(beat)
+        return {
+            self.timeline: panel_value(timeline_view(results.key, analysis, self._offered.paints, metrics)),
+            self.tempo: panel_value(tempo_view(results.key, analysis)),
+            self.beat: panel_value(beat_view(results.key, analysis)),
+        }
 
     def compared_models(self, results: TrackResults, compared: list[str], to_come: bool = True) -> str:
         """The Compare tab with the models that are switched on; those without an answer yet are `to_come`, or not."""
@@ -131,18 +120,3 @@ class PageParts:
         ready = [results.analyses[name] for name in names if name in results.analyses]
         missing = [name for name in names if name not in results.analyses and to_come]
         return panel_value(compare_view(results.key, ready, missing, self._offered.paints, self._offered.models))
-
-    def playing(self, track: TrackResults, opening: bool = False) -> str:
-        """The track in the player.
-
-        Raises
-        ------
-        AudioDecodeError
-            As `browser_file`.
-        """
-        playable = browser_file(track.path, track.name, self._longest_s)
-        return panel_value(player_view(track.key, track.token, playable, track.name, opening))
-
-    def playing_again(self, before: TrackResults | None) -> str:
-        """The track that the page still shows, if its file is still there."""
-        return self.playing(before) if before and Path(before.path).is_file() else panel_value(None)

@@ -20,8 +20,11 @@ else (window.fluxbeatWaiting ??= []).push(panel);
 watch('value', () => panel.draw?.());
 """
 
-HIDDEN: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+HIDDEN: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "multiple"}
 """Of the events of the page's own script: no function for programs, and nothing laid over the panel."""
+AT_ONCE: dict[str, Any] = {**HIDDEN, "queue": False}
+IN_OUR_QUEUE: dict[str, Any] = {**HIDDEN, "concurrency_limit": None}
+"""Of events that compute: who waits for whom is the business of our own queue, not of Gradio's."""
 
 # goes on rising where the server is started anew under an open page
 _answers = itertools.count(int(1000 * time.time()))

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from fluxbeat.analysis import BPM_RANGE, TrackAnalysis, as_found
 from fluxbeat.audio.playback import needs_playable_copy, playable_copy
+from fluxbeat.web.ui.track_results import TrackResults
 
 # Of several choices that follow each other closely Gradio sends the last one with the data of the first one's event,
 # so the choice is read when it is sent.
@@ -15,24 +16,16 @@ CHOSEN_BPM = "(_, ...others) => [window.FluxBeat.chosenBpm, ...others]"
 """The tempo that a person chose last, for the first input; null where it is to be as found."""
 
 
-def player_view(key: str, token: str, path: str, name: str, opening: bool = False) -> dict[str, Any]:
-    """What the player plays: an upload, or an example.
+def player_view(track: TrackResults, opening: bool = False) -> dict[str, Any]:
+    """What the player plays; `opening` says whether the page opens with it, and nobody gave it.
 
-    Parameters
-    ----------
-    key : str
-        Tells this track from the one before.
-    token : str
-        By which the same page may ask for the track again after a reload.
-    path : str
-        A file that browsers can play, see `browser_file`.
-    name : str
-        What to call it in front of a person.
-    opening : bool
-        Whether the page opens with it, and nobody gave it.
+    Raises
+    ------
+    AudioDecodeError
+        As `browser_file`.
     """
-    url = f"gradio_api/file={quote(path)}"
-    return {"key": key, "token": token, "url": url, "name": name, "opening": opening}
+    url = f"gradio_api/file={quote(browser_file(track.path, track.name, track.max_duration_s))}"
+    return {"key": track.key, "token": track.token, "url": url, "name": track.name, "opening": opening}
 
 
 def beat_view(key: str, analysis: TrackAnalysis) -> dict[str, Any]:

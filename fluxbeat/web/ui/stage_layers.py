@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -16,20 +14,19 @@ import numpy as np
 from fluxbeat.analysis import Track, TrackAnalysis
 from fluxbeat.analysis.presence import LEAST
 from fluxbeat.charts.heat import heat_rows
-from fluxbeat.errors import AnalysisCancelled, FluxBeatError
+from fluxbeat.errors import FluxBeatError
 from fluxbeat.explanation import label_evidence
 from fluxbeat.explanation.windows import band_centres_hz
 from fluxbeat.models.base import TAKES_SOUND
 from fluxbeat.models.registry import LoadedModel
-from fluxbeat.web.analysis_queue import AnalysisQueue, Waiting
-from fluxbeat.web.ui.jobs import session_of
+from fluxbeat.web.analysis_queue import AnalysisQueue
+from fluxbeat.web.ui.jobs import Job, Jobs, session_of
 from fluxbeat.web.ui.offered_models import OfferedModels
-from fluxbeat.web.ui.panel import HIDDEN, panel, panel_answer, panel_bytes
-from fluxbeat.web.ui.track_results import TrackResults
+from fluxbeat.web.ui.panel import IN_OUR_QUEUE, panel, panel_answer, panel_bytes
+from fluxbeat.web.ui.track_results import TrackResults, kept, kept_analysis
 
 MOST_COLUMNS = 1200
 """Moments in a picture: finer than most screens."""
-MOST_ROWS = 96
 QUIET, LOUD = -2.0, 3.0
 """Levels between which the spectrogram is drawn, in units of the normalised log-mel."""
 BLOCK_S = 30.0
@@ -54,29 +51,24 @@ class StageLayers:
 
     def __init__(self, offered: OfferedModels, queue: AnalysisQueue) -> None:
         self._offered, self._queue = offered, queue
-        self._kept: OrderedDict[tuple[str, str, str], _Kept] = OrderedDict()
-        self._lock = threading.Lock()
-        self._newest: dict[str, int] = {}
+        self._kept: dict[tuple[str, str, str], _Kept] = {}
+        self.jobs = Jobs[Job]()
         self.panel = panel("layers", events=["looked", "pointed"])
 
     def connect(self, results: gr.State, model: gr.Radio) -> None:
         """Answer what the stage asks; its questions wait in our own queue."""
-        each: dict[str, Any] = {**HIDDEN, "trigger_mode": "multiple", "concurrency_limit": None}
-        self.panel.looked(self.look, [results, model], self.panel, **each)
-        self.panel.pointed(self.point, [results, model], self.panel, **each)
+        self.panel.looked(self.look, [results, model], self.panel, **IN_OUR_QUEUE)
+        self.panel.pointed(self.point, [results, model], self.panel, **IN_OUR_QUEUE)
 
     async def look(self, results: TrackResults | None, model: str, event: gr.EventData) -> str:
         """The spectrogram from `from_s` to `to_s`, as the model's features have it."""
-        chosen = self._offered.models.get(model)
-        if results is None or chosen is None:
-            return panel_answer({"error": "The track is not kept any more: give it once more."})
-        features = chosen.network.config.features
-
-        def work(_: Any = None) -> dict[str, Any]:
-            return spectrogram_view(results.key, results.track(features), float(event.from_s), float(event.to_s))
-
         try:
-            if features in results.tracks:  # some milliseconds: nobody needs to wait for a turn
+            shown, features = kept(results), self._offered.models[model].network.config.features
+
+            def work(_: Any = None) -> dict[str, Any]:
+                return spectrogram_view(shown.key, shown.track(features), float(event.from_s), float(event.to_s))
+
+            if features in shown.tracks:  # some milliseconds: nobody needs to wait for a turn
                 return panel_answer(await asyncio.to_thread(work))
             with self._queue.place():
                 return panel_answer(await self._queue.run(work))
@@ -87,40 +79,19 @@ class StageLayers:
         self, results: TrackResults | None, model: str, event: gr.EventData, request: gr.Request
     ) -> AsyncIterator[Any]:
         """What speaks for the genre `label`, nearest to `at_s` first, while the page asks for nothing newer."""
-        session, ticket = session_of(request), int(event.ticket)
-        self._newest[session] = ticket
-
-        def wanted() -> bool:
-            return self._newest.get(session) == ticket
-
-        try:
-            analysis = results.analyses.get(model) if results else None
-            chosen = self._offered.models.get(model)
-            if results is None or analysis is None or chosen is None:
-                raise FluxBeatError("The track is not kept any more: give it once more.")
-            steps = self._heat_steps(results, chosen, analysis, str(event.label), float(event.at_s), wanted)
-            async with aclosing(self._queue.run_steps(steps, wanted)) as computed:
-                async for step in computed:
-                    if not isinstance(step, Waiting):
-                        yield panel_answer(step | {"ticket": ticket})
-        except AnalysisCancelled:
-            yield gr.skip()
-        except FluxBeatError as error:
-            yield panel_answer({"error": str(error), "ticket": ticket})
-        finally:
-            if wanted():
-                self._newest.pop(session, None)
+        ticket, job = int(event.ticket), self.jobs.start(session_of(request), Job(self._queue))
+        steps = self._heat_steps(results, model, str(event.label), float(event.at_s), job)
+        async with aclosing(job.views(steps)) as views:
+            async for view in views:
+                if "busy" not in view:
+                    yield gr.skip() if job.stopped else panel_answer({**view, "ticket": ticket})
 
     def _heat_steps(
-        self,
-        results: TrackResults,
-        model: LoadedModel,
-        analysis: TrackAnalysis,
-        label: str,
-        at_s: float,
-        wanted: Any,
+        self, shown: TrackResults | None, name: str, label: str, at_s: float, job: Job
     ) -> Iterator[dict[str, Any]]:
         """The picture so far after every block; the last one says that it is whole."""
+        results, analysis = kept_analysis(shown, name)
+        model = self._offered.models[name]
         if model.network.takes_sound:
             raise FluxBeatError(TAKES_SOUND)
         track = results.track(model.network.config.features)
@@ -129,23 +100,20 @@ class StageLayers:
         missing = sorted(missing, key=lambda block: abs((block + 0.5) * BLOCK_S - at_s))[:MOST_BLOCKS]
         yield heat_view(results.key, label, kept.heat, track, not missing)
         for number, block in enumerate(missing, 1):
-            if not wanted():
-                raise AnalysisCancelled("something newer is pointed at")
-            self._queue.give_way()
+            job.go_on()
             _add_block(kept.heat, track, model, label, block)
             kept.done.add(block)
             yield heat_view(results.key, label, kept.heat, track, number == len(missing))
 
     def _kept_of(self, key: tuple[str, str, str], track: Track) -> _Kept:
-        """What is kept of a genre of a track; of what was not asked for longest nothing is kept."""
-        with self._lock:
-            if key not in self._kept:
-                rows = len(heat_rows(np.zeros((len(track.log_mel), 1), np.float32)))
-                self._kept[key] = _Kept(np.zeros((rows, _columns(track)), np.uint8))
-            self._kept.move_to_end(key)
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
-            return self._kept[key]
+        """What is kept of a genre of a track; what came first is forgotten first."""
+        kept = self._kept.get(key)
+        if kept is None:
+            rows = len(heat_rows(np.zeros((len(track.log_mel), 1), np.float32)))
+            columns = min(MOST_COLUMNS, track.log_mel.shape[1])
+            kept = self._kept[key] = _Kept(np.zeros((rows, columns), np.uint8))
+            self._kept = dict(list(self._kept.items())[-KEPT:])
+        return kept
 
 
 def present_blocks(analysis: TrackAnalysis, label: str) -> list[int]:
@@ -165,9 +133,6 @@ def spectrogram_view(key: str, track: Track, from_s: float, to_s: float) -> dict
     columns = min(MOST_COLUMNS, end - first)
     starts = first + np.arange(columns) * (end - first) // columns
     drawn = np.maximum.reduceat(track.log_mel[:, :end], starts, axis=1)
-    bands = len(drawn)
-    if bands > MOST_ROWS:
-        drawn = np.maximum.reduceat(drawn, np.arange(MOST_ROWS) * bands // MOST_ROWS, axis=0)
     return {
         "kind": "spectrogram",
         "key": key,
@@ -194,10 +159,6 @@ def heat_view(key: str, label: str, heat: np.ndarray, track: Track, whole: bool)
         "whole": whole,
         "level": panel_bytes(heat / 255),
     }
-
-
-def _columns(track: Track) -> int:
-    return min(MOST_COLUMNS, track.log_mel.shape[1])
 
 
 def _add_block(heat: np.ndarray, track: Track, model: LoadedModel, label: str, block: int) -> None:

@@ -25,16 +25,15 @@ from fluxbeat.models import load_checkpoint
 from fluxbeat.models.hub.publishing import push
 from fluxbeat.models.registry import LoadedModel, ModelInfo, load
 from fluxbeat.web.analysis_queue import AnalysisQueue
-from fluxbeat.web.ui.given_files import GivenFiles
+from fluxbeat.web.ui.given_files import GivenFiles, sound_files
 from fluxbeat.web.ui.gradio_internals import folder_to_serve, served_url
 from fluxbeat.web.ui.jobs import session_of
-from fluxbeat.web.ui.library_tab import LibraryState, shown_name
+from fluxbeat.web.ui.library_tab import LibraryState
 from fluxbeat.web.ui.models_tab import ModelsState, ModelsTab
 from fluxbeat.web.ui.offered_models import OfferedModels
-from fluxbeat.web.ui.panel import HIDDEN, panel, panel_answer
+from fluxbeat.web.ui.panel import AT_ONCE, HIDDEN, panel, panel_answer
 
-MOST_SONGS, MOST_GENRES = 1000, 50
-REDRAWN_EVERY_S = 0.5
+MOST_SONGS = 1000
 TITLE = "Your genres"
 ORIGIN = "taught on this page"
 FOLDER = "your-genres"
@@ -76,7 +75,7 @@ class TeachState:
         Raises
         ------
         FluxBeatError
-            If the genre has no possible name, or there are too many genres or songs.
+            If the genre has no possible name, or there are too many songs.
         """
         self.name(genre)
         before = {song.file.path: song.found for song in self.songs}
@@ -90,8 +89,6 @@ class TeachState:
         """Add a genre, unless it is there."""
         check_genre(genre)
         if genre not in self.genres:
-            if len(self.genres) >= MOST_GENRES:
-                raise FluxBeatError(f"no more than {MOST_GENRES} genres can be taught here")
             self.genres.append(genre)
 
     @property
@@ -110,24 +107,24 @@ class TeachTab:
         self._offered, self._models, self._queue, self._max_duration_s = offered, models, queue, max_duration_s
         self._states: dict[str, TeachState] = {}
         self.panel = panel("teach", {"genres": []}, events=["given", "asked", "begun", "stopped", "sent"])
-        self._given = GivenFiles("teach", several=True)
+        self._given = GivenFiles("teach")
         self.state = gr.State(None, time_to_live=kept_s)
 
     def connect(
         self, library: gr.HTML, library_state: gr.State, tabs: gr.Tabs, model: gr.Radio, compared: gr.CheckboxGroup
-    ) -> list[Any]:
-        """Wire the tab; returns the events that bring a taught model."""
-        each: dict[str, Any] = {**HIDDEN, "trigger_mode": "multiple"}
-        shown, slow = [self.panel, self.state], {"concurrency_id": "teach", "concurrency_limit": 4}
-        self.panel.asked(self.ask, self.state, shown, queue=False, **each)
-        self.panel.given(self.add, [*self._given.inputs, self.state], shown, js=self._given.js, queue=False, **each)
-        self.panel.stopped(self.stop, self.state, None, queue=False, **each)
-        self.panel.sent(self.send, self.state, self.panel, **slow, **each)
-        given = library.taught(self.add_rows, [self.state, library_state], [*shown, tabs], queue=False, **each)
+    ) -> None:
+        """Wire the tab."""
+        slow: dict[str, Any] = {**HIDDEN, "concurrency_id": "teach", "concurrency_limit": 4}
+        shown = [self.panel, self.state]
+        self.panel.asked(self.ask, self.state, shown, **AT_ONCE)
+        self.panel.given(self.add, [*self._given.inputs, self.state], shown, js=self._given.js, **AT_ONCE)
+        self.panel.stopped(self.stop, self.state, None, **AT_ONCE)
+        self.panel.sent(self.send, self.state, self.panel, **slow)
+        given = library.taught(self.add_rows, [self.state, library_state], [*shown, tabs], **AT_ONCE)
         inputs = [self.state, self._models.state, compared]
-        outputs = [self.panel, *self._models.offering_outputs, model, compared]
-        again = given.then(self.teach_again, inputs, outputs, **slow, **each)
-        return [self.panel.begun(self.teach, inputs, outputs, **slow, **each), again]
+        outputs = [self.panel, self._models.cards, self._models.state, model, compared]
+        given.then(self.teach_again, inputs, outputs, **slow)
+        self.panel.begun(self.teach, inputs, outputs, **slow)
 
     def ask(self, state: TeachState | None, event: gr.EventData, request: gr.Request) -> Updates:
         """A genre was named or taken away, a song taken away, or all of it."""
@@ -146,30 +143,25 @@ class TeachTab:
             return self._view(state, str(error)), state
         return self._view(state), state
 
-    def add(self, paths: list[str] | None, given: str, state: TeachState | None, request: gr.Request) -> Updates:
+    def add(self, paths: list[str], about: str, state: TeachState | None, request: gr.Request) -> Updates:
         """Songs were dropped on a genre."""
-        if not paths:
-            return gr.skip(), gr.skip()
-        state, told = self._of(state, request), json.loads(given)
-        names = [shown_name(path, name) for path, name in zip(paths, told["names"], strict=True)]
-        try:
-            files = [SoundFile(Path(path), name) for path, name in zip(paths, names, strict=True)]
-            state.give(files, str(told.get("genre") or ""))
-        except FluxBeatError as error:
-            return self._view(state, str(error)), state
-        return self._view(state), state
+        given = json.loads(about)
+        return self._give(self._of(state, request), sound_files(paths, given["names"]), str(given["genre"]))
 
     def add_rows(
         self, state: TeachState | None, library: LibraryState | None, event: gr.EventData, request: gr.Request
     ) -> Updates:
         """A person says what some rows of the library are: they are songs to learn from, or a wrong answer mended."""
-        state, files = self._of(state, request), library.files if library else []
+        files = library.files if library else []
         rows = [files[int(index)] for index in event.indices if 0 <= int(index) < len(files)]
+        return *self._give(self._of(state, request), rows, str(event.genre).strip()), gr.Tabs(selected="teach")
+
+    def _give(self, state: TeachState, files: list[SoundFile], genre: str) -> Updates:
         try:
-            state.give(rows, str(event.genre).strip())
+            state.give(files, genre)
         except FluxBeatError as error:
-            return self._view(state, str(error)), state, gr.Tabs(selected="teach")
-        return self._view(state), state, gr.Tabs(selected="teach")
+            return self._view(state, str(error)), state
+        return self._view(state), state
 
     def stop(self, state: TeachState | None) -> None:
         """What was read of songs stays."""
@@ -226,13 +218,12 @@ class TeachTab:
             state.busy = {"words": "Learning, and asking about songs that were left out"}
             yield self._view(state), *nothing
             with self._queue.turn_of_thread(stop):
-                own = teach(state.examples, self._base)
-            found, result, state.archive = self._made(own)
-            state.sent = {}
-            self._offered.add([found])
-            gone = [] if state.model == found.info.name else [state.model]
-            state.model, state.result = found.info.name, result
+                own = teach(state.examples, load(BASE))
+            model = self._made(own, state)
+            self._offered.add([model])
+            gone = [] if state.model == model.info.name else [state.model]
             self._offered.remove(gone)
+            state.model = model.info.name
             offered = self._models.offering(models, compared, [state.model], gone)
         except AnalysisCancelled:
             error = "Stopped. What was read of the songs is kept."
@@ -244,38 +235,34 @@ class TeachTab:
         yield self._view(state, error), *offered
 
     def _read(self, state: TeachState, stop: threading.Event) -> Iterator[dict[str, Any]]:
-        """How far the songs are read, in words, now and then."""
+        """How far the songs are read, in words, after each of them."""
         waiting = [song for song in state.songs if not isinstance(song.found, Song)]
-        total, began_s, drawn_s, done = len(waiting), time.monotonic(), 0.0, 0
+        total, began_s, done = len(waiting), time.monotonic(), 0
         yield {"words": "Reading the songs", "done": 0, "total": total}
         for done, (place, found) in enumerate(self._reader.read([song.file for song in waiting], stop), start=1):
             waiting[place].found = found
-            if time.monotonic() - drawn_s >= REDRAWN_EVERY_S:
-                drawn_s = time.monotonic()
-                left = clock((drawn_s - began_s) / done * (total - done))
-                yield {"words": f"Reading the songs, {left} left", "done": done, "total": total}
+            left = clock((time.monotonic() - began_s) / done * (total - done))
+            yield {"words": f"Reading the songs, {left} left", "done": done, "total": total}
         if done < total:
             raise AnalysisCancelled("stopped")
 
-    def _made(self, own: OwnGenres) -> tuple[LoadedModel, dict[str, Any], Path]:
-        """The model as other tabs take it, what is told of it, and its checkpoint as a file."""
+    def _made(self, own: OwnGenres, state: TeachState) -> LoadedModel:
+        """The model as other tabs take it; the state has its checkpoint as a file, and what is said of it."""
         place = folder_to_serve(self.panel, "teach-")
         folder = place / FOLDER
         save_own_genres(own, folder, TITLE)
-        archive = Path(shutil.make_archive(str(folder), "zip", place, FOLDER))
+        state.archive = Path(shutil.make_archive(str(folder), "zip", place, FOLDER))
         network, revision = load_checkpoint(folder)  # the registry would keep every model for good
         shutil.rmtree(folder)
         name = f"{TITLE} {revision[:4]}"
-        model = LoadedModel(ModelInfo(name, ORIGIN, revision), network)
-        counts = [[label, count] for label, count in own.counts.items()]
-        result = {
+        state.sent = {}
+        state.result = {
             "name": name,
-            "counts": counts,
+            "counts": [[label, count] for label, count in own.counts.items()],
             "sentences": own.judgement.sentences,
-            "measured": own.judgement.n > 0,
-            "url": served_url(self.panel, archive),
+            "url": served_url(self.panel, state.archive),
         }
-        return model, result, archive
+        return LoadedModel(ModelInfo(name, ORIGIN, revision), network)
 
     def _of(self, state: TeachState | None, request: gr.Request) -> TeachState:
         state = state or TeachState()
@@ -284,31 +271,22 @@ class TeachTab:
         return state
 
     @cached_property
-    def _base(self) -> LoadedModel:
-        return load(BASE)
-
-    @cached_property
     def _reader(self) -> SongReader:
         """The same for all pages, so that they take turns."""
         at_once = min(cores(), self._queue.at_once)
-        return SongReader(self._base, None, at_once, self._max_duration_s, self._queue.turn_of_thread)
+        return SongReader(load(BASE), None, at_once, self._max_duration_s, self._queue.turn_of_thread)
 
     def _view(self, state: TeachState, error: str = "") -> str:
-        songs = [(place, song) for place, song in enumerate(state.songs)]
-        genres = [
+        songs: dict[str, list[dict[str, Any]]] = {genre: [] for genre in state.genres}
+        for place, song in enumerate(state.songs):
+            problem = song.found if isinstance(song.found, str) else ""
+            songs[song.genre].append({"index": place, "name": Path(song.file.shown).name, "problem": problem})
+        return panel_answer(
             {
-                "name": genre,
-                "songs": [
-                    {
-                        "index": place,
-                        "name": Path(song.file.shown).name,
-                        "problem": song.found if isinstance(song.found, str) else "",
-                    }
-                    for place, song in songs
-                    if song.genre == genre
-                ],
+                "genres": [{"name": genre, "songs": given} for genre, given in songs.items()],
+                "busy": state.busy,
+                "error": error,
+                "result": state.result,
+                "hub": {"allowed": state.may_push, **state.sent},
             }
-            for genre in state.genres
-        ]
-        hub = {"allowed": state.may_push, **state.sent}
-        return panel_answer({"genres": genres, "busy": state.busy, "error": error, "result": state.result, "hub": hub})
+        )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fluxbeat.analysis import TrackAnalysis
+from fluxbeat.analysis import Genre, TrackAnalysis
 from fluxbeat.charts.chapters import chapters, unlike_what_was_learned
 from fluxbeat.charts.colours import Paint
 from fluxbeat.charts.plots import stage_figure
@@ -36,21 +36,10 @@ def timeline_view(
         "unlike": unlike_what_was_learned(analysis),
         "tempo": tempo_choice(analysis.tempo),
         "figure": stage_figure(analysis, paints, order),
-        "genres": [
-            {
-                "label": genre.label,
-                "share": round(genre.probability, 4),
-                "percent": percent(genre.probability),
-                "presence": genre.presence,
-                "active": genre.active,
-                "colour": paints[genre.label].fill,
-                "ink": paints[genre.label].ink,
-            }
-            for genre in analysis.genres
-        ],
+        "genres": [genre_view(genre, paints) for genre in analysis.genres],
         "others": [
-            {"label": one.label, "percent": percent(one.most), "at_s": round(one.at_s, 2), "clock": clock(one.at_s)}
-            for one in analysis.others
+            {"label": each.label, "percent": percent(each.most), "at_s": round(each.at_s, 2), "clock": clock(each.at_s)}
+            for each in analysis.others
         ],
         "chapters": [
             {
@@ -82,6 +71,19 @@ def beginning_view(
     view = timeline_view(key, analysis, paints, metrics)
     words = f"{clock(known_s)} of {clock(analysis.duration_s)} so far."
     return {**view, "so_far": True, "summary": words, "right": None, "unlike": "", "notes": []}
+
+
+def genre_view(genre: Genre, paints: Mapping[str, Paint]) -> dict[str, Any]:
+    """How present a genre is, and its colour."""
+    return {
+        "label": genre.label,
+        "share": round(genre.probability, 4),
+        "percent": percent(genre.probability),
+        "presence": genre.presence,
+        "active": genre.active,
+        "colour": paints[genre.label].fill,
+        "ink": paints[genre.label].ink,
+    }
 
 
 def moments(analysis: TrackAnalysis) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from fluxbeat.analysis import Progress, Track, TrackAnalysis, analyze_each, as_found, corrected, read_track
 from fluxbeat.audio import MAX_DURATION_S
+from fluxbeat.charts.wording import model_title
+from fluxbeat.errors import FluxBeatError
 from fluxbeat.features import FeatureConfig
 from fluxbeat.models.registry import LoadedModel
 
@@ -63,6 +65,10 @@ class TrackResults:
             return replace(self, analyses={name: as_found(one) for name, one in self.analyses.items()})
         return replace(self, analyses={name: corrected(one, bpm) for name, one in self.analyses.items()})
 
+    def answering(self, model: str) -> str:
+        """This model, or the first one as long as it has not answered."""
+        return model if model in self.analyses else next(iter(self.analyses))
+
     @property
     def any(self) -> TrackAnalysis:
         """One of the analyses, for what all have in common."""
@@ -88,3 +94,24 @@ class TrackResults:
         ):
             results = replace(results, analyses={**results.analyses, analysis.model.name: analysis})
             yield results
+
+
+def kept(results: TrackResults | None) -> TrackResults:
+    """What a page shows, unless the server has forgotten it.
+
+    Raises
+    ------
+    FluxBeatError
+        In words for the listener.
+    """
+    if results is None:
+        raise FluxBeatError("The track is not kept any more: give it once more.")
+    return results
+
+
+def kept_analysis(results: TrackResults | None, model: str) -> tuple[TrackResults, TrackAnalysis]:
+    """As `kept`, with what a model says, which may still be to come."""
+    results = kept(results)
+    if model not in results.analyses:
+        raise FluxBeatError(f"{model_title(model)} is still listening: try again in a moment.")
+    return results, results.analyses[model]

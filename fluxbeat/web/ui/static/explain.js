@@ -105,7 +105,7 @@ export function explain(host, trigger) {
     view = null;
     chosen = '';
     setText(absent, '');
-    offer(next.choices, next.first);
+    offer(next.choices, next.choices[0].label);
     models.replaceChildren(...next.models.map(one => switchFor(one)));
     for (const row of drawn.values()) row.remove();
     drawn.clear();

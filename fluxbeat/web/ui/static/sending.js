@@ -7,9 +7,9 @@ const UNREACHABLE = 'The server cannot be reached: the file was not sent.';
 const given = {};
 
 /** For the `js` of an event (given_files.py): what was sent first for a purpose and not yet handed on, and its names. */
-function takeGiven(purpose, several) {
+function takeGiven(purpose) {
   const {files, more} = given[purpose]?.shift() ?? {files: [], more: {}};
-  return [several ? files : files[0] ?? null, JSON.stringify({...more, names: files.map(file => file.orig_name)})];
+  return [files, JSON.stringify({...more, names: files.map(file => file.orig_name)})];
 }
 
 /** Hand files that are with the server to the next event of this purpose; `more` is what else it is told. */

@@ -42,7 +42,7 @@ export function notice(host) {
   };
 }
 
-/** How far the work is, how long it still takes, how many go first, and a way to end it; see analysis_progress.py. */
+/** How far the work is, how long it still takes, how many go first, and a way to end it; see TrackJob in jobs.py. */
 export function status(host, trigger) {
   const words = make('p', 'fb-waiting', host);
   words.setAttribute('role', 'status');
@@ -64,10 +64,11 @@ export function status(host, trigger) {
     host.hidden = !view.busy;
     host.toggleAttribute('aria-busy', Boolean(view.busy));
     if (cancel.disabled && view.busy) return; // it ends as soon as the server is told
-    setText(words, view.waiting ?? view.words ?? '');
+    setText(words, view.words ?? '');
     setText(left, view.left ?? '');
-    bar.toggleAttribute('indeterminate', view.share === undefined);
-    if (view.share === undefined) bar.removeAttribute('value');
+    const known = Number.isFinite(view.share);
+    bar.toggleAttribute('indeterminate', !known);
+    if (!known) bar.removeAttribute('value');
     else bar.value = view.share;
     cancel.hidden = view.key === undefined && !view.stop;
   }
