@@ -18,7 +18,7 @@ import numpy as np
 
 from fluxbeat.audio.chunks import find_samples
 from fluxbeat.audio.decoding_time import DecodingTime, Patience
-from fluxbeat.audio.mpeg_frames import first_frame, is_mp3_frame, promised_length
+from fluxbeat.audio.frames import first_frame, is_mp3_frame, promised_length
 from fluxbeat.audio.readers import SAMPLES_PER_READ, Samples, cut_off, refusal
 from fluxbeat.audio.source import after_id3
 from fluxbeat.errors import AudioDecodeError, TrackWarning

@@ -16,7 +16,7 @@ from fluxbeat.atomic_write import atomic_write
 from fluxbeat.audio.chunks import find_samples
 from fluxbeat.audio.decoding import MAX_DURATION_S, AudioSource, Decoder, check_file, resampled_frames
 from fluxbeat.audio.ffmpeg_reader import find_ffmpeg
-from fluxbeat.audio.mpeg_frames import is_aac_frame, is_mp3_frame
+from fluxbeat.audio.frames import is_aac_frame, is_mp3_frame
 from fluxbeat.audio.parts import parts_of
 from fluxbeat.audio.readers import Samples, refusal, safe_name
 from fluxbeat.audio.source import after_id3

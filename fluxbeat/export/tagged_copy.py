@@ -22,7 +22,7 @@ from mutagen.wave import WAVE
 from fluxbeat.analysis import TrackAnalysis
 from fluxbeat.audio import safe_name
 from fluxbeat.audio.chunks import find_samples
-from fluxbeat.audio.mpeg_frames import is_aac_frame, is_mp3_frame
+from fluxbeat.audio.frames import is_aac_frame, is_mp3_frame
 from fluxbeat.audio.source import after_id3
 from fluxbeat.errors import ExportError
 from fluxbeat.export.beside import GENRE_NAMES, TEMPO_NAMES, forget_in_id3, set_loop_tempo, without_doubles
