@@ -12,7 +12,6 @@ from fluxbeat.audio.frames import (
     begins_recording,
     first_frame,
     frame_kind,
-    is_mp3_frame,
 )
 from fluxbeat.audio.source import HEAD_BYTES, after_id3, places
 
@@ -42,7 +41,7 @@ _SOUND = (
 )
 _MP4 = rb"ftyp[0-9A-Za-z ]{4}"  # the size comes before
 _MP3 = (rb"ID3[\x02-\x04].[\x00-\xff][\0-\x7f]{4}", rb"Xing\0\0\0[\0-\x0f]", rb"Info\0\0\0[\0-\x0f]", rb"VBRI\0\x01")
-_FRAMES = (rb"\xff[\xf0\xf1\xf8\xf9\xf4\xf5\xfc\xfd]", rb"\x0b\x77")
+_FRAMES = (rb"\xff[\xe2\xe3\xea\xeb\xf0-\xf5\xf8-\xfd]", rb"\x0b\x77")
 _ARCHIVES = (rb"PK\x03\x04[\x0a-\x3f]\0..[\0-\x63]\0", rb"Rar!\x1a\x07", rb"7z\xbc\xaf\x27\x1c", rb"%PDF-[12]\.")
 
 
@@ -62,10 +61,8 @@ def begins_sound(file: BinaryIO, at: int, end: int) -> bool:
     head = file.read(HEAD_BYTES)
     if _SOUND_HEAD.match(head) or begins_frames(file, sound_at, end):
         return True
-    if sound_at == at and not is_mp3_frame(head):
-        return False
-    found = first_frame(file, sound_at)
-    return found is not None and found[0] - sound_at < (MOST_BEFORE_MP3 if sound_at > at else 1)
+    found = first_frame(file, sound_at) if sound_at > at else None
+    return found is not None and found[0] - sound_at < MOST_BEFORE_MP3
 
 
 def begins_file(file: BinaryIO, at: int, end: int) -> bool:
@@ -111,5 +108,6 @@ def _beginning(file: BinaryIO, mark_at: int, head: bytes, end: int, own_frames: 
     if not head.startswith(b"ID3"):
         return mark_at
     file.seek(after_id3(file, mark_at))
-    is_part_of_it = own_frames and frame_kind(file.read(2)) == own_frames
-    return mark_at if not is_part_of_it and begins_sound(file, mark_at, end) else None
+    kind = frame_kind(file.read(2))
+    goes_on = kind == own_frames and kind not in ("", "MP3")
+    return mark_at if not goes_on and begins_sound(file, mark_at, end) else None

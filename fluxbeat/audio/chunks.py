@@ -146,17 +146,18 @@ class _Chunks:
     def __init__(self, file: BinaryIO, scheme: _Scheme, begin: int, end: int) -> None:
         self._file, self._scheme, self._begin, self._end = file, scheme, begin, end
         self._long_size_at: int | None = None  # of the samples, whose own size has 32 bits only (RF64)
+        self._head_end: int | None = None  # what comes before the samples
 
     def samples(self) -> SamplePieces | None:
         scheme = self._scheme
         pieces: list[tuple[int, int]] = []
-        promised, head_end = 0, -1
+        promised = 0
         recording_end: int | None = None
         for chunk in self._chunks(self._begin + scheme.first):
             if chunk.mark == b"ds64":
                 self._long_size_at = chunk.content + 8
-            if head_end < 0 and chunk.mark in (scheme.samples, _LIST_OF_SAMPLES):
-                head_end = chunk.at
+            if self._head_end is None and chunk.mark in (scheme.samples, _LIST_OF_SAMPLES):
+                self._head_end = chunk.at
             recording_end = min(chunk.end, self._end)
             if chunk.mark != scheme.samples:
                 continue
@@ -171,12 +172,13 @@ class _Chunks:
             if told > 0:
                 pieces.append((first, recording_end))
                 promised += told
-        if not pieces:
+        if not pieces or self._head_end is None:
             return None
         believed = recording_end is not None and len(pieces) == 1
         first = pieces[0][0]
-        head = ((self._begin, head_end), (first - scheme.skipped - scheme.header, first))
-        return SamplePieces(tuple(pieces), promised, believed, recording_end, head, self._true_sizes(head_end, pieces))
+        head = ((self._begin, self._head_end), (first - scheme.skipped - scheme.header, first))
+        changed = self._true_sizes(self._head_end, pieces)
+        return SamplePieces(tuple(pieces), promised, believed, recording_end, head, changed)
 
     def _chunks(self, at: int) -> Iterator[_Chunk]:
         """The chunks that stand one behind another from a place on, aligned or not."""
@@ -188,13 +190,13 @@ class _Chunks:
             at = chunk.end
 
     def _chunk(self, at: int) -> _Chunk | None:
-        """The chunk at a place; None where there is none, or a file of another kind begins."""
+        """The chunk at a place; None where there is none, or another file begins behind the samples."""
         scheme = self._scheme
         if at + scheme.header > self._end:  # a size that is none leads further than any file
             return None
         self._file.seek(at)
         header = self._file.read(scheme.header + len(_LIST_OF_SAMPLES))
-        if not _MARK.match(header) or begins_file(self._file, at, self._end):
+        if not _MARK.match(header) or (self._head_end and begins_file(self._file, at, self._end)):
             return None
         if header[:4] == b"LIST" and header.endswith(_LIST_OF_SAMPLES):
             return _Chunk(at, _LIST_OF_SAMPLES, at + scheme.header, len(_LIST_OF_SAMPLES))

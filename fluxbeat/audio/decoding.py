@@ -23,7 +23,7 @@ from fluxbeat.audio.clock import clock
 from fluxbeat.audio.mono import MonoMix
 from fluxbeat.audio.part_reader import JoinedReader, PartReader
 from fluxbeat.audio.parts import parts_of
-from fluxbeat.audio.readers import ArrayReader, Reader, Samples, refusal, safe_name
+from fluxbeat.audio.readers import ArrayReader, Reader, Samples, refusal, resampled, safe_name
 from fluxbeat.errors import AudioDecodeError, TrackWarning
 
 SAMPLE_RATE_HZ = 22_050
@@ -225,14 +225,7 @@ def resampled_frames(decoder: Decoder, rate_hz: int, *, mono: bool) -> Iterator[
     pieces: Iterator[Samples] = (mix.mix(frames) if mono else frames for frames in decoder.frames())
     if decoder.listener:
         pieces = _overheard(pieces, decoder.rate_hz, *decoder.listener)
-    if decoder.rate_hz == rate_hz:
-        yield from pieces
-    else:
-        channels = 1 if mono else decoder.channels
-        resampler = soxr.ResampleStream(decoder.rate_hz, rate_hz, channels)
-        for piece in pieces:
-            yield resampler.resample_chunk(piece)
-        yield resampler.resample_chunk(np.empty((0, channels), np.float32), last=True)
+    yield from resampled(pieces, decoder.rate_hz, rate_hz, 1 if mono else decoder.channels)
     decoder.warnings += mix.warnings()
 
 
@@ -240,12 +233,11 @@ def _overheard(
     pieces: Iterator[Samples], from_hz: int, to_hz: int, hear: Callable[[Samples], None]
 ) -> Iterator[Samples]:
     """The pieces themselves, (frames, 1); `hear` gets each at its own rate."""
-    resampler = None if from_hz == to_hz else soxr.ResampleStream(from_hz, to_hz, 1)
+    resampler = soxr.ResampleStream(from_hz, to_hz, 1)
     for piece in pieces:
-        hear(resampler.resample_chunk(piece)[:, 0] if resampler else piece[:, 0])
+        hear(resampler.resample_chunk(piece)[:, 0])
         yield piece
-    if resampler:
-        hear(resampler.resample_chunk(np.empty((0, 1), np.float32), last=True)[:, 0])
+    hear(resampler.resample_chunk(np.empty((0, 1), np.float32), last=True)[:, 0])
 
 
 def _band_warnings(edge_hz: float | None) -> list[TrackWarning]:
@@ -307,7 +299,7 @@ class Decoder:
         """(frames, channels) float32 until the end; raises if there was no sound at all."""
         delivered = unusable = 0
         usable = False
-        while len(block := self._reader.read()):
+        for block in self._reader.frames():
             delivered += len(block)
             if delivered > self._max_duration_s * self.rate_hz:
                 raise self._too_long(f"is longer than {clock(self._max_duration_s)}")

@@ -14,7 +14,7 @@ from fluxbeat.audio.source import HEAD_BYTES, after_id3
 _MOST_ELEMENTS = 100_000
 _UNTOLD = 0
 _BOX_NAME = re.compile(rb"[\xa9A-Za-z0-9 _-]{4}")
-_MATROSKA = re.compile(rb"\x1a\x45\xdf\xa3|\x18\x53\x80\x67")  # a short header, and the segment that holds all else
+_MATROSKA, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _ASF = re.compile(  # headers, sound, and indexes
     rb"\x30\x26\xb2\x75|\x36\x26\xb2\x75|\x90\x08\x00\x33|\xd3\x29\xe2\xd6|\xf8\x03\xb1\xfe|\xd0\x3f\xb7\x3c"
 )
@@ -49,14 +49,14 @@ def end_of_file(file: BinaryIO, begin: int, size: int) -> int:
         return next_file(file, sound_at + 1, size, own_mark=head[:4]) if samples.end is None else samples.end
     if not begins_sound(file, begin, size):
         return size
-    behind_head = sound_at + 1
+    behind_head, own_frames = sound_at + 1, frame_kind(head)
     if head.startswith(b"fLaC"):
         behind_head = _end_of_elements(file, sound_at + 4, size, _flac_block_size) or behind_head
     elif head.startswith(b"OggS"):
         behind_head = _end_of_elements(file, sound_at, size, _size_of_first_page) or behind_head
     elif (frame := first_frame(file, sound_at)) and frame[0] < sound_at + MOST_BEFORE_MP3:
-        behind_head = frame[0] + frame[1].size
-    return next_file(file, behind_head, size, own_frames=frame_kind(head))
+        behind_head, own_frames = frame[0] + frame[1].size, "MP3"
+    return next_file(file, behind_head, size, own_frames)
 
 
 def _end_of_elements(file: BinaryIO, begin: int, size: int, size_of: SizeOf, mark: bytes = b"\0" * 9) -> int | None:
@@ -88,12 +88,14 @@ def _box_size(header: bytes) -> int | None:
 
 
 def _matroska_size(header: bytes) -> int | None:
-    """Of the two elements that Matroska and WebM consist of."""
-    if len(header) < 12 or not _MATROSKA.match(header):
+    """Of Matroska and WebM: of a short header and the segment that holds all else."""
+    if not header.startswith(_MATROSKA):
         return None
-    digits = 9 - header[4].bit_length()
-    size = int.from_bytes(header[4 : 4 + digits], "big") - (1 << 7 * digits)
-    return _UNTOLD if digits > 8 or size == (1 << 7 * digits) - 1 else 4 + digits + size
+    before, segment, number = header.partition(_SEGMENT)
+    digits = 9 - number[0].bit_length() if number else 9
+    size = int.from_bytes(number[:digits], "big") - (1 << 7 * digits)
+    is_told = digits < 9 and size < (1 << 7 * digits) - 1
+    return len(before + segment) + digits + size if is_told else _UNTOLD
 
 
 def _asf_size(header: bytes) -> int | None:
@@ -118,6 +120,6 @@ def _size_of_first_page(header: bytes) -> int | None:
 
 _CONTAINERS = (
     (re.compile(rb"....ftyp", re.DOTALL), _box_size),
-    (_MATROSKA, _matroska_size),
+    (re.compile(_MATROSKA), _matroska_size),
     (_ASF, _asf_size),
 )

@@ -10,6 +10,8 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from fluxbeat.audio.source import after_id3
+
 LENGTH_MARK = re.compile(rb"(?:Xing|Info)\0\0\0[\0-\x0f]|VBRI\0\x01")
 _HEADER_BYTES = 7
 _CHAIN = 5
@@ -35,27 +37,19 @@ class Frame:
     """Where in the frame a Xing or Info header stands."""
 
 
-def is_mp3_frame(head: bytes) -> bool:
-    """Whether these bytes begin as a frame of layer III does."""
-    return len(head) > 1 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2
-
-
-def is_aac_frame(head: bytes) -> bool:
-    """Whether these bytes begin as a frame of AAC in ADTS does."""
-    return frame_kind(head) == "AAC"
-
-
 def frame_kind(head: bytes) -> str:
-    """Of which stream other than MP3 these bytes may begin a frame; empty where they begin none."""
+    """Of which stream these bytes may begin a frame: MP3, layer II, AAC or AC-3; empty where they begin none."""
     if head[:2] == b"\x0b\x77":
         return "AC-3"
     if len(head) < 2 or head[0] != 0xFF:
         return ""
+    if head[1] & 0xE6 == 0xE2:
+        return "MP3"
     return {0xF0: "AAC", 0xF4: "layer II"}.get(head[1] & 0xF6, "")
 
 
 def begins_frames(file: BinaryIO, at: int, end: int) -> bool:
-    """Whether frames of one kind other than MP3 follow one another from a place on: five, or fewer up to the end."""
+    """Whether frames of one kind follow one another from a place on: five, or fewer up to the end."""
     kind = ""
     for number in range(_CHAIN):
         if at == end and number > 1:
@@ -111,7 +105,7 @@ def _mpeg_frame(header: bytes) -> Frame | None:
 
 def _mp3_frame_at(data: bytes, at: int) -> Frame | None:
     header = data[at : at + 4]
-    return _mpeg_frame(header) if len(header) == 4 and is_mp3_frame(header) else None
+    return _mpeg_frame(header) if len(header) == 4 and frame_kind(header) == "MP3" else None
 
 
 def first_frame(file: BinaryIO, begin: int) -> tuple[int, Frame] | None:
@@ -127,13 +121,14 @@ def first_frame(file: BinaryIO, begin: int) -> tuple[int, Frame] | None:
     return None
 
 
-def promised_length(file: BinaryIO, begin: int) -> tuple[float | None, int | None]:
-    """What the frame at a place promises: duration in seconds, and size in bytes from there on; None if not told."""
-    file.seek(begin)
+def promised_length(file: BinaryIO, begin: int, end: int) -> tuple[float | None, int]:
+    """What the first frame of an MP3 promises: seconds, None where it does not tell, and how many bytes are missing."""
+    found = first_frame(file, after_id3(file, begin))
+    if found is None:
+        return None, 0
+    first, frame = found
+    file.seek(first)
     data = file.read(256)
-    frame = _mp3_frame_at(data, 0)
-    if frame is None:
-        return None, None
     frames = size = None
     if data[36:40] == b"VBRI":
         size, frames = struct.unpack_from(">II", data, 46)
@@ -144,7 +139,7 @@ def promised_length(file: BinaryIO, begin: int) -> tuple[float | None, int | Non
             (frames,) = struct.unpack_from(">I", data, at)
         if flags & 2:
             (size,) = struct.unpack_from(">I", data, at + 4 * (flags & 1))
-    return frames * frame.samples / frame.rate_hz if frames else None, size or None
+    return frames * frame.samples / frame.rate_hz if frames else None, size - (end - first) if size else 0
 
 
 def begins_recording(file: BinaryIO, mark_at: int) -> int | None:

@@ -32,7 +32,7 @@ def parts_of(file: BinaryIO) -> list[Part]:
     while begin < tags_at and len(parts) < _MOST_PARTS and (not parts or begins_sound(file, begin, tags_at)):
         end = end_of_file(file, begin, tags_at)
         parts.append(Part(begin, before_tags(file, begin, end)))
-        begin = next_file(file, end, tags_at)
+        begin = end if begins_sound(file, end, tags_at) else next_file(file, end, tags_at)
     if not parts:
         return [Part(0, size)]
     return [*parts[:-1], replace(parts[-1], unheard=_unheard(file, end, tags_at))]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
+import soxr
 
 from fluxbeat.audio.chunks import find_samples
 from fluxbeat.audio.decoding_time import DecodingTime, Patience
@@ -38,8 +39,8 @@ class Reader(Protocol):
     expected_s: float | None
     estimated: bool
 
-    def read(self) -> Samples:
-        """Next (frames, channels), with no frames at the end."""
+    def frames(self) -> Iterator[Samples]:
+        """(frames, channels) until the end."""
 
     def warnings(self, decoded_s: float) -> list[TrackWarning]:
         """Say, at the end, what is missing from the sound that was decoded."""
@@ -71,17 +72,18 @@ class ArrayReader:
         self.rate_hz, self.channels = int(rate_hz), array.shape[1]
         self.expected_s: float | None = len(array) / max(self.rate_hz, 1)
         self._array = array
-        self._at = 0
 
-    def read(self) -> Samples:
-        frames = SAMPLES_PER_READ // self.channels
-        piece = self._array[self._at : self._at + frames]
-        self._at += len(piece)
-        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, and is then silenced
-            block = piece.astype(np.float32)
-        if piece.dtype.kind == "u":
-            return (block - 128) / np.float32(128)
-        return block / np.float32(2 ** (8 * piece.dtype.itemsize - 1)) if piece.dtype.kind == "i" else block
+    def frames(self) -> Iterator[Samples]:
+        at_once = SAMPLES_PER_READ // self.channels
+        for first in range(0, len(self._array), at_once):
+            piece = self._array[first : first + at_once]
+            with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, and is then silenced
+                block = piece.astype(np.float32)
+            if piece.dtype.kind == "u":
+                block = (block - 128) / np.float32(128)
+            elif piece.dtype.kind == "i":
+                block = block / np.float32(2 ** (8 * piece.dtype.itemsize - 1))
+            yield block
 
     def warnings(self, decoded_s: float) -> list[TrackWarning]:
         return []
@@ -149,12 +151,16 @@ class SoundfileReader:
         if samples and self.expected_s is not None:
             self._promised_s = self.expected_s * samples.promised / max(samples.present, 1)
 
-    def read(self) -> Samples:
-        """Next (frames, channels), fewer at the end."""
-        with self._in_time():
-            block: Samples = self._file.read(max(1, SAMPLES_PER_READ // self.channels), "float32", always_2d=True)
-        self._time.decoded(len(block) / max(self.rate_hz, 1))
-        return block
+    def frames(self) -> Iterator[Samples]:
+        """(frames, channels) until the end."""
+        at_once = max(1, SAMPLES_PER_READ // self.channels)
+        while True:
+            with self._in_time():
+                block: Samples = self._file.read(at_once, "float32", always_2d=True)
+            if not len(block):
+                return
+            self._time.decoded(len(block) / max(self.rate_hz, 1))
+            yield block
 
     @contextmanager
     def _in_time(self) -> Iterator[None]:
@@ -196,10 +202,20 @@ def _ogg_ends_within_a_page(path: str, begin: int, end: int) -> bool:
         tail = file.read(end - first)
     at = tail.rfind(b"OggS")
     header = tail[at : at + 27]
-    if at < 0 or len(header) < 27:
+    if at < 0:  # what stands there is none
+        return False
+    if len(header) < 27:
         return True
     lengths = tail[at + 27 : at + 27 + header[26]]
     return len(lengths) < header[26] or at + 27 + header[26] + sum(lengths) > len(tail)
+
+
+def resampled(pieces: Iterable[Samples], from_hz: int, to_hz: int, channels: int) -> Iterator[Samples]:
+    """Pieces of (frames, channels) at another rate, as they come; some may be empty."""
+    resampler = soxr.ResampleStream(from_hz, to_hz, channels)  # the samples themselves where the rates are equal
+    for piece in pieces:
+        yield resampler.resample_chunk(piece)
+    yield resampler.resample_chunk(np.empty((0, channels), np.float32), last=True)
 
 
 def cut_off(decoded_s: float, promised_s: float) -> list[TrackWarning]:

@@ -22,7 +22,7 @@ from mutagen.wave import WAVE
 from fluxbeat.analysis import TrackAnalysis
 from fluxbeat.audio import safe_name
 from fluxbeat.audio.chunks import find_samples
-from fluxbeat.audio.frames import is_aac_frame, is_mp3_frame
+from fluxbeat.audio.frames import frame_kind
 from fluxbeat.audio.source import after_id3
 from fluxbeat.errors import ExportError
 from fluxbeat.export.beside import GENRE_NAMES, TEMPO_NAMES, forget_in_id3, set_loop_tempo, without_doubles
@@ -227,6 +227,8 @@ def _kind(file: BinaryIO, name: str) -> _Kind:
         return _AIFF
     if head[4:8] == b"ftyp":
         return _MP4
-    if is_mp3_frame(head) or (begin and not is_aac_frame(head)):  # behind ID3 may be zeros or half a frame first
+    if frame_kind(head) == "MP3" or (
+        begin and frame_kind(head) != "AAC"
+    ):  # behind ID3 may be zeros or half a frame first
         return _MP3
     raise ExportError(f"{name}: files of this kind carry no tags that FluxBeat can write: convert it to {_TAGGABLE}")
