@@ -42,8 +42,8 @@ class UpperEdge:
         self._rate_hz = rate_hz
         self._window = np.hanning(_SIZE).astype(np.float32)
         self._power = np.zeros(_SIZE // 2 + 1)
-        self._likenesses: list[list[float]] = []  # of both sides, of each spectrum, for each mirror
-        self._until_next = 0
+        self._likenesses: list[list[float]] = []  # of both sides, of some spectra, for each mirror
+        self._until_next = self._taken = 0
 
     def push(self, block: Samples) -> None:
         """Take the next samples, shape (samples,)."""
@@ -55,7 +55,9 @@ class UpperEdge:
             spectrum = np.fft.rfft(block[start : start + _SIZE] * self._window)
             power = spectrum.real**2 + spectrum.imag**2
             self._power += power
-            if power.any():
+            looks = self._taken < 8 or self._taken % 4 == 0  # a look takes longer than the spectrum
+            self._taken += 1
+            if looks and power.any():
                 bin_hz = self._rate_hz / _SIZE
                 self._likenesses.append([_likeness(power, mirror_hz, bin_hz) for mirror_hz in _MIRRORS_HZ])
             start += step
@@ -77,8 +79,8 @@ class UpperEdge:
             drops_db = [drop_db(level_db, edge_hz / bin_hz) for edge_hz in edges_hz]
             if max(drops_db) > least_db:
                 return float(edges_hz[np.argmax(drops_db)])
-        for mirror_hz, likeness in zip(_MIRRORS_HZ, np.mean(self._likenesses, axis=0), strict=True):
-            if likeness > _LEAST_MIRRORED:
+        for mirror_hz, likenesses in zip(_MIRRORS_HZ, np.transpose(self._likenesses), strict=False):
+            if likenesses.mean() > _LEAST_MIRRORED:
                 return mirror_hz
         return None
 

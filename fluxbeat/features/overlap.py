@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fluxbeat.features.fingerprint import unit_rows
+from fluxbeat.features.fingerprint import band_courses, unit_rows
 from fluxbeat.features.log_mel import FeatureConfig
 
 STEP_S, SMOOTH_S = 0.5, 2.0
@@ -36,15 +36,8 @@ def course(log_mel_db: np.ndarray, features: FeatureConfig) -> np.ndarray:
     """How a recording's bands move against each other: mel power in dB, (mels, frames), to float32 (bands, steps)."""
     rate_hz = features.frame_rate_hz
     beginning = log_mel_db[:, : round(LONGEST_S * rate_hz)]
-    bands = np.stack([part.mean(axis=0) for part in np.array_split(beginning, min(BANDS, len(beginning)))])
-    window = np.hanning(round(SMOOTH_S * rate_hz) + 2)[1:-1]
-    if bands.shape[1] < len(window):
-        return np.zeros((len(bands), 0), np.float32)
-    # only where the window is full: all files look the same where they begin and end
-    smooth = np.stack([np.convolve(band, window / window.sum(), mode="valid") for band in bands])
-    at = np.round(np.arange(0, smooth.shape[1] / rate_hz, STEP_S) * rate_hz).astype(int)
-    found = smooth[:, at[at < smooth.shape[1]]]
-    found = np.maximum(found, found.max() - RANGE_DB)
+    found = band_courses(beginning, rate_hz, BANDS, SMOOTH_S, STEP_S)
+    found = np.maximum(found, found.max(initial=-np.inf) - RANGE_DB)
     return (found - found.mean(axis=0)).astype(np.float32)  # what all bands do together many songs do alike
 
 
