@@ -236,13 +236,11 @@ def _overheard(
     hear(resampler.resample_chunk(np.empty((0, 1), np.float32), last=True)[:, 0])
 
 
-def _band_warnings(edge_hz: float | None) -> list[TrackWarning]:
-    if edge_hz is None:
-        return []
-    found = f"there is no sound above {edge_hz / 1000:.1f} kHz"
+def _band_warning(edge_hz: float) -> TrackWarning:
+    missing = ": the treble is missing, so genres are less sure"
     if edge_hz < TELEPHONE_HZ:
-        return [TrackWarning("narrow_band", f"{found}, as on a telephone: most treble is missing, so no genre is sure")]
-    return [TrackWarning("narrow_band", f"{found}: the treble is missing, so genres are less sure")]
+        missing = ", as on a telephone: most treble is missing, so no genre is sure"
+    return TrackWarning("narrow_band", f"there is no sound above {edge_hz / 1000:.1f} kHz{missing}")
 
 
 def _resampled_blocks(decoder: Decoder, rate_hz: int, block_samples: int, edge: UpperEdge) -> Iterator[Samples]:
@@ -261,7 +259,8 @@ def _resampled_blocks(decoder: Decoder, rate_hz: int, block_samples: int, edge: 
             waiting, count = [joined[whole:]], count - whole
     if not total:
         raise refusal(decoder.name, "is shorter than one sample", "record or export it again")
-    decoder.warnings += _band_warnings(edge.hz)
+    if (edge_hz := edge.hz) is not None:
+        decoder.warnings.append(_band_warning(edge_hz))
     if count:
         yield np.concatenate(waiting)
 
@@ -331,11 +330,10 @@ class Decoder:
         try:
             path = path or self._on_disk(source)  # type: ignore[arg-type]  # bytes
             with open(path, "rb") as file:
-                parts = parts_of(file)
+                parts, self._unheard = parts_of(file)
         except OSError as error:
             raise refusal(self.name, f"cannot be opened ({error.strerror})", "check that it is still there") from error
         self._bytes = parts[-1].end
-        self._unheard = sum(part.unheard for part in parts)
         one = len(parts) == 1
         reader: Reader = PartReader(path, parts[0], self.name) if one else JoinedReader(path, parts, self.name)
         self._cleanup.callback(reader.close)
@@ -343,9 +341,9 @@ class Decoder:
 
     def _on_disk(self, content: bytes) -> str:
         """Path of a temporary file that goes with `close`."""
-        handle, path = tempfile.mkstemp(prefix="fluxbeat-")
-        self._cleanup.callback(os.unlink, path)
-        with os.fdopen(handle, "wb") as file:
+        folder = self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="fluxbeat-"))
+        path = os.path.join(folder, "sound")
+        with open(path, "wb") as file:
             file.write(content)
         return path
 

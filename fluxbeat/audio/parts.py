@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from fluxbeat.audio.beginnings import begins_sound, next_file
@@ -15,16 +15,21 @@ _LEAST_UNHEARD = 1024  # bytes; fewer hold no sound
 
 @dataclass(frozen=True)
 class Part:
-    """Where one recording lies in a file: bytes from `begin` up to `end`, and how many behind are neither sound nor
-    tags."""
+    """Where one recording lies in a file: bytes from `begin` up to `end`."""
 
     begin: int
     end: int
-    unheard: int = 0
 
 
-def parts_of(file: BinaryIO) -> list[Part]:
-    """The recordings in an open file, in their order: one but where several are joined. Tags at an end are none."""
+def parts_of(file: BinaryIO) -> tuple[list[Part], int]:
+    """The recordings in an open file, in their order: one but where several are joined. Tags at an end are none.
+
+    Returns
+    -------
+    list of Part
+    int
+        How many bytes behind them are neither sound nor tags.
+    """
     size = file.seek(0, 2)
     tags_at = before_tags(file, 0, size)
     parts: list[Part] = []
@@ -33,9 +38,7 @@ def parts_of(file: BinaryIO) -> list[Part]:
         end = end_of_file(file, begin, tags_at)
         parts.append(Part(begin, before_tags(file, begin, end)))
         begin = end if begins_sound(file, end, tags_at) else next_file(file, end, tags_at)
-    if not parts:
-        return [Part(0, size)]
-    return [*parts[:-1], replace(parts[-1], unheard=_unheard(file, end, tags_at))]
+    return (parts, _unheard(file, end, tags_at)) if parts else ([Part(0, size)], 0)
 
 
 def _unheard(file: BinaryIO, at: int, end: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -133,7 +134,7 @@ class SoundfileReader:
         self._time = DecodingTime(_LIBSNDFILE_PATIENCE, self._input.end)
         try:
             with self._in_time():
-                self._file = _ForwardOnly(self._input, "r", closefd=False)
+                self._file = _ForwardOnly(io.BufferedReader(self._input), "r", closefd=False)
             if self._file.subtype.startswith("MPEG"):
                 raise soundfile.SoundFileError("MP3 within WAV is for ffmpeg")
         except BaseException:

@@ -55,29 +55,18 @@ class BytePieces(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: Any) -> int:
+        """Of one piece at a time: what reads must be buffered."""
         view = memoryview(buffer).cast("B")
-        filled = 0
-        while filled < len(view) and not self._ended:
-            place, available = self._place()
-            if not available:
-                break
-            self._file.seek(place)
-            count = self._file.readinto(view[filled : filled + min(available, len(view) - filled)])
-            if not count:
-                break
-            self._change(view[filled : filled + count])
-            filled += count
-            self._at += count
-        return filled
-
-    def _place(self) -> tuple[int, int]:
-        """Where in the file the next byte lies, and how many follow it there."""
-        before = 0
-        for begin, end in self._pieces:
-            if self._at < before + end - begin:
-                return begin + self._at - before, before + end - begin - self._at
-            before += end - begin
-        return 0, 0
+        offset = self._at
+        for begin, end in () if self._ended else self._pieces:
+            if offset < end - begin:
+                self._file.seek(begin + offset)
+                count = self._file.readinto(view[: end - begin - offset])
+                self._change(view[:count])
+                self._at += count
+                return count
+            offset -= end - begin
+        return 0
 
     def _change(self, read: memoryview) -> None:
         for at, content in self._changed:
