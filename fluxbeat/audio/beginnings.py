@@ -6,13 +6,7 @@ from __future__ import annotations
 import re
 from typing import BinaryIO
 
-from fluxbeat.audio.frames import (
-    LENGTH_MARK,
-    begins_frames,
-    begins_recording,
-    first_frame,
-    frame_kind,
-)
+from fluxbeat.audio.frames import begins_frames, begins_recording, first_frame, frame_kind
 from fluxbeat.audio.source import HEAD_BYTES, after_id3, places
 
 MOST_BEFORE_MP3 = 4096
@@ -103,7 +97,7 @@ def _beginning(file: BinaryIO, mark_at: int, head: bytes, end: int, own_frames: 
         return mark_at if kind != own_frames and begins_frames(file, mark_at, end) else None
     if head.startswith(b"ftyp"):
         return mark_at - 4
-    if LENGTH_MARK.match(head):
+    if head.startswith((b"Xing", b"Info", b"VBRI")):
         return begins_recording(file, mark_at)
     if not head.startswith(b"ID3"):
         return mark_at

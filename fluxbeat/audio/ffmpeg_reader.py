@@ -29,8 +29,6 @@ _CONTAINERS = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,matroska,mov,mp3,mpc,mpc8,mpeg,mpegts,ogg,"
     "tak,tta,w64,wav,wv"
 )
-_PIPE_BYTES = 2**20
-_LARGEST_BLOCK = 2**28  # bytes; what a header may have it reserve at once
 # What the kernel grants the process (Linux): it opens no file for writing that grows, and what gets out of hand ends.
 _LIMITS = {"RLIMIT_DATA": 768 * 2**20, "RLIMIT_FSIZE": 0, "RLIMIT_CPU": 3600, "RLIMIT_CORE": 0}
 
@@ -40,16 +38,12 @@ _COMPLAINT = re.compile(
 )
 _LOST_PACKET = re.compile(r"Error while decoding stream|Error submitting packet|Decoding error")
 _RESYNCHRONISES = {"mp3", "mp2", "aac", "ac3", "eac3"}
-_LEAST_LOSS_S, _LEAST_EXACT_LOSS_S = 0.1, 0.02  # of those, less is what stands between frames: a tag, half a frame
-_SLACK_BYTES = 2048  # encoders count tags and the first frame, or not
 _PACKET_SAMPLES = {"mp3": 1152, "mp2": 1152, "aac": 1024, "flac": 4096, "alac": 4096, "ac3": 1536, "eac3": 1536}
 # Their times begin at zero, whenever the sound does: silence until then, and in gaps, is part of what a player plays.
 _WITH_TIMES = re.compile(rb"....(?:ftyp|moov|mdat|free|wide|skip)|\x1a\x45\xdf\xa3|\x30\x26\xb2\x75|FLV", re.DOTALL)
 _IN_TIME = "aresample=async=1:first_pts=0"
 # Their times are those of a clock, which may begin anew: only by how much the sound begins after the picture counts.
 _WITH_CLOCK = re.compile(rb"G.{187}G|....G.{191}G|\x00\x00\x01\xba|RIFF....AVI ", re.DOTALL)
-_AFTER_VIDEO = "asetpts=STARTPTS+N/SR/TB-{begins_s}/TB,aresample=async=1:first_pts=0"
-_LATEST_START_S = 600.0  # a clock that runs on, as in a recorded broadcast, is no silence
 
 _log = logging.getLogger(__name__)
 
@@ -110,27 +104,25 @@ class FfmpegReader:
             self._start(options)
         else:
             self._start([*options, "-copyts"], _IN_TIME)
-            if self._start_s > _LATEST_START_S:
+            if self._start_s > 600.0:  # a clock that runs on, as in a recorded broadcast, is no silence
                 self.close()
                 self._start(options)
         if self._has_video and _WITH_CLOCK.match(head):
             self.close()
-            self._start([*options, "-copyts"], _AFTER_VIDEO.format(begins_s=self._start_s))
+            self._start([*options, "-copyts"], f"asetpts=STARTPTS+N/SR/TB-{self._start_s}/TB,{_IN_TIME}")
 
     def _start(self, reading: list[str], filters: str = "") -> None:
         self._reading, self._filters = reading, filters
-        self._fills_gaps = bool(filters)
-        self._least_loss_s = _LEAST_EXACT_LOSS_S
         self._complaints = self._lost_packets = 0
         self._ends_within_packet = False
         self._messages: list[str] = []
         self._is_mov = self._has_video = self.estimated = False
-        self._start_s, self._packet_samples = 0.0, 1024
+        self._start_s, self._codec = 0.0, ""
         self._described = threading.Event()
         self._bytes_per_s: float = math.inf  # until the header tells
         self.expected_s: float | None = None
         limits = ["-protocol_whitelist", "file,subfile", "-format_whitelist", _CONTAINERS, "-threads", "1"]
-        limits += ["-max_alloc", str(_LARGEST_BLOCK)]
+        limits += ["-max_alloc", str(2**28)]  # bytes that a header may have it reserve at once
         command = [find_ffmpeg(), "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info", *limits, *reading]
         command += ["-i", self._place, "-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1"]
         if filters:
@@ -158,12 +150,6 @@ class FfmpegReader:
             self.close()
             raise
 
-    def skip(self, frames: int) -> None:
-        """Drop frames that were delivered before ffmpeg took over."""
-        at_once = 2**20 // self._frame_bytes
-        while frames > 0 and (read := len(self._read_bytes(min(frames, at_once) * self._frame_bytes))):
-            frames -= read // self._frame_bytes
-
     def frames(self) -> Iterator[Samples]:
         # a second at a time: what is longer than the pipe would be waited for
         size = max(1, min(self.rate_hz, SAMPLES_PER_READ // self.channels)) * self._frame_bytes
@@ -179,7 +165,8 @@ class FfmpegReader:
     def warnings(self, decoded_s: float) -> list[TrackWarning]:
         self._await_end()
         # a promised length alone may be wrong; where bytes are missing as well, the end of the file is
-        if self._promised_s and self._missing_bytes > _SLACK_BYTES and (cut := cut_off(decoded_s, self._promised_s)):
+        is_cut = self._missing_bytes > 2048  # encoders count tags and the first frame, or not
+        if self._promised_s and is_cut and (cut := cut_off(decoded_s, self._promised_s)):
             return cut
         # A video's length may be that of its picture, and an MP4's that of its chapters: only with a complaint is less
         # sound a sign of damage.
@@ -190,13 +177,15 @@ class FfmpegReader:
             return cut
         if self._ends_within_packet and not self._length_untold:
             return [TrackWarning("cut_off", f"the file is cut off after {decoded_s:.1f} s: its end is missing")]
-        lost_s = max(self._complaints, self._lost_packets) * self._packet_samples / self.rate_hz
+        # of those that find the next frame again, less is what stands between frames: a tag, half a frame
+        least_loss_s = 0.1 if self._codec in _RESYNCHRONISES and not self._filters else 0.02
+        lost_s = max(self._complaints, self._lost_packets) * _PACKET_SAMPLES.get(self._codec, 1024) / self.rate_hz
         whole_s = self._promised_s or (told_s if of_sound else None)
-        if whole_s and not self._fills_gaps and abs(whole_s - decoded_s) < self._least_loss_s:
+        if whole_s and not self._filters and abs(whole_s - decoded_s) < least_loss_s:
             return []  # what could not be decoded lies behind all that was promised
         if lost_s and whole_s and whole_s < 2 * decoded_s:  # more is too much to be true
             lost_s = max(lost_s, whole_s - decoded_s)
-        if lost_s < self._least_loss_s:
+        if lost_s < least_loss_s:
             return []
         text = f"parts of the file are damaged: about {lost_s:.1f} of {decoded_s + lost_s:.1f} s could not be decoded"
         return [TrackWarning("damaged", text)]
@@ -292,9 +281,7 @@ class FfmpegReader:
         elif re.match(r"\[info\]   Stream #0:\d+.*: Video: ", line) and "(attached pic)" not in line:
             self._has_video = True
         elif audio := re.match(r"\[info\]   Stream #0:\d+.*: Audio: (\w+)", line):
-            self._packet_samples = _PACKET_SAMPLES.get(audio[1], self._packet_samples)
-            if audio[1] in _RESYNCHRONISES and not self._fills_gaps:
-                self._least_loss_s = _LEAST_LOSS_S
+            self._codec = audio[1]
         elif line.startswith("[info] Output #0"):
             self._described.set()
 
@@ -311,4 +298,4 @@ def _confine(process: subprocess.Popen[bytes]) -> None:
         with suppress(OSError, ValueError):  # it has ended already, a sandbox forbids it, or what it has is less
             resource.prlimit(process.pid, getattr(resource, name), (most, most))
     with suppress(OSError):  # more than the system grants
-        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)  # type: ignore[arg-type]
+        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 2**20)  # type: ignore[arg-type]

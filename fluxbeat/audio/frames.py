@@ -5,14 +5,12 @@ The first frame of an MP3 may tell how long the recording is (Xing, Info, VBRI).
 
 from __future__ import annotations
 
-import re
 import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from fluxbeat.audio.source import after_id3
 
-LENGTH_MARK = re.compile(rb"(?:Xing|Info)\0\0\0[\0-\x0f]|VBRI\0\x01")
 _HEADER_BYTES = 7
 _CHAIN = 5
 """So many frames in a row, each where the one before ends, stand nowhere by chance."""

@@ -46,9 +46,8 @@ class PartReader:
                 _log.debug("libsndfile gave up on %s after %d frames: %s", self._name, self.delivered, error)
                 self._reader.close()
                 like = self.rate_hz, self.channels
-                self._reader = ffmpeg = FfmpegReader(self._path, self._part.begin, self._part.end, self._name, like)
-                ffmpeg.skip(self.delivered)
-                yield from self._counted(ffmpeg)
+                self._reader = FfmpegReader(self._path, self._part.begin, self._part.end, self._name, like)
+                yield from self._counted(self._reader, self.delivered)
         except AudioDecodeError:
             if not self.delivered:
                 raise
@@ -57,10 +56,12 @@ class PartReader:
             rest = f"the remaining {rest_s:.1f} s were" if rest_s > 0 else "the rest was"
             self._broken.append(TrackWarning("damaged", f"damaged after {decoded_s:.1f} s: {rest} left out"))
 
-    def _counted(self, reader: Reader) -> Iterator[Samples]:
+    def _counted(self, reader: Reader, skipped: int = 0) -> Iterator[Samples]:
         for block in reader.frames():
-            self.delivered += len(block)
-            yield block
+            kept = block[skipped:]
+            skipped -= len(block) - len(kept)
+            self.delivered += len(kept)
+            yield kept
 
     def warnings(self, decoded_s: float) -> list[TrackWarning]:
         """What is missing from the sound that was decoded."""
@@ -87,25 +88,23 @@ class JoinedReader:
         self._count = len(parts)
         self._readable: list[tuple[int, Part]] = []
         self._warnings: list[TrackWarning] = []
-        formats: list[tuple[int, int, float | None]] = []
+        readers: list[PartReader] = []
         for number, part in enumerate(parts, start=1):
             try:
-                reader = PartReader(path, part, name)
+                readers.append(PartReader(path, part, name))
             except AudioDecodeError as error:
                 refused = error
                 size_kb = (part.end - part.begin) / 1000
                 self._warn(number, TrackWarning("damaged", f"{size_kb:,.0f} kB could not be decoded and were left out"))
                 continue
-            formats.append((reader.rate_hz, reader.channels, reader.expected_s))
-            reader.close()
+            readers[-1].close()
             self._readable.append((number, part))
-        if not formats:
+        if not readers:
             raise refused
-        self.rate_hz = max(rate_hz for rate_hz, _, _ in formats)
-        channels = {channels for _, channels, _ in formats}
+        self.rate_hz = max(reader.rate_hz for reader in readers)
+        channels = {reader.channels for reader in readers}
         self.channels = channels.pop() if len(channels) == 1 else 1
-        lengths_s = [length_s for _, _, length_s in formats]
-        self.expected_s = None if None in lengths_s else sum(length_s or 0.0 for length_s in lengths_s)
+        self.expected_s = sum(reader.expected_s or 0.0 for reader in readers) or None
         self.estimated = True  # of each of them something may be missing
         self._reader: PartReader | None = None
 
