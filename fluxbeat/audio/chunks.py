@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from fluxbeat.audio.beginnings import begins_file
 
-_UNTOLD = ((0x7FFF_0000, 0x8000_0100), (0xFFFF_0000, 0xFFFF_FFFF))  # sizes that recorders write that stream
+_SIZES_OF_STREAMS = ((0x7FFF_0000, 0x8000_0100), (0xFFFF_0000, 0xFFFF_FFFF))  # sizes that recorders write that stream
 _JUNK = 1024  # fewer bytes than this behind the last chunk are no sound
 _MOST_CHUNKS = 100_000
 _LAST_CHUNKS = re.compile(
@@ -35,8 +35,6 @@ class SamplePieces:
         Where each piece begins and ends in the file.
     promised : int
         Bytes that the header tells of; equal to those that are there where it does not tell.
-    believed : bool
-        Whether it is one piece and the header tells of all of it, so that any reader finds it.
     end : int or None
         Where the recording ends, with the chunks behind its samples; None where its header does not tell.
     head : tuple of (int, int)
@@ -48,10 +46,14 @@ class SamplePieces:
 
     pieces: tuple[tuple[int, int], ...]
     promised: int
-    believed: bool
     end: int | None
     head: tuple[tuple[int, int], ...]
     changed: tuple[tuple[int, bytes], ...]
+
+    @property
+    def believed(self) -> bool:
+        """Whether it is one piece and the header tells of all of it, so that any reader finds it."""
+        return self.end is not None and len(self.pieces) == 1
 
     @property
     def present(self) -> int:
@@ -122,22 +124,16 @@ def find_samples(file: BinaryIO, begin: int, end: int) -> SamplePieces | None:
 
 def _au_samples(file: BinaryIO, head: bytes, begin: int, end: int) -> SamplePieces:
     order = ">" if head[:4] == b".snd" else "<"
-    offset, told = struct.unpack_from(f"{order}II", head.ljust(12, b"\0"), 4)
+    offset, announced = struct.unpack_from(f"{order}II", head.ljust(12, b"\0"), 4)
     first = min(begin + offset, end)
-    here = end - first
-    untold = told in (0, 0xFFFF_FFFF)
+    available = end - first
+    announced %= 0xFFFF_FFFF  # as large as can be: not known, as 0
     # nothing but samples comes behind the header
-    believed = not untold and (here - told <= _JUNK or _is_no_sound(file, first + told, end))
-    last = min(first + told, end) if believed else end
+    known = announced and (available - announced <= _JUNK or _is_no_sound(file, first + announced, end))
+    last = min(first + announced, end) if known else end
     true_size = struct.pack(f"{order}I", min(last - first, 0xFFFF_FFFF))
-    return SamplePieces(
-        pieces=((first, last),),
-        promised=last - first if untold else max(told, last - first),
-        believed=believed or told == 0xFFFF_FFFF,
-        end=last if believed else None,
-        head=((begin, first),),
-        changed=((8, true_size),),
-    )
+    promised, recording_end = max(announced, last - first), last if known else None
+    return SamplePieces(((first, last),), promised, recording_end, ((begin, first),), ((8, true_size),))
 
 
 class _Chunks:
@@ -162,23 +158,24 @@ class _Chunks:
             if chunk.mark != scheme.samples:
                 continue
             first = min(chunk.content + scheme.skipped, self._end)
-            told, here = chunk.end - first, self._end - first
-            untold = chunk.size >= 2**63 or (told > here and any(low <= chunk.size <= high for low, high in _UNTOLD))
-            if untold or (told <= here and not self._goes_on(chunk.end)):
+            announced, available = chunk.end - first, self._end - first
+            unknown = chunk.size >= 2**63 or (
+                announced > available and any(low <= chunk.size <= high for low, high in _SIZES_OF_STREAMS)
+            )
+            if unknown or (announced <= available and not self._goes_on(chunk.end)):
                 pieces.append((first, self._last_sample(first)))
                 promised += pieces[-1][1] - first
                 recording_end = None
                 break
-            if told > 0:
+            if announced > 0:
                 pieces.append((first, recording_end))
-                promised += told
+                promised += announced
         if not pieces or self._head_end is None:
             return None
-        believed = recording_end is not None and len(pieces) == 1
         first = pieces[0][0]
         head = ((self._begin, self._head_end), (first - scheme.skipped - scheme.header, first))
         changed = self._true_sizes(self._head_end, pieces)
-        return SamplePieces(tuple(pieces), promised, believed, recording_end, head, changed)
+        return SamplePieces(tuple(pieces), promised, recording_end, head, changed)
 
     def _chunks(self, at: int) -> Iterator[_Chunk]:
         """The chunks that stand one behind another from a place on, aligned or not."""

@@ -86,8 +86,7 @@ class AudioStream:
         self._decoder = decoder
         # Not a method: the stream must not be part of a reference cycle, or a forgotten one would linger.
         self._edge = UpperEdge(sample_rate_hz)
-        self._blocks = _resampled_blocks(decoder, sample_rate_hz, block_samples, self._edge)
-        self._open = True
+        self._blocks: Iterator[Samples] = _resampled_blocks(decoder, sample_rate_hz, block_samples, self._edge)
         self.name = decoder.name
         self.sample_rate_hz = sample_rate_hz
         self.expected_duration_s = decoder.expected_s
@@ -100,19 +99,18 @@ class AudioStream:
         """Where the sound that was read so far ends towards the treble; None where nothing is missing."""
         return self._edge.hz
 
-    def listen(self, rate_hz: int, hear: Callable[[Samples], None]) -> None:
-        """Also give `hear` the mono sound, (samples,) at `rate_hz`, as it is decoded; before the first block is read.
+    def listen(self, rate_hz: int, on_samples: Callable[[Samples], None]) -> None:
+        """Also give `on_samples` the mono sound, (samples,) at `rate_hz`, as it is decoded.
 
-        It comes from the source's own rate, so that a model with another rate than the blocks misses nothing.
+        To be called before the first block is read. The sound comes from the source's own rate, so that a model with
+        another rate than the blocks misses nothing.
         """
-        self._decoder.listener = rate_hz, hear
+        self._decoder.listener = rate_hz, on_samples
 
     def __iter__(self) -> AudioStream:
         return self
 
     def __next__(self) -> Samples:
-        if not self._open:
-            raise StopIteration
         try:
             return next(self._blocks)
         except BaseException:
@@ -130,7 +128,7 @@ class AudioStream:
 
     def close(self) -> None:
         """Release everything; iteration ends. May be called twice."""
-        self._open = False
+        self._blocks = iter(())
         self._decoder.close()
 
 
@@ -220,20 +218,20 @@ def resampled_frames(decoder: Decoder, rate_hz: int, *, mono: bool) -> Iterator[
     mix = MonoMix(decoder.rate_hz)
     pieces: Iterator[Samples] = (mix.mix(frames) if mono else frames for frames in decoder.frames())
     if decoder.listener:
-        pieces = _overheard(pieces, decoder.rate_hz, *decoder.listener)
+        pieces = _with_listener(pieces, decoder.rate_hz, *decoder.listener)
     yield from resampled(pieces, decoder.rate_hz, rate_hz, 1 if mono else decoder.channels)
     decoder.warnings += mix.warnings()
 
 
-def _overheard(
-    pieces: Iterator[Samples], from_hz: int, to_hz: int, hear: Callable[[Samples], None]
+def _with_listener(
+    pieces: Iterator[Samples], from_hz: int, to_hz: int, on_samples: Callable[[Samples], None]
 ) -> Iterator[Samples]:
-    """The pieces themselves, (frames, 1); `hear` gets each at its own rate."""
+    """The pieces themselves, (frames, 1); `on_samples` gets each at its own rate."""
     resampler = soxr.ResampleStream(from_hz, to_hz, 1)
     for piece in pieces:
-        hear(resampler.resample_chunk(piece)[:, 0])
+        on_samples(resampler.resample_chunk(piece)[:, 0])
         yield piece
-    hear(resampler.resample_chunk(np.empty((0, 1), np.float32), last=True)[:, 0])
+    on_samples(resampler.resample_chunk(np.empty((0, 1), np.float32), last=True)[:, 0])
 
 
 def _band_warning(edge_hz: float) -> TrackWarning:
@@ -273,7 +271,7 @@ class Decoder:
         self.listener: tuple[int, Callable[[Samples], None]] | None = None
         self._cleanup = ExitStack()
         self._max_duration_s = max_duration_s
-        self._unheard = 0
+        self._unread_bytes = 0
         path = os.fsdecode(source) if isinstance(source, str | os.PathLike) else None
         kind = "audio array" if isinstance(source, tuple) else "audio data" if path is None else "(no name)"
         default_name = path or kind
@@ -312,8 +310,9 @@ class Decoder:
             found = f"{unusable:,} of {delivered:,} samples were invalid (NaN or infinite): silenced"
             self.warnings.append(TrackWarning("invalid_samples", found))
         self.warnings += self._reader.warnings(delivered / self.rate_hz)
-        if self._unheard:
-            found = f"{self._unheard / 1000:,.0f} kB behind the sound are no sound of a known kind: they were not heard"
+        if self._unread_bytes:
+            size_kb = self._unread_bytes / 1000
+            found = f"{size_kb:,.0f} kB behind the sound are no sound of a known kind: they were not heard"
             self.warnings.append(TrackWarning("not_heard", found))
 
     def _reader_of(self, source: AudioSource, path: str | None) -> Reader:
@@ -330,12 +329,12 @@ class Decoder:
         try:
             path = path or self._on_disk(source)  # type: ignore[arg-type]  # bytes
             with open(path, "rb") as file:
-                parts, self._unheard = parts_of(file)
+                parts, self._unread_bytes = parts_of(file)
         except OSError as error:
             raise refusal(self.name, f"cannot be opened ({error.strerror})", "check that it is still there") from error
         self._bytes = parts[-1].end
-        one = len(parts) == 1
-        reader: Reader = PartReader(path, parts[0], self.name) if one else JoinedReader(path, parts, self.name)
+        is_joined = len(parts) > 1
+        reader: Reader = JoinedReader(path, parts, self.name) if is_joined else PartReader(path, parts[0], self.name)
         self._cleanup.callback(reader.close)
         return reader
 

@@ -12,7 +12,7 @@ from fluxbeat.audio.frames import first_frame, frame_kind
 from fluxbeat.audio.source import HEAD_BYTES, after_id3
 
 _MOST_ELEMENTS = 100_000
-_UNTOLD = 0
+_UNKNOWN = 0
 _BOX_NAME = re.compile(rb"[\xa9A-Za-z0-9 _-]{4}")
 _MATROSKA, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _ASF = re.compile(  # headers, sound, and indexes
@@ -71,7 +71,7 @@ def _end_of_elements(file: BinaryIO, begin: int, size: int, size_of: SizeOf, mar
         length = None if at > begin and mark in header[:8] else size_of(header)
         if length is None:
             return at
-        if length == _UNTOLD:
+        if length == _UNKNOWN:
             return None
         at += length
     return None
@@ -84,7 +84,7 @@ def _box_size(header: bytes) -> int | None:
     size = int.from_bytes(header[:4], "big")
     if size == 1:
         size = int.from_bytes(header[8:16], "big")
-    return size if size >= 8 or size == _UNTOLD else None
+    return size if size >= 8 or size == _UNKNOWN else None
 
 
 def _matroska_size(header: bytes) -> int | None:
@@ -94,8 +94,8 @@ def _matroska_size(header: bytes) -> int | None:
     before, segment, number = header.partition(_SEGMENT)
     digits = 9 - number[0].bit_length() if number else 9
     size = int.from_bytes(number[:digits], "big") - (1 << 7 * digits)
-    is_told = digits < 9 and size < (1 << 7 * digits) - 1
-    return len(before + segment) + digits + size if is_told else _UNTOLD
+    is_known = digits < 9 and size < (1 << 7 * digits) - 1
+    return len(before + segment) + digits + size if is_known else _UNKNOWN
 
 
 def _asf_size(header: bytes) -> int | None:
@@ -103,7 +103,7 @@ def _asf_size(header: bytes) -> int | None:
     if len(header) < 24 or not _ASF.match(header):
         return None
     size = int.from_bytes(header[16:24], "little")
-    return size if size >= 24 else _UNTOLD
+    return size if size >= 24 else _UNKNOWN
 
 
 def _flac_block_size(header: bytes) -> int | None:

@@ -92,13 +92,13 @@ class FfmpegReader:
                 is_mp3 = head[:3] == b"ID3" or frame_kind(head) == "MP3"
                 self._promised_s, self._missing_bytes = promised_length(file, begin, end) if is_mp3 else (None, 0)
                 samples = find_samples(file, begin, end)
-                self._length_untold = samples is not None and not samples.believed
+                self._length_unknown = samples is not None and not samples.believed
         except OSError as error:
             raise refusal(name, "is damaged or not an audio file", f"it cannot be opened ({error})") from error
         # "file:" keeps a name such as "concat:a|b" or "-x" from being more than a name
         self._place = f"subfile,,start,{begin},end,{end},,:file:{os.path.abspath(path)}"
         self._like = like
-        ignoring = self._length_untold and head[:4] == b"RIFF" and samples and len(samples.pieces) == 1
+        ignoring = self._length_unknown and head[:4] == b"RIFF" and samples and len(samples.pieces) == 1
         options = ["-ignore_length", "1"] if ignoring else []
         if not _WITH_TIMES.match(head):
             self._start(options)
@@ -170,21 +170,21 @@ class FfmpegReader:
             return cut
         # A video's length may be that of its picture, and an MP4's that of its chapters: only with a complaint is less
         # sound a sign of damage.
-        told_s = None if self.estimated or self._promised_s else self.expected_s
+        announced_s = None if self.estimated or self._promised_s else self.expected_s
         of_sound = not (self._has_video or self._is_mov)
         complained = self._complaints or self._lost_packets or self._ends_within_packet
-        if told_s is not None and (complained or of_sound) and (cut := cut_off(decoded_s, told_s)):
+        if announced_s is not None and (complained or of_sound) and (cut := cut_off(decoded_s, announced_s)):
             return cut
-        if self._ends_within_packet and not self._length_untold:
+        if self._ends_within_packet and not self._length_unknown:
             return [TrackWarning("cut_off", f"the file is cut off after {decoded_s:.1f} s: its end is missing")]
         # of those that find the next frame again, less is what stands between frames: a tag, half a frame
         least_loss_s = 0.1 if self._codec in _RESYNCHRONISES and not self._filters else 0.02
         lost_s = max(self._complaints, self._lost_packets) * _PACKET_SAMPLES.get(self._codec, 1024) / self.rate_hz
-        whole_s = self._promised_s or (told_s if of_sound else None)
-        if whole_s and not self._filters and abs(whole_s - decoded_s) < least_loss_s:
+        full_s = self._promised_s or (announced_s if of_sound else None)
+        if full_s and not self._filters and abs(full_s - decoded_s) < least_loss_s:
             return []  # what could not be decoded lies behind all that was promised
-        if lost_s and whole_s and whole_s < 2 * decoded_s:  # more is too much to be true
-            lost_s = max(lost_s, whole_s - decoded_s)
+        if lost_s and full_s and full_s < 2 * decoded_s:  # more is too much to be true
+            lost_s = max(lost_s, full_s - decoded_s)
         if lost_s < least_loss_s:
             return []
         text = f"parts of the file are damaged: about {lost_s:.1f} of {decoded_s + lost_s:.1f} s could not be decoded"

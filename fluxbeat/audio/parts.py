@@ -10,7 +10,7 @@ from fluxbeat.audio.ends import end_of_file
 from fluxbeat.audio.source import after_id3, before_tags
 
 _MOST_PARTS = 1000
-_LEAST_UNHEARD = 1024  # bytes; fewer hold no sound
+_LEAST_UNREAD = 1024  # bytes; fewer hold no sound
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ def parts_of(file: BinaryIO) -> tuple[list[Part], int]:
         end = end_of_file(file, begin, tags_at)
         parts.append(Part(begin, before_tags(file, begin, end)))
         begin = end if begins_sound(file, end, tags_at) else next_file(file, end, tags_at)
-    return (parts, _unheard(file, end, tags_at)) if parts else ([Part(0, size)], 0)
+    return (parts, _unread_bytes(file, end, tags_at)) if parts else ([Part(0, size)], 0)
 
 
-def _unheard(file: BinaryIO, at: int, end: int) -> int:
+def _unread_bytes(file: BinaryIO, at: int, end: int) -> int:
     """How many bytes lie there that are no tag and more than zeros."""
     at = after_id3(file, at)
     file.seek(at)
-    return end - at if end - at > _LEAST_UNHEARD and file.read(2**16).strip(b"\0") else 0
+    return end - at if end - at > _LEAST_UNREAD and file.read(2**16).strip(b"\0") else 0

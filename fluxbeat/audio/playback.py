@@ -80,8 +80,8 @@ def _encode(blocks: Iterator[Samples], path: Path, rate_hz: int, channels: int) 
     OSError
         ffmpeg could not write it.
     """
-    told = ["-f", "f32le", "-ar", str(rate_hz), "-ac", str(channels), "-i", "pipe:0"]
-    command = [find_ffmpeg(), "-y", "-loglevel", "quiet", *told, "-b:a", "192k", "-f", "mp3", f"file:{path}"]
+    input_format = ["-f", "f32le", "-ar", str(rate_hz), "-ac", str(channels), "-i", "pipe:0"]
+    command = [find_ffmpeg(), "-y", "-loglevel", "quiet", *input_format, "-b:a", "192k", "-f", "mp3", f"file:{path}"]
     nowhere = subprocess.DEVNULL
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=nowhere, stderr=nowhere) as process:
         assert process.stdin is not None

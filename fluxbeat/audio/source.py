@@ -99,8 +99,8 @@ def places(file: BinaryIO, pattern: re.Pattern[bytes], begin: int = 0) -> Iterat
         if not block:
             return
         text = kept + block
-        whole = len(block) == _SCANNED_AT_ONCE
-        sure = len(text) - HEAD_BYTES if whole else len(text)  # a match that begins later may be cut short here
+        goes_on = len(block) == _SCANNED_AT_ONCE
+        sure = len(text) - HEAD_BYTES if goes_on else len(text)  # a match that begins later may be cut short here
         found = pattern.search(text)
         while found and found.start() < sure:
             yield at + found.start(), text[found.start() : found.start() + HEAD_BYTES]

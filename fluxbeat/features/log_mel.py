@@ -162,10 +162,10 @@ class LogMel(torch.nn.Module):
         float32 array, shape (mels, frames)
             Mel power in dB. Frame `t` is centred on `t * hop_samples` samples, zeros lie beyond both ends.
         """
-        found = io.BytesIO()  # one growing buffer: thousands of pieces would pin what lies between
+        buffer = io.BytesIO()  # one growing buffer: thousands of pieces would pin what lies between
         for frames in _while_the_next_is_read(LogMelStream(self), blocks):
-            found.write(frames.T.tobytes())
-        return np.ascontiguousarray(np.frombuffer(found.getbuffer(), np.float32).reshape(-1, self.config.n_mels).T)
+            buffer.write(frames.T.tobytes())
+        return np.ascontiguousarray(np.frombuffer(buffer.getbuffer(), np.float32).reshape(-1, self.config.n_mels).T)
 
     def forward(self, samples: np.ndarray) -> np.ndarray:
         """Mono float32 samples, shape (samples,), to the normalised log-mel (mels, frames) that the models take."""
