@@ -38,7 +38,6 @@ shorter than the second. uint8, int8, int16 and int32 are scaled to [-1, 1]; flo
 _MAX_CHANNELS = 64
 _RATE_RANGE_HZ = (1_000, 768_000)
 _LOUDEST = 1e12  # no recording is louder, and float32 sums of channels stay finite below it
-_LEAST_BYTES_PER_S = 250  # 2 kbit/s: no codec of music needs less
 TELEPHONE_HZ = 6_000.0
 """A recording that ends below this holds too little for a sure genre."""
 
@@ -356,14 +355,11 @@ class Decoder:
             )
         if not 1 <= self.channels <= _MAX_CHANNELS:
             raise refusal(self.name, f"has {self.channels} channels", "1 to 64 can be read; mix it down")
-        if self.expected_s is not None and self.expected_s > self._max_duration_s and self._is_long_enough():
-            raise self._too_long(f"is {clock(self.expected_s)} long")
-
-    def _is_long_enough(self) -> bool:
-        """Whether the file has the bytes for the length that its header tells, which may be a million years."""
-        if self._reader.estimated:
-            return False
-        return self._bytes is None or self._bytes >= _LEAST_BYTES_PER_S * min(self.expected_s or 0.0, 1e12)
+        expected_s = 0.0 if self._reader.estimated else self.expected_s or 0.0
+        # a header may tell of a million years: the file must have the bytes for them, at 2 kbit/s at least
+        has_bytes = self._bytes is None or self._bytes >= 250 * expected_s
+        if expected_s > self._max_duration_s and has_bytes:
+            raise self._too_long(f"is {clock(expected_s)} long")
 
     def _too_long(self, found: str) -> AudioDecodeError:
         return refusal(self.name, found, f"the limit is {clock(self._max_duration_s)}; cut it into parts")

@@ -9,6 +9,8 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
+from mutagen.id3 import BitPaddedInt
+
 HEAD_BYTES = 128
 """By so many bytes it is told what begins at a place."""
 _SCANNED_AT_ONCE = 2**18
@@ -115,7 +117,7 @@ def after_id3(file: BinaryIO, begin: int = 0) -> int:
     head = file.read(10)
     if len(head) < 10 or head[:3] != b"ID3":
         return begin
-    return begin + 10 + syncsafe(head[6:10])
+    return begin + 10 + int(BitPaddedInt(head[6:10]))
 
 
 def before_tags(file: BinaryIO, begin: int, end: int) -> int:
@@ -138,9 +140,3 @@ def before_tags(file: BinaryIO, begin: int, end: int) -> int:
             break
         end -= size
     return end
-
-
-def syncsafe(digits: bytes) -> int:
-    """A number of ID3, whose four bytes hold seven bits each."""
-    a, b, c, d = digits
-    return a << 21 | b << 14 | c << 7 | d

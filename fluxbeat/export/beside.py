@@ -12,9 +12,8 @@ import struct
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from mutagen.id3 import ID3, ID3NoHeaderError
+from mutagen.id3 import ID3, BitPaddedInt, ID3NoHeaderError
 
-from fluxbeat.audio.source import syncsafe
 from fluxbeat.export.riff_info import chunks
 
 GENRE_NAMES = frozenset({"genre", "genres"})
@@ -93,7 +92,7 @@ def _id3_tags(file: BinaryIO) -> Iterator[tuple[int, int]]:
     for last in (end, end - 128):  # one may stand at the end, before ID3v1
         file.seek(max(last - 10, 0))
         footer = file.read(10)
-        begin = last - 20 - syncsafe(footer[6:10]) if footer[:3] == b"3DI" else 0
+        begin = last - 20 - int(BitPaddedInt(footer[6:10])) if footer[:3] == b"3DI" else 0
         if begin > at and (size := _id3_size(file, begin, end)):
             yield begin, size
 
@@ -104,7 +103,7 @@ def _id3_size(file: BinaryIO, at: int, end: int) -> int:
     header = file.read(10)
     if len(header) < 10 or header[:3] != b"ID3" or not 2 <= header[3] <= 4 or max(header[6:10]) > 127:
         return 0
-    size = 10 + syncsafe(header[6:10])
+    size = 10 + int(BitPaddedInt(header[6:10]))
     return size if size <= min(end - at, _LARGEST_TAG) else 0
 
 

@@ -90,6 +90,11 @@ class FeatureConfig:
         return self.sample_rate_hz / self.hop_samples
 
     @property
+    def half_norm_frames(self) -> int:
+        """Frames on either side of a frame that its normalisation depends on."""
+        return round(self.norm_window_s * self.frame_rate_hz / 2)
+
+    @property
     def hash(self) -> str:
         """First 12 hexadecimal digits of the SHA-256 of all values and `REVISION`; equal features have equal hashes."""
         # the first revision adds nothing: checkpoints and stores from before it was counted have its hash
@@ -186,12 +191,7 @@ class LogMel(torch.nn.Module):
     def active(self, log_mel_db: np.ndarray) -> np.ndarray:
         """Which frames sound: bool (frames,), False 60 dB and more under the loudest moment around, or at the floor."""
         peak_db = torch.from_numpy(log_mel_db.max(axis=0))[None]
-        return _active(peak_db, _loudest_around(peak_db, self.half_frames), self.config)[0].numpy()
-
-    @property
-    def half_frames(self) -> int:
-        """Frames on either side of a frame that its normalisation depends on."""
-        return round(self.config.norm_window_s * self.config.frame_rate_hz / 2)
+        return _active(peak_db, _loudest_around(peak_db, self.config.half_norm_frames), self.config)[0].numpy()
 
     def normalise(self, log_mel_db: np.ndarray, in_place: bool = False) -> np.ndarray:
         """As the function `normalise`, of one track: dB (mels, frames) -> float32 (mels, frames)."""
@@ -218,7 +218,7 @@ def normalise(log_mel_db: torch.Tensor, config: FeatureConfig, in_place: bool = 
     Tensor, shape (batch, mels, frames)
         Mostly within -3 .. 3; zeros where all around is at the floor.
     """
-    half = round(config.norm_window_s * config.frame_rate_hz / 2)
+    half = config.half_norm_frames
     peak_db = log_mel_db.amax(1)  # (batch, frames)
     loudest_db = _loudest_around(peak_db, half)
     active = _active(peak_db, loudest_db, config).double()
