@@ -6,9 +6,10 @@ import io
 import os
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, BinaryIO
 
+import numpy as np
 from mutagen.id3 import BitPaddedInt
 
 HEAD_BYTES = 128
@@ -82,7 +83,9 @@ class BytePieces(io.RawIOBase):
         super().close()
 
 
-def places(file: BinaryIO, pattern: re.Pattern[bytes], begin: int = 0) -> Iterator[tuple[int, bytes]]:
+def places(
+    file: BinaryIO, pattern: re.Pattern[bytes], first_two: Iterable[bytes], begin: int = 0
+) -> Iterator[tuple[int, bytes]]:
     """Where a pattern of at most 128 bytes stands in a file, with the 128 bytes that stand there; in little memory.
 
     What stands within another match counts as well.
@@ -91,9 +94,13 @@ def places(file: BinaryIO, pattern: re.Pattern[bytes], begin: int = 0) -> Iterat
     ----------
     file : binary file
     pattern : compiled pattern
+    first_two : iterable of bytes
+        Two bytes each, with which the pattern can begin: others are passed over, three times as fast as by the pattern.
     begin : int
         Where to begin.
     """
+    may_begin = np.zeros(2**16, bool)
+    may_begin[[int.from_bytes(two, "big") for two in first_two]] = True
     at, kept = begin, b""
     while True:
         file.seek(at + len(kept))  # whoever takes a place may have looked elsewhere
@@ -103,10 +110,11 @@ def places(file: BinaryIO, pattern: re.Pattern[bytes], begin: int = 0) -> Iterat
         text = kept + block
         goes_on = len(block) == _SCANNED_AT_ONCE
         sure = len(text) - HEAD_BYTES if goes_on else len(text)  # a match that begins later may be cut short here
-        found = pattern.search(text)
-        while found and found.start() < sure:
-            yield at + found.start(), text[found.start() : found.start() + HEAD_BYTES]
-            found = pattern.search(text, found.start() + 1)
+        single = np.frombuffer(text, np.uint8)
+        pairs = single[:-1].astype(np.uint16) << 8 | single[1:]
+        for place in np.flatnonzero(may_begin[pairs[: max(sure, 0)]]).tolist():
+            if pattern.match(text, place):
+                yield at + place, text[place : place + HEAD_BYTES]
         kept = text[max(sure, 0) :]
         at += len(text) - len(kept)
 
