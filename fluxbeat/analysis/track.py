@@ -94,7 +94,7 @@ def read_blocks(
 
     if hearing:
         stream.listen(hearing.model.rate_hz, lambda samples: hearing.hear(samples, report))
-    log_mel_db = front_end.from_blocks(onsets.watch(_watched(blocks, counter, peaks, report)), expected_s)
+    log_mel_db = front_end.from_blocks(onsets.watch(_watched(blocks, counter, peaks, report)))
     warnings = list(stream.warnings)
     # the last frame is centred on the end: with it, the last window would end after the track
     log_mel_db = log_mel_db[:, : max(1, counter.samples // features.hop_samples)]

@@ -9,17 +9,11 @@ from fluxbeat.audio.readers import Samples
 _SIZE = 4096
 _LEAST_RATE_HZ = 20_000
 _EVERY_S = 1.0
-_EDGES_HZ = np.arange(3_000.0, 8_300.0, 50.0)  # the telephone's 3.4 kHz and above
-_LEAST_DROP_DB = 25.0
-_LEAST_LEVEL_DB = -60.0
-"""Of the band below an edge, against the strongest band: what is weaker is too weak to miss."""
 _SMOOTH_HZ = 150.0
-_GENTLE_EDGES_HZ = np.arange(3_000.0, 4_100.0, 100.0)
+_LEAST_SUDDEN_DROP_DB = 25.0
 _LEAST_GENTLE_DROP_DB = 28.0
-"""From below a gentle edge to an octave above it, less half of what the octave below it falls by. Of 1,173 recordings
-of music for training 10 fall so far, most of them made before there was tape; behind Butterworth filters at 3.4 kHz
-35 % of them do with order 3, 81 % with order 4, 92 % and more with order 5 and above."""
-_LEAST_GENTLE_LEVEL_DB = -35.0
+"""Of 1,173 recordings of music for training 10 fall so far, most of them made before there was tape; behind Butterworth
+filters at 3.4 kHz 35 % of them do with order 3, 81 % with order 4, 92 % and more with order 5 and above."""
 _MIRRORS_HZ = (4_000.0, 5_512.5)
 _LEAST_MIRRORED = 0.3
 """Correlation of the levels on both sides. No recording of music for training has it; of 99 that were sampled at 8 or
@@ -28,8 +22,6 @@ _LEAST_OF_POWER = (1e-3, 1e-5)
 """Below the mirror and above, of all power: what is weaker is the noise of a codec beside a tone."""
 _FINE_HZ = 200.0
 _MIRROR_STEP_HZ = 5.0
-_MIRRORS_AT_FIRST, _MIRRORS_EVERY = 8, 4
-"""So many spectra are looked at for mirrors, and every fourth after them: a look takes longer than the spectrum."""
 
 
 class UpperEdge:
@@ -48,40 +40,47 @@ class UpperEdge:
 
     def __init__(self, rate_hz: int) -> None:
         self._rate_hz = rate_hz
-        self._size = _SIZE
-        self._window = np.hanning(self._size).astype(np.float32)
-        self._power = np.zeros(self._size // 2 + 1)
-        self._mirrored: list[list[float]] = [[] for _ in _MIRRORS_HZ]
+        self._window = np.hanning(_SIZE).astype(np.float32)
+        self._power = np.zeros(_SIZE // 2 + 1)
+        self._likenesses: list[list[float]] = []  # of both sides, of some spectra, for each mirror
         self._until_next = self._taken = 0
 
     def push(self, block: Samples) -> None:
         """Take the next samples, shape (samples,)."""
-        step, first = round(_EVERY_S * self._rate_hz), self._until_next
-        starts = range(first, len(block) - self._size + 1, step)
-        for start in starts:
-            spectrum = np.fft.rfft(block[start : start + self._size] * self._window)
+        if self._rate_hz < _LEAST_RATE_HZ:
+            return
+        step = round(_EVERY_S * self._rate_hz)
+        start = self._until_next
+        while start + _SIZE <= len(block):
+            spectrum = np.fft.rfft(block[start : start + _SIZE] * self._window)
             power = spectrum.real**2 + spectrum.imag**2
             self._power += power
-            looks = self._taken < _MIRRORS_AT_FIRST or self._taken % _MIRRORS_EVERY == 0
+            looks = self._taken < 8 or self._taken % 4 == 0  # a look takes longer than the spectrum
             self._taken += 1
-            if looks and self._rate_hz >= _LEAST_RATE_HZ and power.any():
-                for mirror_hz, found in zip(_MIRRORS_HZ, self._mirrored, strict=True):
-                    found.append(_likeness(power, mirror_hz, self._rate_hz / self._size))
-        self._until_next = max((starts[-1] + step if starts else first) - len(block), 0)
+            if looks and power.any():
+                bin_hz = self._rate_hz / _SIZE
+                self._likenesses.append([_likeness(power, mirror_hz, bin_hz) for mirror_hz in _MIRRORS_HZ])
+            start += step
+        self._until_next = max(start - len(block), 0)
 
     @property
     def hz(self) -> float | None:
         """Where the sound ends in Hz, 3,000 to 8,300; None where it goes on, or there is none."""
-        if self._rate_hz < _LEAST_RATE_HZ or not self._power.any():
+        if not self._power.any():
             return None
-        bin_hz = self._rate_hz / self._size
+        bin_hz = self._rate_hz / _SIZE
         width = max(1, round(_SMOOTH_HZ / bin_hz))
         level_db = _level_db(np.convolve(self._power, np.ones(width) / width, "same"))
-        return _sudden_edge(level_db, bin_hz, width) or _gentle_edge(level_db, bin_hz, width) or self._mirror()
-
-    def _mirror(self) -> float | None:
-        for mirror_hz, found in zip(_MIRRORS_HZ, self._mirrored, strict=True):
-            if found and float(np.mean(found)) > _LEAST_MIRRORED:
+        level_db = (level_db - level_db.max())[:-width]
+        for edges_hz, drop_db, least_db in (
+            (np.arange(3_000.0, 8_300.0, 50.0), _sudden_drop_db, _LEAST_SUDDEN_DROP_DB),
+            (np.arange(3_000.0, 4_100.0, 100.0), _gentle_drop_db, _LEAST_GENTLE_DROP_DB),
+        ):
+            drops_db = [drop_db(level_db, edge_hz / bin_hz) for edge_hz in edges_hz]
+            if max(drops_db) > least_db:
+                return float(edges_hz[np.argmax(drops_db)])
+        for mirror_hz, likenesses in zip(_MIRRORS_HZ, np.transpose(self._likenesses), strict=False):
+            if likenesses.mean() > _LEAST_MIRRORED:
                 return mirror_hz
         return None
 
@@ -91,28 +90,19 @@ def _level_db(power: np.ndarray) -> np.ndarray:
     return level
 
 
-def _sudden_edge(level_db: np.ndarray, bin_hz: float, width: int) -> float | None:
-    loudest_db = float(level_db.max())
-    best_hz, best_db = None, _LEAST_DROP_DB
-    for edge_hz in _EDGES_HZ:
-        below = level_db[round(0.88 * edge_hz / bin_hz) : round(0.98 * edge_hz / bin_hz)].mean()
-        above = level_db[round(1.1 * edge_hz / bin_hz) : -width].max()
-        if below - loudest_db > _LEAST_LEVEL_DB and below - above > best_db:
-            best_hz, best_db = float(edge_hz), float(below - above)
-    return best_hz
+def _sudden_drop_db(level_db: np.ndarray, edge: float) -> float:
+    """How far the level falls within an eighth behind a bin; 0 where it is too weak before to be missed."""
+    below = level_db[round(0.88 * edge) : round(0.98 * edge)].mean()
+    above = level_db[round(1.1 * edge) :].max()
+    return float(below - above) if below > -60.0 else 0.0
 
 
-def _gentle_edge(level_db: np.ndarray, bin_hz: float, width: int) -> float | None:
-    loudest_db = float(level_db.max())
-    best_hz, best_db = None, _LEAST_GENTLE_DROP_DB
-    for edge_hz in _GENTLE_EDGES_HZ:
-        octave_below = level_db[round(0.3 * edge_hz / bin_hz) : round(0.475 * edge_hz / bin_hz)].mean()
-        below = level_db[round(0.6 * edge_hz / bin_hz) : round(0.95 * edge_hz / bin_hz)].mean()
-        above = level_db[round(1.9 * edge_hz / bin_hz) : -width].max()
-        drop_db = float(below - above - 0.5 * max(0.0, octave_below - below))
-        if below - loudest_db > _LEAST_GENTLE_LEVEL_DB and drop_db > best_db:
-            best_hz, best_db = float(edge_hz), drop_db
-    return best_hz
+def _gentle_drop_db(level_db: np.ndarray, edge: float) -> float:
+    """How far the level falls within an octave behind a bin, less half of what it falls in the octave before."""
+    octave_below = level_db[round(0.3 * edge) : round(0.475 * edge)].mean()
+    below = level_db[round(0.6 * edge) : round(0.95 * edge)].mean()
+    above = level_db[round(1.9 * edge) :].max()
+    return float(below - above - 0.5 * max(0.0, octave_below - below)) if below > -35.0 else 0.0
 
 
 def _likeness(power: np.ndarray, mirror_hz: float, bin_hz: float) -> float:
@@ -129,6 +119,4 @@ def _likeness(power: np.ndarray, mirror_hz: float, bin_hz: float) -> float:
             return 0.0
         level = np.interp(hz / bin_hz, bins, level_db)
         sides.append((level - np.convolve(level, np.ones(width) / width, "same"))[width:-width])
-    below, above = (side - side.mean() for side in sides)
-    scale = float(np.linalg.norm(below) * np.linalg.norm(above))
-    return float(np.dot(below, above)) / scale if scale else 0.0
+    return float(np.corrcoef(sides)[0, 1])

@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -23,7 +22,7 @@ from fluxbeat.audio.clock import clock
 from fluxbeat.audio.mono import MonoMix
 from fluxbeat.audio.part_reader import JoinedReader, PartReader
 from fluxbeat.audio.parts import parts_of
-from fluxbeat.audio.readers import ArrayReader, Reader, Samples, refusal, safe_name
+from fluxbeat.audio.readers import ArrayReader, Reader, Samples, refusal, resampled, safe_name
 from fluxbeat.errors import AudioDecodeError, TrackWarning
 
 SAMPLE_RATE_HZ = 22_050
@@ -39,7 +38,6 @@ shorter than the second. uint8, int8, int16 and int32 are scaled to [-1, 1]; flo
 _MAX_CHANNELS = 64
 _RATE_RANGE_HZ = (1_000, 768_000)
 _LOUDEST = 1e12  # no recording is louder, and float32 sums of channels stay finite below it
-_LEAST_BYTES_PER_S = 250  # 2 kbit/s: no codec of music needs less
 TELEPHONE_HZ = 6_000.0
 """A recording that ends below this holds too little for a sure genre."""
 
@@ -87,8 +85,7 @@ class AudioStream:
         self._decoder = decoder
         # Not a method: the stream must not be part of a reference cycle, or a forgotten one would linger.
         self._edge = UpperEdge(sample_rate_hz)
-        self._blocks = _resampled_blocks(decoder, sample_rate_hz, block_samples, self._edge)
-        self._open = True
+        self._blocks: Iterator[Samples] = _resampled_blocks(decoder, sample_rate_hz, block_samples, self._edge)
         self.name = decoder.name
         self.sample_rate_hz = sample_rate_hz
         self.expected_duration_s = decoder.expected_s
@@ -101,19 +98,18 @@ class AudioStream:
         """Where the sound that was read so far ends towards the treble; None where nothing is missing."""
         return self._edge.hz
 
-    def listen(self, rate_hz: int, hear: Callable[[Samples], None]) -> None:
-        """Also give `hear` the mono sound, (samples,) at `rate_hz`, as it is decoded; before the first block is read.
+    def listen(self, rate_hz: int, on_samples: Callable[[Samples], None]) -> None:
+        """Also give `on_samples` the mono sound, (samples,) at `rate_hz`, as it is decoded.
 
-        It comes from the source's own rate, so that a model with another rate than the blocks misses nothing.
+        To be called before the first block is read. The sound comes from the source's own rate, so that a model with
+        another rate than the blocks misses nothing.
         """
-        self._decoder.listener = rate_hz, hear
+        self._decoder.listener = rate_hz, on_samples
 
     def __iter__(self) -> AudioStream:
         return self
 
     def __next__(self) -> Samples:
-        if not self._open:
-            raise StopIteration
         try:
             return next(self._blocks)
         except BaseException:
@@ -123,18 +119,15 @@ class AudioStream:
     def __enter__(self) -> AudioStream:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def __del__(self) -> None:
-        if getattr(self, "_open", False):
-            self.close()
+        self.close()
 
     def close(self) -> None:
         """Release everything; iteration ends. May be called twice."""
-        self._open = False
+        self._blocks = iter(())
         self._decoder.close()
 
 
@@ -224,37 +217,27 @@ def resampled_frames(decoder: Decoder, rate_hz: int, *, mono: bool) -> Iterator[
     mix = MonoMix(decoder.rate_hz)
     pieces: Iterator[Samples] = (mix.mix(frames) if mono else frames for frames in decoder.frames())
     if decoder.listener:
-        pieces = _overheard(pieces, decoder.rate_hz, *decoder.listener)
-    if decoder.rate_hz == rate_hz:
-        yield from pieces
-    else:
-        channels = 1 if mono else decoder.channels
-        resampler = soxr.ResampleStream(decoder.rate_hz, rate_hz, channels)
-        for piece in pieces:
-            yield resampler.resample_chunk(piece)
-        yield resampler.resample_chunk(np.empty((0, channels), np.float32), last=True)
+        pieces = _with_listener(pieces, decoder.rate_hz, *decoder.listener)
+    yield from resampled(pieces, decoder.rate_hz, rate_hz, 1 if mono else decoder.channels)
     decoder.warnings += mix.warnings()
 
 
-def _overheard(
-    pieces: Iterator[Samples], from_hz: int, to_hz: int, hear: Callable[[Samples], None]
+def _with_listener(
+    pieces: Iterator[Samples], from_hz: int, to_hz: int, on_samples: Callable[[Samples], None]
 ) -> Iterator[Samples]:
-    """The pieces themselves, (frames, 1); `hear` gets each at its own rate."""
-    resampler = None if from_hz == to_hz else soxr.ResampleStream(from_hz, to_hz, 1)
+    """The pieces themselves, (frames, 1); `on_samples` gets each at its own rate."""
+    resampler = soxr.ResampleStream(from_hz, to_hz, 1)
     for piece in pieces:
-        hear(resampler.resample_chunk(piece)[:, 0] if resampler else piece[:, 0])
+        on_samples(resampler.resample_chunk(piece)[:, 0])
         yield piece
-    if resampler:
-        hear(resampler.resample_chunk(np.empty((0, 1), np.float32), last=True)[:, 0])
+    on_samples(resampler.resample_chunk(np.empty((0, 1), np.float32), last=True)[:, 0])
 
 
-def _band_warnings(edge_hz: float | None) -> list[TrackWarning]:
-    if edge_hz is None:
-        return []
-    found = f"there is no sound above {edge_hz / 1000:.1f} kHz"
+def _band_warning(edge_hz: float) -> TrackWarning:
+    missing = ": the treble is missing, so genres are less sure"
     if edge_hz < TELEPHONE_HZ:
-        return [TrackWarning("narrow_band", f"{found}, as on a telephone: most treble is missing, so no genre is sure")]
-    return [TrackWarning("narrow_band", f"{found}: the treble is missing, so genres are less sure")]
+        missing = ", as on a telephone: most treble is missing, so no genre is sure"
+    return TrackWarning("narrow_band", f"there is no sound above {edge_hz / 1000:.1f} kHz{missing}")
 
 
 def _resampled_blocks(decoder: Decoder, rate_hz: int, block_samples: int, edge: UpperEdge) -> Iterator[Samples]:
@@ -273,7 +256,8 @@ def _resampled_blocks(decoder: Decoder, rate_hz: int, block_samples: int, edge: 
             waiting, count = [joined[whole:]], count - whole
     if not total:
         raise refusal(decoder.name, "is shorter than one sample", "record or export it again")
-    decoder.warnings += _band_warnings(edge.hz)
+    if (edge_hz := edge.hz) is not None:
+        decoder.warnings.append(_band_warning(edge_hz))
     if count:
         yield np.concatenate(waiting)
 
@@ -286,7 +270,7 @@ class Decoder:
         self.listener: tuple[int, Callable[[Samples], None]] | None = None
         self._cleanup = ExitStack()
         self._max_duration_s = max_duration_s
-        self._unheard = 0
+        self._unread_bytes = 0
         path = os.fsdecode(source) if isinstance(source, str | os.PathLike) else None
         kind = "audio array" if isinstance(source, tuple) else "audio data" if path is None else "(no name)"
         default_name = path or kind
@@ -307,7 +291,7 @@ class Decoder:
         """(frames, channels) float32 until the end; raises if there was no sound at all."""
         delivered = unusable = 0
         usable = False
-        while len(block := self._reader.read()):
+        for block in self._reader.frames():
             delivered += len(block)
             if delivered > self._max_duration_s * self.rate_hz:
                 raise self._too_long(f"is longer than {clock(self._max_duration_s)}")
@@ -325,8 +309,9 @@ class Decoder:
             found = f"{unusable:,} of {delivered:,} samples were invalid (NaN or infinite): silenced"
             self.warnings.append(TrackWarning("invalid_samples", found))
         self.warnings += self._reader.warnings(delivered / self.rate_hz)
-        if self._unheard:
-            found = f"{self._unheard / 1000:,.0f} kB behind the sound are no sound of a known kind: they were not heard"
+        if self._unread_bytes:
+            size_kb = self._unread_bytes / 1000
+            found = f"{size_kb:,.0f} kB behind the sound are no sound of a known kind: they were not heard"
             self.warnings.append(TrackWarning("not_heard", found))
 
     def _reader_of(self, source: AudioSource, path: str | None) -> Reader:
@@ -343,21 +328,20 @@ class Decoder:
         try:
             path = path or self._on_disk(source)  # type: ignore[arg-type]  # bytes
             with open(path, "rb") as file:
-                parts = parts_of(file)
+                parts, self._unread_bytes = parts_of(file)
         except OSError as error:
             raise refusal(self.name, f"cannot be opened ({error.strerror})", "check that it is still there") from error
         self._bytes = parts[-1].end
-        self._unheard = sum(part.unheard for part in parts)
-        one = len(parts) == 1
-        reader: Reader = PartReader(path, parts[0], self.name) if one else JoinedReader(path, parts, self.name)
+        is_joined = len(parts) > 1
+        reader: Reader = JoinedReader(path, parts, self.name) if is_joined else PartReader(path, parts[0], self.name)
         self._cleanup.callback(reader.close)
         return reader
 
     def _on_disk(self, content: bytes) -> str:
         """Path of a temporary file that goes with `close`."""
-        handle, path = tempfile.mkstemp(prefix="fluxbeat-")
-        self._cleanup.callback(os.unlink, path)
-        with os.fdopen(handle, "wb") as file:
+        folder = self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="fluxbeat-"))
+        path = os.path.join(folder, "sound")
+        with open(path, "wb") as file:
             file.write(content)
         return path
 
@@ -371,14 +355,11 @@ class Decoder:
             )
         if not 1 <= self.channels <= _MAX_CHANNELS:
             raise refusal(self.name, f"has {self.channels} channels", "1 to 64 can be read; mix it down")
-        if self.expected_s is not None and self.expected_s > self._max_duration_s and self._is_long_enough():
-            raise self._too_long(f"is {clock(self.expected_s)} long")
-
-    def _is_long_enough(self) -> bool:
-        """Whether the file has the bytes for the length that its header tells, which may be a million years."""
-        if self._reader.estimated:
-            return False
-        return self._bytes is None or self._bytes >= _LEAST_BYTES_PER_S * min(self.expected_s or 0.0, 1e12)
+        expected_s = 0.0 if self._reader.estimated else self.expected_s or 0.0
+        # a header may tell of a million years: the file must have the bytes for them, at 2 kbit/s at least
+        has_bytes = self._bytes is None or self._bytes >= 250 * expected_s
+        if expected_s > self._max_duration_s and has_bytes:
+            raise self._too_long(f"is {clock(expected_s)} long")
 
     def _too_long(self, found: str) -> AudioDecodeError:
         return refusal(self.name, found, f"the limit is {clock(self._max_duration_s)}; cut it into parts")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 import time
@@ -17,7 +16,7 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to wait for sound, and how far decoding may fall behind playing.
+    """How long to wait for sound, and how far decoding may fall behind playing; or how long something took.
 
     Attributes
     ----------
@@ -51,8 +50,10 @@ class DecodingTime:
         self.waited_s = 0.0
         """In the newest step, on the clock."""
         self._patience, self._end = patience, end
-        self._process_s = None if pid is None else _work_of_process(pid)
-        self._step: _Step | None = None
+        self._pid = pid
+        # Looked at by the watcher alone: a look takes as long as the decoding of a hundred frames.
+        self._process_s = 0.0 if pid is None else _work_of_process(pid)
+        self._spent: Callable[[], Patience] | None = None  # what the step that is being done has taken so far
         self._worked_s = self._waited_s = self._decoded_s = 0.0
         self._closed = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
@@ -61,23 +62,26 @@ class DecodingTime:
     @property
     def was_slow(self) -> bool:
         """Whether there was sound up to the end, but less than would have played meanwhile."""
-        behind = self._worked_s - self._decoded_s > self._patience.work_s
-        return self._decoded_s > 0 and (behind or self._waited_s - self._decoded_s > self._patience.clock_s)
+        return self._decoded_s > 0 and self._is_too_long(Patience(0.0, 0.0))
 
     @contextmanager
     def step(self) -> Iterator[None]:
         """Something that the decoder does."""
-        ahead_s = min(0.0, self._decoded_s - self._worked_s), min(0.0, self._decoded_s - self._waited_s)
-        limits = Patience(self._patience.work_s + ahead_s[0], self._patience.clock_s + ahead_s[1])
-        work_s = self._process_s or _work_of_this_thread()
-        self._step = step = _Step(limits, work_s, work_s(), time.monotonic())
+        work_s = _work_of_this_thread() if self._pid is None else lambda: self._process_s
+        work_began_s, began_s = work_s(), time.monotonic()
+
+        def spent() -> Patience:
+            return Patience(work_s() - work_began_s, time.monotonic() - began_s)
+
+        self._spent = spent
         try:
             yield
         finally:
-            self._step = None
-            self.waited_s = step.waited_s
-            self._worked_s += step.worked_s
-            self._waited_s += self.waited_s
+            self._spent = None
+            step = spent()
+            self.waited_s = step.clock_s
+            self._worked_s += step.work_s
+            self._waited_s += step.clock_s
 
     def decoded(self, seconds: float) -> None:
         """Sound has come out."""
@@ -91,29 +95,19 @@ class DecodingTime:
 
     def _watch(self) -> None:
         while not self._closed.wait(_LOOK_EVERY_S):
-            step = self._step
-            if step is not None and (step.worked_s > step.limits.work_s or step.waited_s > step.limits.clock_s):
+            if self._pid is not None:
+                self._process_s = _work_of_process(self._pid)
+            spent = self._spent
+            if spent is not None and self._is_too_long(spent()):
                 self.ended = True
                 self._end()
                 return
 
-
-@dataclass(frozen=True)
-class _Step:
-    """One step: how long it may take, what tells the work done so far, and what it and the clock told at its begin."""
-
-    limits: Patience
-    work_s: Callable[[], float]
-    work_began_s: float
-    began_s: float
-
-    @property
-    def worked_s(self) -> float:
-        return self.work_s() - self.work_began_s
-
-    @property
-    def waited_s(self) -> float:
-        return time.monotonic() - self.began_s
+    def _is_too_long(self, step: Patience) -> bool:
+        """Whether a step took too long, together with how far decoding was behind playing before it."""
+        work_s = step.work_s + max(0.0, self._worked_s - self._decoded_s)
+        clock_s = step.clock_s + max(0.0, self._waited_s - self._decoded_s)
+        return work_s > self._patience.work_s or clock_s > self._patience.clock_s
 
 
 def _work_of_this_thread() -> Callable[[], float]:
@@ -124,30 +118,15 @@ def _work_of_this_thread() -> Callable[[], float]:
     return lambda: time.clock_gettime(clock)
 
 
-def _work_of_process(pid: int) -> Callable[[], float]:
-    """What tells how much processor time a process and its children have had; the clock where nothing does.
-
-    It looks no more often than the watcher does: a look takes as long as the decoding of a hundred frames.
-    """
+def _work_of_process(pid: int) -> float:
+    """How much processor time a process and its children have had; the clock where nothing tells it."""
     if not Path("/proc/self/stat").exists():
-        return time.monotonic
-    looked_s, told_s = -math.inf, 0.0
-
-    def work_s() -> float:
-        nonlocal looked_s, told_s
-        if (now_s := time.monotonic()) - looked_s > _LOOK_EVERY_S / 2:
-            looked_s, told_s = now_s, _ticks_of_process(pid) / _TICKS_PER_S
-        return told_s
-
-    return work_s
-
-
-def _ticks_of_process(pid: int) -> int:
+        return time.monotonic()
     folder = Path("/proc") / str(pid)
     try:
         fields = (folder / "stat").read_text().rpartition(")")[2].split()  # its name may hold blanks
-        ticks = sum(int(field) for field in fields[11:15])  # its own and of children that have ended
         children = (folder / "task" / str(pid) / "children").read_text().split()
     except OSError:  # it has ended
-        return 0
-    return ticks + sum(_ticks_of_process(int(child)) for child in children)
+        return 0.0
+    own_s = sum(int(field) for field in fields[11:15]) / _TICKS_PER_S  # and that of children that have ended
+    return own_s + sum(_work_of_process(int(child)) for child in children)

@@ -4,193 +4,122 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
-from fluxbeat.audio.beginnings import begins_sound
-from fluxbeat.audio.chunks import end_of_chunks
-from fluxbeat.audio.mpeg_frames import frame_at, is_mp3_frame
-from fluxbeat.audio.source import places
+from fluxbeat.audio.beginnings import MOST_BEFORE_MP3, begins_sound, next_file
+from fluxbeat.audio.chunks import find_samples
+from fluxbeat.audio.frames import first_frame, frame_kind
+from fluxbeat.audio.source import HEAD_BYTES, after_id3
 
-_MOST_STEPS, _MOST_PAGES, _MOST_GAPS = 100_000, 1_000_000, 100
+_MOST_ELEMENTS = 100_000
+_UNKNOWN = 0
 _BOX_NAME = re.compile(rb"[\xa9A-Za-z0-9 _-]{4}")
-_SEGMENT = b"\x18\x53\x80\x67"  # of Matroska, which holds all but a short header
-_ASF_OBJECTS = (  # headers, sound, and indexes, by the first half of their names
-    bytes.fromhex("3026b2758e66cf11"), bytes.fromhex("3626b2758e66cf11"), bytes.fromhex("90080033b1e5cf11"),
-    bytes.fromhex("d329e2d6da35d111"), bytes.fromhex("f803b1fead12644c"), bytes.fromhex("d03fb73c4a0c0348"),
-)  # fmt: skip
-_LARGEST_FRAME, _LARGEST_BLOCK = 2**16, 2**20  # bytes, of FLAC and WavPack
-_MOST_BEGINNINGS = 8  # of a frame of FLAC, most of which only look like one
-_TAIL = 2**13
+_MATROSKA, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
+_ASF = re.compile(  # headers, sound, and indexes
+    rb"\x30\x26\xb2\x75|\x36\x26\xb2\x75|\x90\x08\x00\x33|\xd3\x29\xe2\xd6|\xf8\x03\xb1\xfe|\xd0\x3f\xb7\x3c"
+)
+
+SizeOf: TypeAlias = Callable[[bytes], int | None]
+"""How long the element is that begins with these bytes; None where none does, 0 where its size is not told."""
 
 
-def told_end(file: BinaryIO, begin: int, size: int) -> int | None:
-    """Where the file that begins at a place ends, by its own structure.
+def end_of_file(file: BinaryIO, begin: int, size: int) -> int:
+    """Where the file that begins at a place ends.
+
+    A container tells by its own structure. What goes on until something else begins, as MP3, FLAC and Ogg do, ends
+    where another file begins; so does a container that does not tell, but only where another of its kind does.
 
     Parameters
     ----------
     file : binary file
     begin : int
-        Where it begins, behind an ID3 tag if there is one.
+        Where it begins, with an ID3 tag or without.
     size : int
-        Where the whole file ends.
-
-    Returns
-    -------
-    int or None
-        `size` where it may go on to the end; None where its kind does not tell, so that only the beginning of another
-        file can.
+        Where all files end: it is where those of unknown kinds are said to end.
     """
-    file.seek(begin)
-    head = file.read(16)
-    for pattern, end_of in _STRUCTURED:
+    sound_at = after_id3(file, begin)
+    file.seek(sound_at)
+    head = file.read(HEAD_BYTES)
+    for pattern, size_of in _CONTAINERS:
         if pattern.match(head):
-            return end_of(file, begin, size)
-    if _STREAMS.match(head) and not _ends_with_its_own_frame(file, head, begin, size):
-        return None
-    return size
-
-
-def _end_of_pages(file: BinaryIO, at: int, size: int) -> int:
-    """Of Ogg: behind the last page."""
-    begin, gaps = at, 0
-    for _ in range(_MOST_PAGES):
-        file.seek(at)
-        header = file.read(282)
-        if header[:5] != b"OggS\0" or len(header) < 27:
-            if at == begin:
-                return size  # not even one page: nothing tells where it ends
-            gaps += 1
-            if begins_sound(file, at, size):
-                return at
-            if gaps > _MOST_GAPS:
-                return size
-            further = next(places(file, (b"OggS",), re.compile(rb"OggS\0[\0-\x07].{21}", re.DOTALL), at), None)
-            if further is None:
-                return min(at, size)
-            at = further[0]
-            continue
-        at += 27 + header[26] + sum(header[27 : 27 + header[26]])
-        if at >= size:
-            break
-    return size
-
-
-def _end_of_boxes(file: BinaryIO, at: int, size: int) -> int:
-    """Of MP4 and its kin, several of which may stand one after another."""
-    for _ in range(_MOST_STEPS):
-        file.seek(at)
-        header = file.read(16)
-        length = int.from_bytes(header[:4], "big")
-        if len(header) < 8 or not _BOX_NAME.match(header, 4):
-            break
-        if length == 1:
-            length = int.from_bytes(header[8:], "big")
-        if length < 8:  # 0: it goes on to the end
-            return at if length else size
-        at += length
-        if at >= size:
-            return size
-    else:
+            mark = b"ftyp" if size_of is _box_size else head[:4]
+            end = _end_of_elements(file, sound_at, size, size_of, mark)
+            return next_file(file, sound_at + 5, size, own_mark=mark) if end is None else end
+    if samples := find_samples(file, sound_at, size):
+        return next_file(file, sound_at + 1, size, own_mark=head[:4]) if samples.end is None else samples.end
+    if not begins_sound(file, begin, size):
         return size
-    return at
+    behind_head, own_frames = sound_at + 1, frame_kind(head)
+    if head.startswith(b"fLaC"):
+        behind_head = _end_of_elements(file, sound_at + 4, size, _flac_block_size) or behind_head
+    elif head.startswith(b"OggS"):
+        behind_head = _end_of_elements(file, sound_at, size, _size_of_first_page) or behind_head
+    elif (frame := first_frame(file, sound_at)) and frame[0] < sound_at + MOST_BEFORE_MP3:
+        behind_head, own_frames = frame[0] + frame[1].size, "MP3"
+    return next_file(file, behind_head, size, own_frames)
 
 
-def _end_of_segment(file: BinaryIO, at: int, size: int) -> int:
-    """Of Matroska and WebM: of a header and one segment."""
-    for _ in range(2):
+def _end_of_elements(file: BinaryIO, begin: int, size: int, size_of: SizeOf, mark: bytes = b"\0" * 9) -> int | None:
+    """Behind the last of the elements that stand one behind another from a place on, the first of which alone has this
+    mark; None where one does not tell its size."""
+    at = begin
+    for _ in range(_MOST_ELEMENTS):
+        if at >= size:
+            return size
         file.seek(at)
-        head = file.read(12)
-        is_segment = head[:4] == _SEGMENT
-        digits = 9 - head[4].bit_length() if len(head) == 12 and head[4] else 0
-        if not digits:
-            return size
-        length = int.from_bytes(head[4 : 4 + digits], "big") - (1 << 7 * digits)
-        if length == (1 << 7 * digits) - 1:  # untold
-            return size
-        at += 4 + digits + length
-        if is_segment:
-            break
-    return min(at, size)
-
-
-def _end_of_objects(file: BinaryIO, at: int, size: int) -> int:
-    """Of WMA: behind the last object of a kind that stands at the top."""
-    for _ in range(_MOST_STEPS):
-        file.seek(at)
-        header = file.read(24)
-        length = int.from_bytes(header[16:], "little")
-        if header[:8] not in _ASF_OBJECTS:
-            break
-        if length < 24:  # a stream that was recorded does not tell
-            return size
+        header = file.read(27 + 255)
+        length = None if at > begin and mark in header[:8] else size_of(header)
+        if length is None:
+            return at
+        if length == _UNKNOWN:
+            return None
         at += length
-    return min(at, size)
+    return None
 
 
-def _ends_with_its_own_frame(file: BinaryIO, head: bytes, begin: int, end: int) -> bool:
-    """Whether what ends at a place is FLAC, MP3 or WavPack, so that no other file need be looked for."""
-    if head[:4] == b"fLaC":
-        file.seek(begin + 4)
-        told = file.read(18)
-        largest = min(int.from_bytes(told[11:14], "big") or _LARGEST_FRAME, _LARGEST_FRAME)
-        return _is_end_of_flac(_tail(file, begin, end, largest))
-    if head[:4] == b"wvpk":
-        tail = _tail(file, begin, end, _LARGEST_BLOCK)
-        at = tail.rfind(b"wvpk")
-        return at >= 0 and at + 8 + int.from_bytes(tail[at + 4 : at + 8], "little") >= len(tail)
-    if not is_mp3_frame(head):
-        return False
-    tail = _tail(file, begin, end, _TAIL)
-    at = tail.find(b"\xff")
-    while at >= 0:
-        if _frames_reach_the_end(tail, at):
-            return True
-        at = tail.find(b"\xff", at + 1)
-    return False
+def _box_size(header: bytes) -> int | None:
+    """Of MP4 and its kin."""
+    if len(header) < 16 or not _BOX_NAME.match(header, 4):
+        return None
+    size = int.from_bytes(header[:4], "big")
+    if size == 1:
+        size = int.from_bytes(header[8:16], "big")
+    return size if size >= 8 or size == _UNKNOWN else None
 
 
-def _tail(file: BinaryIO, begin: int, end: int, most: int) -> bytes:
-    first = max(begin, end - most)
-    file.seek(first)
-    return file.read(end - first)
+def _matroska_size(header: bytes) -> int | None:
+    """Of Matroska and WebM: of a short header and the segment that holds all else."""
+    if not header.startswith(_MATROSKA):
+        return None
+    before, segment, number = header.partition(_SEGMENT)
+    digits = 9 - number[0].bit_length() if number else 9
+    size = int.from_bytes(number[:digits], "big") - (1 << 7 * digits)
+    is_known = digits < 9 and size < (1 << 7 * digits) - 1
+    return len(before + segment) + digits + size if is_known else _UNKNOWN
 
 
-def _is_end_of_flac(tail: bytes) -> bool:
-    """Whether a frame ends here: the sum over all of it, with the two bytes that check it, is 0."""
-    for match in list(re.finditer(rb"\xff[\xf8\xf9]", tail))[-_MOST_BEGINNINGS:]:
-        total = 0
-        for byte in tail[match.start() :]:
-            total = (total << 8 & 0xFFFF) ^ _CRC_16[total >> 8 ^ byte]
-        if total == 0:
-            return True
-    return False
+def _asf_size(header: bytes) -> int | None:
+    """Of the objects of WMA; a stream that was recorded does not tell it."""
+    if len(header) < 24 or not _ASF.match(header):
+        return None
+    size = int.from_bytes(header[16:24], "little")
+    return size if size >= 24 else _UNKNOWN
 
 
-def _frames_reach_the_end(tail: bytes, at: int) -> bool:
-    for number in range(len(tail)):
-        frame = frame_at(tail, at)
-        if frame is None or not frame.size:
-            return False
-        at += frame.size
-        if at + 4 > len(tail):
-            return number >= 2 and at >= len(tail)
-    return False
+def _flac_block_size(header: bytes) -> int | None:
+    """Of what stands before the sound of FLAC: tags and pictures."""
+    return None if len(header) < 4 or header[0] == 0xFF else 4 + int.from_bytes(header[1:4], "big")
 
 
-def _crc_16(byte: int) -> int:
-    total = byte << 8
-    for _ in range(8):
-        total = (total << 1 ^ 0x8005 if total & 0x8000 else total << 1) & 0xFFFF
-    return total
+def _size_of_first_page(header: bytes) -> int | None:
+    """Of the pages of Ogg that begin streams: they stand together where streams sound together."""
+    if len(header) < 27 or not header.startswith(b"OggS\0") or not header[5] & 2:
+        return None
+    return 27 + header[26] + sum(header[27 : 27 + header[26]])
 
 
-_CRC_16 = tuple(_crc_16(byte) for byte in range(256))
-_STRUCTURED: tuple[tuple[re.Pattern[bytes], Callable[[BinaryIO, int, int], int]], ...] = (
-    (re.compile(rb"R(?:IFF|IFX|F64)....WAVE|FORM....AIF[FC]", re.DOTALL), end_of_chunks),
-    (re.compile(rb"riff\x2e\x91\xcf\x11|caff\0\x01|\.snd|dns\."), end_of_chunks),
-    (re.compile(rb"OggS"), _end_of_pages),
-    (re.compile(rb"....ftyp", re.DOTALL), _end_of_boxes),
-    (re.compile(rb"\x1a\x45\xdf\xa3"), _end_of_segment),
-    (re.compile(rb"\x30\x26\xb2\x75"), _end_of_objects),
+_CONTAINERS = (
+    (re.compile(rb"....ftyp", re.DOTALL), _box_size),
+    (re.compile(_MATROSKA), _matroska_size),
+    (_ASF, _asf_size),
 )
-_STREAMS = re.compile(rb"fLaC|wvpk|TTA1|#!AMR|\xff[\xe0-\xff]|\x0b\x77")  # these do not tell where they end

@@ -12,15 +12,15 @@ import struct
 import subprocess
 import sys
 import threading
-from typing import IO, BinaryIO
+from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 
 from fluxbeat.audio.chunks import find_samples
 from fluxbeat.audio.decoding_time import DecodingTime, Patience
-from fluxbeat.audio.mpeg_frames import first_frame, is_mp3_frame, promised_length
+from fluxbeat.audio.frames import frame_kind, promised_length
 from fluxbeat.audio.readers import SAMPLES_PER_READ, Samples, cut_off, refusal
-from fluxbeat.audio.source import after_id3
 from fluxbeat.errors import AudioDecodeError, TrackWarning
 
 _PATIENCE = Patience(work_s=12.0, clock_s=120.0)
@@ -29,8 +29,6 @@ _CONTAINERS = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,matroska,mov,mp3,mpc,mpc8,mpeg,mpegts,ogg,"
     "tak,tta,w64,wav,wv"
 )
-_PIPE_BYTES = 2**20
-_LARGEST_BLOCK = 2**28  # bytes; what a header may have it reserve at once
 # What the kernel grants the process (Linux): it opens no file for writing that grows, and what gets out of hand ends.
 _LIMITS = {"RLIMIT_DATA": 768 * 2**20, "RLIMIT_FSIZE": 0, "RLIMIT_CPU": 3600, "RLIMIT_CORE": 0}
 
@@ -40,16 +38,12 @@ _COMPLAINT = re.compile(
 )
 _LOST_PACKET = re.compile(r"Error while decoding stream|Error submitting packet|Decoding error")
 _RESYNCHRONISES = {"mp3", "mp2", "aac", "ac3", "eac3"}
-_LEAST_LOSS_S, _LEAST_EXACT_LOSS_S = 0.1, 0.02  # of those, less is what stands between frames: a tag, half a frame
-_SLACK_BYTES = 2048  # encoders count tags and the first frame, or not
 _PACKET_SAMPLES = {"mp3": 1152, "mp2": 1152, "aac": 1024, "flac": 4096, "alac": 4096, "ac3": 1536, "eac3": 1536}
 # Their times begin at zero, whenever the sound does: silence until then, and in gaps, is part of what a player plays.
 _WITH_TIMES = re.compile(rb"....(?:ftyp|moov|mdat|free|wide|skip)|\x1a\x45\xdf\xa3|\x30\x26\xb2\x75|FLV", re.DOTALL)
-_IN_TIME = ("-af", "aresample=async=1:first_pts=0")
+_IN_TIME = "aresample=async=1:first_pts=0"
 # Their times are those of a clock, which may begin anew: only by how much the sound begins after the picture counts.
 _WITH_CLOCK = re.compile(rb"G.{187}G|....G.{191}G|\x00\x00\x01\xba|RIFF....AVI ", re.DOTALL)
-_AFTER_VIDEO = "asetpts=STARTPTS+N/SR/TB-{begins_s}/TB,aresample=async=1:first_pts=0"
-_LATEST_START_S = 600.0  # a clock that runs on, as in a recorded broadcast, is no silence
 
 _log = logging.getLogger(__name__)
 
@@ -95,45 +89,46 @@ class FfmpegReader:
             with open(path, "rb") as file:
                 file.seek(begin)
                 head = file.read(256)
-                is_mp3 = head[:3] == b"ID3" or is_mp3_frame(head)
-                self._promised_s, self._missing_bytes = _promise(file, begin, end) if is_mp3 else (None, 0)
+                is_mp3 = head[:3] == b"ID3" or frame_kind(head) == "MP3"
+                self._promised_s, self._missing_bytes = promised_length(file, begin, end) if is_mp3 else (None, 0)
                 samples = find_samples(file, begin, end)
-                self._length_untold = samples is not None and not samples.believed
+                self._length_unknown = samples is not None and not samples.believed
         except OSError as error:
             raise refusal(name, "is damaged or not an audio file", f"it cannot be opened ({error})") from error
-        place = _address(path, begin, end)
-        ignoring = self._length_untold and head[:4] == b"RIFF" and samples and len(samples.pieces) == 1
+        # "file:" keeps a name such as "concat:a|b" or "-x" from being more than a name
+        self._place = f"subfile,,start,{begin},end,{end},,:file:{os.path.abspath(path)}"
+        self._like = like
+        ignoring = self._length_unknown and head[:4] == b"RIFF" and samples and len(samples.pieces) == 1
         options = ["-ignore_length", "1"] if ignoring else []
-        in_time = _WITH_TIMES.match(head) is not None
-        self._start(place, [*options, *(["-copyts"] if in_time else [])], list(_IN_TIME) if in_time else [], like)
-        if in_time and self._start_s > _LATEST_START_S:
-            self.close()
-            self._start(place, options, [], like)
+        if not _WITH_TIMES.match(head):
+            self._start(options)
+        else:
+            self._start([*options, "-copyts"], _IN_TIME)
+            if self._start_s > 600.0:  # a clock that runs on, as in a recorded broadcast, is no silence
+                self.close()
+                self._start(options)
         if self._has_video and _WITH_CLOCK.match(head):
-            filters = ["-af", _AFTER_VIDEO.format(begins_s=self._start_s)]
             self.close()
-            self._start(place, [*options, "-copyts"], filters, like)
+            self._start([*options, "-copyts"], f"asetpts=STARTPTS+N/SR/TB-{self._start_s}/TB,{_IN_TIME}")
 
-    def _start(self, place: str, reading: list[str], filters: list[str], like: tuple[int, int] | None) -> None:
-        self._without_edits = place, [*reading, "-ignore_editlist", "1"], filters, like
-        self._fills_gaps = bool(filters)
-        self._least_loss_s = _LEAST_EXACT_LOSS_S
+    def _start(self, reading: list[str], filters: str = "") -> None:
+        self._reading, self._filters = reading, filters
         self._complaints = self._lost_packets = 0
         self._ends_within_packet = False
         self._messages: list[str] = []
-        self._has_video = self.estimated = False
-        self._is_mov = self._leaves_all_out = False
-        self._start_s, self._packet_samples = 0.0, 1024
+        self._is_mov = self._has_video = self.estimated = False
+        self._start_s, self._codec = 0.0, ""
         self._described = threading.Event()
         self._bytes_per_s: float = math.inf  # until the header tells
         self.expected_s: float | None = None
-        protocols = "file,subfile" if place.startswith("subfile") else "file"
-        limits = ["-protocol_whitelist", protocols, "-format_whitelist", _CONTAINERS, "-threads", "1"]
-        limits += ["-max_alloc", str(_LARGEST_BLOCK)]
+        limits = ["-protocol_whitelist", "file,subfile", "-format_whitelist", _CONTAINERS, "-threads", "1"]
+        limits += ["-max_alloc", str(2**28)]  # bytes that a header may have it reserve at once
         command = [find_ffmpeg(), "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info", *limits, *reading]
-        command += ["-i", place, "-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1", *filters]
-        if like:
-            command += ["-ar", str(like[0]), "-ac", str(like[1])]
+        command += ["-i", self._place, "-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1"]
+        if filters:
+            command += ["-af", filters]
+        if self._like:
+            command += ["-ar", str(self._like[0]), "-ac", str(self._like[1])]
         # AU: its short header holds rate and channels and may leave the length open. Written not packet by packet.
         command += ["-c:a", "pcm_f32be", "-flush_packets", "0", "-f", "au", "pipe:1"]
         pipe = subprocess.PIPE
@@ -145,8 +140,7 @@ class FfmpegReader:
             )  # fmt: skip
         except OSError as error:
             raise refusal(self._name, "needs ffmpeg, which does not start", "install ffmpeg again") from error
-        _widen(self._process.stdout)
-        _confine(self._process.pid)
+        _confine(self._process)
         self._time = DecodingTime(_PATIENCE, self._kill, self._process.pid)
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
@@ -156,46 +150,42 @@ class FfmpegReader:
             self.close()
             raise
 
-    def skip(self, frames: int) -> None:
-        """Drop frames that were delivered before ffmpeg took over."""
-        at_once = 2**20 // self._frame_bytes
-        while frames > 0 and (read := len(self._read_bytes(min(frames, at_once) * self._frame_bytes))):
-            frames -= read // self._frame_bytes
-
-    def read(self) -> Samples:
+    def frames(self) -> Iterator[Samples]:
         # a second at a time: what is longer than the pipe would be waited for
-        frames = max(1, min(self.rate_hz, SAMPLES_PER_READ // self.channels))
-        data = self._read_bytes(frames * self._frame_bytes)
-        if not len(data) and self._leaves_all_out:
+        size = max(1, min(self.rate_hz, SAMPLES_PER_READ // self.channels)) * self._frame_bytes
+        data = self._read_bytes(size)
+        if not len(data) and self._is_mov:  # an edit list may have left nothing
             self.close()
-            self._start(*self._without_edits)
-            self._leaves_all_out = False
-            return self.read()
-        self._leaves_all_out = False
-        whole = len(data) - len(data) % self._frame_bytes
-        return np.frombuffer(data[:whole], ">f4").astype(np.float32).reshape(-1, self.channels)
+            self._start([*self._reading, "-ignore_editlist", "1"], self._filters)
+            data = self._read_bytes(size)
+        while whole := len(data) - len(data) % self._frame_bytes:
+            yield np.frombuffer(data[:whole], ">f4").astype(np.float32).reshape(-1, self.channels)
+            data = self._read_bytes(size)
 
     def warnings(self, decoded_s: float) -> list[TrackWarning]:
         self._await_end()
         # a promised length alone may be wrong; where bytes are missing as well, the end of the file is
-        if self._promised_s and self._missing_bytes > _SLACK_BYTES and (cut := cut_off(decoded_s, self._promised_s)):
+        is_cut = self._missing_bytes > 2048  # encoders count tags and the first frame, or not
+        if self._promised_s and is_cut and (cut := cut_off(decoded_s, self._promised_s)):
             return cut
         # A video's length may be that of its picture, and an MP4's that of its chapters: only with a complaint is less
         # sound a sign of damage.
-        told_s = None if self.estimated or self._promised_s else self.expected_s
+        announced_s = None if self.estimated or self._promised_s else self.expected_s
         of_sound = not (self._has_video or self._is_mov)
         complained = self._complaints or self._lost_packets or self._ends_within_packet
-        if told_s is not None and (complained or of_sound) and (cut := cut_off(decoded_s, told_s)):
+        if announced_s is not None and (complained or of_sound) and (cut := cut_off(decoded_s, announced_s)):
             return cut
-        if self._ends_within_packet and not self._length_untold:
+        if self._ends_within_packet and not self._length_unknown:
             return [TrackWarning("cut_off", f"the file is cut off after {decoded_s:.1f} s: its end is missing")]
-        lost_s = max(self._complaints, self._lost_packets) * self._packet_samples / self.rate_hz
-        whole_s = self._promised_s or (told_s if of_sound else None)
-        if whole_s and not self._fills_gaps and abs(whole_s - decoded_s) < self._least_loss_s:
+        # of those that find the next frame again, less is what stands between frames: a tag, half a frame
+        least_loss_s = 0.1 if self._codec in _RESYNCHRONISES and not self._filters else 0.02
+        lost_s = max(self._complaints, self._lost_packets) * _PACKET_SAMPLES.get(self._codec, 1024) / self.rate_hz
+        full_s = self._promised_s or (announced_s if of_sound else None)
+        if full_s and not self._filters and abs(full_s - decoded_s) < least_loss_s:
             return []  # what could not be decoded lies behind all that was promised
-        if lost_s and whole_s and whole_s < 2 * decoded_s:  # more is too much to be true
-            lost_s = max(lost_s, whole_s - decoded_s)
-        if lost_s < self._least_loss_s:
+        if lost_s and full_s and full_s < 2 * decoded_s:  # more is too much to be true
+            lost_s = max(lost_s, full_s - decoded_s)
+        if lost_s < least_loss_s:
             return []
         text = f"parts of the file are damaged: about {lost_s:.1f} of {decoded_s + lost_s:.1f} s could not be decoded"
         return [TrackWarning("damaged", text)]
@@ -287,57 +277,25 @@ class FfmpegReader:
         elif "Estimating duration from bitrate" in line:
             self.estimated = True
         elif line.startswith("[info] Input #0, mov,"):
-            self._is_mov = self._leaves_all_out = True  # until sound comes: an edit list may have none left
+            self._is_mov = True
         elif re.match(r"\[info\]   Stream #0:\d+.*: Video: ", line) and "(attached pic)" not in line:
             self._has_video = True
         elif audio := re.match(r"\[info\]   Stream #0:\d+.*: Audio: (\w+)", line):
-            self._packet_samples = _PACKET_SAMPLES.get(audio[1], self._packet_samples)
-            if audio[1] in _RESYNCHRONISES and not self._fills_gaps:
-                self._least_loss_s = _LEAST_LOSS_S
+            self._codec = audio[1]
         elif line.startswith("[info] Output #0"):
             self._described.set()
 
 
-def _promise(file: BinaryIO, begin: int, end: int) -> tuple[float | None, int]:
-    """Seconds that the header of an MP3 promises, None where it does not, and how many bytes are missing for them."""
-    found = first_frame(file, after_id3(file, begin))
-    if found is None:
-        return None, 0
-    duration_s, size = promised_length(file, found[0])
-    return duration_s, 0 if size is None else size - (end - found[0])
-
-
-def _address(path: str, begin: int, end: int) -> str:
-    """What ffmpeg is to open; "file:" keeps a name such as "concat:a|b" or "-x" from being more than a name."""
-    whole = f"file:{os.path.abspath(path)}"
-    if begin == 0 and end >= os.path.getsize(path):
-        return whole
-    return f"subfile,,start,{begin},end,{end},,:{whole}"
-
-
-def _widen(pipe: IO[bytes] | None) -> None:
-    """Let ffmpeg decode on while what it gave is worked on, where the system can (Linux)."""
-    if sys.platform != "linux" or pipe is None:
-        return
-    import fcntl
-
-    try:
-        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-    except OSError as error:  # more than the system grants
-        _log.debug("the pipe keeps its size: %s", error)
-
-
-def _confine(pid: int) -> None:
-    """Set the kernel's limits for a process that has just started, where the system can (Linux)."""
+def _confine(process: subprocess.Popen[bytes]) -> None:
+    """Set the kernel's limits for a process that has just started, where the system can (Linux), and let it decode on
+    while what it gave is worked on."""
     if sys.platform != "linux":
         return
+    import fcntl
     import resource
 
     for name, most in _LIMITS.items():
-        kind = getattr(resource, name)
-        try:
-            _, hard = resource.prlimit(pid, kind)
-            granted = most if hard == resource.RLIM_INFINITY else min(most, hard)
-            resource.prlimit(pid, kind, (granted, granted))
-        except OSError as error:  # it has ended already, or a sandbox forbids it
-            _log.debug("ffmpeg runs without %s: %s", name, error)
+        with suppress(OSError, ValueError):  # it has ended already, a sandbox forbids it, or what it has is less
+            resource.prlimit(process.pid, getattr(resource, name), (most, most))
+    with suppress(OSError):  # more than the system grants
+        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 2**20)  # type: ignore[arg-type]

@@ -34,26 +34,15 @@ class MonoMix:
     rate_hz : int
     memory_s : float
         Time in which what was found in earlier pieces loses 63 % of its weight; longer where pieces are short.
-
-    Attributes
-    ----------
-    cancelled_s, mixed_s : float
-        Seconds in which the mean would have cancelled, so that one channel was taken, and seconds in all.
     """
 
     def __init__(self, rate_hz: int, memory_s: float = 0.25) -> None:
         self._rate_hz, self._memory_s = rate_hz, memory_s
-        self._cancelled = self._of_moments = 0.0
+        self._cancelled_power = self._power = 0.0
         self._channel: int | None = None
-        self._share_that_cancels = 1.0  # of the newest piece's moments; silent ones go along
-        self.cancelled_s = self.mixed_s = 0.0
-        self._bass_of_sum = self._bass_of_channels = self._all_of_channels = 0.0
-
-    @property
-    def bass_cancels(self) -> bool:
-        """Whether channels that were averaged cancel each other in the bass alone, so that it is missing."""
-        is_there = self._bass_of_channels > _LEAST_BASS * self._all_of_channels
-        return is_there and self._bass_of_sum < _BASS_CANCELS_BELOW * self._bass_of_channels
+        self._cancelled_s = self._mixed_s = 0.0
+        # of pieces that were averaged: in the bass that of the channels' sum and of the channels, and of the channels
+        self._bass_power_of_sum = self._bass_power = self._averaged_power = 0.0
 
     @property
     def cancels(self) -> bool:
@@ -62,15 +51,16 @@ class MonoMix:
 
     def warnings(self) -> list[TrackWarning]:
         """What a person should know about the channels that were mixed."""
-        if self.cancelled_s < max(min(_LEAST_CANCELLED_S, _LEAST_CANCELLED * self.mixed_s), 1e-9):
-            if not self.bass_cancels:
-                return []
+        if self._cancelled_s and self._cancelled_s >= min(_LEAST_CANCELLED_S, _LEAST_CANCELLED * self._mixed_s):
+            whole = self._cancelled_s > 0.95 * self._mixed_s
+            when = "" if whole else f" in {self._cancelled_s:.0f} of {self._mixed_s:.0f} s"
+            text = f"left and right cancel each other{when}: only one of them was analysed"
+            return [TrackWarning("stereo_cancels", text)]
+        has_bass = self._bass_power > _LEAST_BASS * self._averaged_power
+        if has_bass and self._bass_power_of_sum < _BASS_CANCELS_BELOW * self._bass_power:
             text = "left and right cancel each other in the bass: it was analysed without its bass"
             return [TrackWarning("stereo_cancels", text)]
-        whole = self.cancelled_s > 0.95 * self.mixed_s
-        when = "" if whole else f" in {self.cancelled_s:.0f} of {self.mixed_s:.0f} s"
-        text = f"left and right cancel each other{when}: only one of them was analysed"
-        return [TrackWarning("stereo_cancels", text)]
+        return []
 
     def mix(self, frames: Samples) -> Samples:
         """(frames, channels) -> (frames, 1)."""
@@ -78,70 +68,59 @@ class MonoMix:
             return frames[:, :1]
         piece = max(1, round(PIECE_S * self._rate_hz))
         mixed = [self._piece(frames[first : first + piece]) for first in range(0, len(frames), piece)]
-        return (np.concatenate(mixed) if len(mixed) > 1 else mixed[0])[:, np.newaxis]
+        return np.concatenate(mixed)[:, np.newaxis]
 
     def _piece(self, frames: Samples) -> Samples:
         """(frames, channels) of at most a second -> (frames,)."""
-        mean = _mean(frames)
-        before = self._channel
-        self._channel = self._decide(frames, mean)
+        channels = np.ascontiguousarray(frames.T)
+        mean: Samples = channels.mean(axis=0)
+        before, is_first = self._channel, not self._mixed_s
+        share_that_cancels = self._choose_channel(channels, mean)
         length_s = len(frames) / self._rate_hz
-        self.mixed_s += length_s
-        if self._channel is not None:
-            self.cancelled_s += length_s * self._share_that_cancels
+        self._mixed_s += length_s
+        if self._channel is None:
+            self._add_bass(channels)
         else:
-            self._hear_bass(frames)
-        new = mean if self._channel is None else frames[:, self._channel].copy()
-        if before == self._channel or self.mixed_s == length_s:
+            self._cancelled_s += length_s * share_that_cancels
+        new = mean if self._channel is None else channels[self._channel]
+        if before == self._channel or is_first:
             return new
-        old = mean if before is None else frames[:, before]
+        old = mean if before is None else channels[before]
         fade = min(len(frames), round(_FADE_S * self._rate_hz))
         ramp = np.linspace(0, 1, fade, dtype=np.float32)
-        new[:fade] = new[:fade] * ramp + old[:fade] * (1 - ramp)
-        return new
+        return np.concatenate([new[:fade] * ramp + old[:fade] * (1 - ramp), new[fade:]])
 
-    def _hear_bass(self, frames: Samples) -> None:
-        """Keep the power of the bass, (frames, channels), in each channel and in their sum."""
+    def _add_bass(self, channels: Samples) -> None:
+        """Add up the power of the bass in each channel and in their sum."""
         size = max(1, round(_BASS_PERIOD_S * self._rate_hz))
-        whole = len(frames) - len(frames) % size
-        if not whole:
-            return
-        channels = [channel[:whole].reshape(-1, size).mean(axis=1) for channel in frames.T]
-        total = np.sum(channels, axis=0)
-        self._bass_of_sum += size * float(np.dot(total, total))
-        self._bass_of_channels += size * sum(float(np.dot(channel, channel)) for channel in channels)
-        self._all_of_channels += _EVERY * sum(float(np.dot(one, one)) for one in frames[:whole:_EVERY].T)
+        whole = channels.shape[1] - channels.shape[1] % size
+        bass = channels[:, :whole].reshape(len(channels), -1, size).mean(axis=2)
+        self._bass_power_of_sum += size * _power(bass.sum(axis=0))
+        self._bass_power += size * _power(bass)
+        self._averaged_power += _EVERY * _power(channels[:, :whole:_EVERY])
 
-    def _decide(self, frames: Samples, mean: Samples) -> int | None:
-        """The channel to take in place of the mean, or None."""
-        some, some_of_mean = frames[::_EVERY], mean[::_EVERY]
-        powers, cancelled, apart = np.zeros(frames.shape[1]), 0.0, 0
+    def _choose_channel(self, channels: Samples, mean: Samples) -> float:
+        """Choose the channel to take in place of the mean, or none; the share of moments in which they cancel."""
         size = max(1, round(_MOMENT_S * self._rate_hz / _EVERY))
-        for first in range(0, len(some), size):
-            moment, its_mean = some[first : first + size], some_of_mean[first : first + size]
-            in_moment = np.array([np.dot(channel, channel) for channel in moment.T], np.float64)
-            of_sum = frames.shape[1] ** 2 * float(np.dot(its_mean, its_mean))
-            powers += in_moment
-            if of_sum < _CANCELS_BELOW * in_moment.sum():
-                cancelled += float(in_moment.sum())
-            elif in_moment.sum() > _QUIET * moment.size:
-                apart += len(moment)
-        self._share_that_cancels = 1 - apart / len(some)
-        if powers.sum() < _QUIET * some.size:
-            return self._channel
-        kept = math.exp(-len(frames) / self._rate_hz / self._memory_s)
-        self._cancelled = self._cancelled * kept + cancelled
-        self._of_moments = self._of_moments * kept + float(powers.sum())
-        share = self._cancelled / self._of_moments
-        if self._channel is not None:
-            return self._channel if share >= _LITTLE_CANCELS else None
-        return int(powers.argmax()) if share > _MUCH_CANCELS else None
+        moments = np.arange(0, len(mean[::_EVERY]), size)
+        powers = np.add.reduceat(np.square(channels[:, ::_EVERY], dtype=np.float64), moments, axis=1)
+        power_of_sum = np.add.reduceat(np.square(len(channels) * mean[::_EVERY], dtype=np.float64), moments)
+        power = powers.sum(axis=0)
+        cancel = power_of_sum < _CANCELS_BELOW * power
+        silent = power <= _QUIET * size * len(channels)  # silent moments go along
+        share_that_cancels = float((cancel | silent).mean())
+        if silent.all():
+            return share_that_cancels
+        kept = math.exp(-len(mean) / self._rate_hz / self._memory_s)
+        self._cancelled_power = self._cancelled_power * kept + float(power[cancel].sum())
+        self._power = self._power * kept + float(power.sum())
+        share = self._cancelled_power / self._power
+        if share < (_MUCH_CANCELS if self._channel is None else _LITTLE_CANCELS):
+            self._channel = None
+        elif self._channel is None:
+            self._channel = int(powers.sum(axis=1).argmax())
+        return share_that_cancels
 
 
-def _mean(frames: Samples) -> Samples:
-    """(frames, channels) -> (frames,); channel by channel, since numpy's mean takes 40 times as long."""
-    mixed: Samples = frames[:, 0] + frames[:, 1]
-    for channel in range(2, frames.shape[1]):
-        mixed += frames[:, channel]
-    mixed *= np.float32(1 / frames.shape[1])
-    return mixed
+def _power(samples: Samples) -> float:
+    return float(np.vdot(samples, samples))

@@ -5,14 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 import soundfile
-import soxr
 
 from fluxbeat.audio.ffmpeg_reader import FfmpegReader
 from fluxbeat.audio.mono import MonoMix
 from fluxbeat.audio.parts import Part
-from fluxbeat.audio.readers import Reader, Samples, SoundfileReader
+from fluxbeat.audio.readers import Reader, Samples, SoundfileReader, resampled
 from fluxbeat.errors import AudioDecodeError, TrackWarning
 
 _log = logging.getLogger(__name__)
@@ -29,7 +27,7 @@ class PartReader:
 
     def __init__(self, path: str, part: Part, name: str) -> None:
         self._path, self._part, self._name = path, part, name
-        self._delivered = 0
+        self.delivered = 0
         self._broken: list[TrackWarning] = []
         try:
             self._reader: Reader = SoundfileReader(path, part.begin, part.end)
@@ -39,39 +37,31 @@ class PartReader:
         self.rate_hz, self.channels = self._reader.rate_hz, self._reader.channels
         self.expected_s, self.estimated = self._reader.expected_s, self._reader.estimated
 
-    def read(self) -> Samples:
-        """Next (frames, channels), with no frames at the end."""
+    def frames(self) -> Iterator[Samples]:
+        """(frames, channels) until the end."""
         try:
-            block = self._reader.read()
-        except soundfile.SoundFileError as error:
-            _log.debug("libsndfile gave up on %s after %d frames: %s", self._name, self._delivered, error)
-            self._reader.close()
-            block = self._by_ffmpeg()
+            try:
+                yield from self._counted(self._reader)
+            except soundfile.SoundFileError as error:
+                _log.debug("libsndfile gave up on %s after %d frames: %s", self._name, self.delivered, error)
+                self._reader.close()
+                like = self.rate_hz, self.channels
+                self._reader = FfmpegReader(self._path, self._part.begin, self._part.end, self._name, like)
+                yield from self._counted(self._reader, self.delivered)
         except AudioDecodeError:
-            if not self._delivered:
+            if not self.delivered:
                 raise
-            block = self._left_out()
-        self._delivered += len(block)
-        return block
+            decoded_s = self.delivered / self.rate_hz
+            rest_s = (self.expected_s or 0.0) - decoded_s
+            rest = f"the remaining {rest_s:.1f} s were" if rest_s > 0 else "the rest was"
+            self._broken.append(TrackWarning("damaged", f"damaged after {decoded_s:.1f} s: {rest} left out"))
 
-    def _by_ffmpeg(self) -> Samples:
-        try:
-            like = self.rate_hz, self.channels
-            reader = FfmpegReader(self._path, self._part.begin, self._part.end, self._name, like)
-            self._reader = reader
-            reader.skip(self._delivered)
-            return reader.read()
-        except AudioDecodeError:
-            if not self._delivered:
-                raise
-            return self._left_out()
-
-    def _left_out(self) -> Samples:
-        decoded_s = self._delivered / self.rate_hz
-        rest_s = (self.expected_s or 0.0) - decoded_s
-        rest = f"the remaining {rest_s:.1f} s were" if rest_s > 0 else "the rest was"
-        self._broken.append(TrackWarning("damaged", f"damaged after {decoded_s:.1f} s: {rest} left out"))
-        return np.empty((0, self.channels), np.float32)
+    def _counted(self, reader: Reader, skipped: int = 0) -> Iterator[Samples]:
+        for block in reader.frames():
+            kept = block[skipped:]
+            skipped -= len(block) - len(kept)
+            self.delivered += len(kept)
+            yield kept
 
     def warnings(self, decoded_s: float) -> list[TrackWarning]:
         """What is missing from the sound that was decoded."""
@@ -98,50 +88,34 @@ class JoinedReader:
         self._count = len(parts)
         self._readable: list[tuple[int, Part]] = []
         self._warnings: list[TrackWarning] = []
-        formats: list[tuple[int, int, float | None]] = []
+        readers: list[PartReader] = []
         for number, part in enumerate(parts, start=1):
             try:
-                reader = PartReader(path, part, name)
+                readers.append(PartReader(path, part, name))
             except AudioDecodeError as error:
                 refused = error
                 size_kb = (part.end - part.begin) / 1000
                 self._warn(number, TrackWarning("damaged", f"{size_kb:,.0f} kB could not be decoded and were left out"))
                 continue
-            formats.append((reader.rate_hz, reader.channels, reader.expected_s))
-            reader.close()
+            readers[-1].close()
             self._readable.append((number, part))
-        if not formats:
+        if not readers:
             raise refused
-        self.rate_hz = max(rate_hz for rate_hz, _, _ in formats)
-        channels = {channels for _, channels, _ in formats}
+        self.rate_hz = max(reader.rate_hz for reader in readers)
+        channels = {reader.channels for reader in readers}
         self.channels = channels.pop() if len(channels) == 1 else 1
-        lengths_s = [length_s for _, _, length_s in formats]
-        self.expected_s = None if None in lengths_s else sum(length_s or 0.0 for length_s in lengths_s)
+        self.expected_s = sum(reader.expected_s or 0.0 for reader in readers) or None
         self.estimated = True  # of each of them something may be missing
         self._reader: PartReader | None = None
-        self._blocks = self._converted()
 
-    def read(self) -> Samples:
-        """Next (frames, channels), with no frames at the end."""
-        return next(self._blocks, np.empty((0, self.channels), np.float32))
-
-    def _converted(self) -> Iterator[Samples]:
-        """Blocks of all recordings, at one rate and with as many channels."""
+    def frames(self) -> Iterator[Samples]:
+        """(frames, channels) until the end, at one rate and with as many channels."""
         for number, part in self._readable:
             self._reader = reader = PartReader(self._path, part, self._name)
-            mix = MonoMix(reader.rate_hz) if reader.channels != self.channels else None
-            same = reader.rate_hz == self.rate_hz
-            resampler = None if same else soxr.ResampleStream(reader.rate_hz, self.rate_hz, self.channels)
-            delivered, done = 0, False
-            while not done:
-                block = reader.read()
-                delivered += len(block)
-                done = not len(block)
-                block = mix.mix(block) if mix else block
-                block = resampler.resample_chunk(block, last=done) if resampler else block
-                if len(block):
-                    yield block
-            for warning in [*reader.warnings(delivered / reader.rate_hz), *(mix.warnings() if mix else [])]:
+            mix = MonoMix(reader.rate_hz)
+            blocks = (mix.mix(block) if self.channels == 1 else block for block in reader.frames())
+            yield from resampled(blocks, reader.rate_hz, self.rate_hz, self.channels)
+            for warning in [*reader.warnings(reader.delivered / reader.rate_hz), *mix.warnings()]:
                 self._warn(number, warning)
             reader.close()
 

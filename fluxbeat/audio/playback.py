@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import soundfile
 from mutagen.mp4 import MP4
 
 from fluxbeat.atomic_write import atomic_write
 from fluxbeat.audio.chunks import find_samples
 from fluxbeat.audio.decoding import MAX_DURATION_S, AudioSource, Decoder, check_file, resampled_frames
 from fluxbeat.audio.ffmpeg_reader import find_ffmpeg
-from fluxbeat.audio.mpeg_frames import is_aac_frame, is_mp3_frame
+from fluxbeat.audio.frames import frame_kind
 from fluxbeat.audio.parts import parts_of
 from fluxbeat.audio.readers import Samples, refusal, safe_name
 from fluxbeat.audio.source import after_id3
@@ -80,8 +80,8 @@ def _encode(blocks: Iterator[Samples], path: Path, rate_hz: int, channels: int) 
     OSError
         ffmpeg could not write it.
     """
-    told = ["-f", "f32le", "-ar", str(rate_hz), "-ac", str(channels), "-i", "pipe:0"]
-    command = [find_ffmpeg(), "-y", "-loglevel", "quiet", *told, "-b:a", "192k", "-f", "mp3", f"file:{path}"]
+    input_format = ["-f", "f32le", "-ar", str(rate_hz), "-ac", str(channels), "-i", "pipe:0"]
+    command = [find_ffmpeg(), "-y", "-loglevel", "quiet", *input_format, "-b:a", "192k", "-f", "mp3", f"file:{path}"]
     nowhere = subprocess.DEVNULL
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=nowhere, stderr=nowhere) as process:
         assert process.stdin is not None
@@ -97,7 +97,7 @@ def _encode(blocks: Iterator[Samples], path: Path, rate_hz: int, channels: int) 
 
 
 def _is_played_to_its_end(file: BinaryIO) -> bool:
-    parts = parts_of(file)
+    parts, _ = parts_of(file)
     samples = find_samples(file, parts[0].begin, parts[0].end)
     return len(parts) == 1 and (samples is None or samples.believed)
 
@@ -106,24 +106,21 @@ def _browser_plays(file: BinaryIO, path: str | os.PathLike[str]) -> bool:
     file.seek(after_id3(file))
     head = file.read(65_536)
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
-        return _is_plain_wav(head)
+        return _is_plain_wav(path)
     if head[:4] == b"OggS" and len(head) > 26:
         return head[27 + head[26] :].startswith((b"\x01vorbis", b"OpusHead"))
     if head[4:8] == b"ftyp":
         return _has_playable_mp4_track(path)
     if head[:4] == b"\x1a\x45\xdf\xa3":
         return b"webm" in head[:64]  # else Matroska
-    return head[:4] == b"fLaC" or is_mp3_frame(head) or is_aac_frame(head)
+    return head[:4] == b"fLaC" or frame_kind(head) in ("MP3", "AAC")
 
 
-def _is_plain_wav(head: bytes) -> bool:
-    at = head.find(b"fmt ")
-    if at < 0 or len(head) < at + 34:
+def _is_plain_wav(path: str | os.PathLike[str]) -> bool:
+    try:
+        return soundfile.info(path).subtype in ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT")
+    except soundfile.SoundFileError:
         return False
-    codec, bits = struct.unpack_from("<H12xH", head, at + 8)
-    if codec == 0xFFFE:  # "extensible": the codec stands further on
-        (codec,) = struct.unpack_from("<H", head, at + 32)
-    return (codec == 1 and bits in (8, 16, 24, 32)) or (codec == 3 and bits == 32)
 
 
 def _has_playable_mp4_track(path: str | os.PathLike[str]) -> bool:

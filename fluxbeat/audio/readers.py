@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
+import soxr
 
-from fluxbeat.audio.chunks import SamplePieces, find_samples
+from fluxbeat.audio.chunks import find_samples
 from fluxbeat.audio.decoding_time import DecodingTime, Patience
 from fluxbeat.audio.source import BytePieces, after_id3
 from fluxbeat.errors import AudioDecodeError, TrackWarning
@@ -28,8 +30,6 @@ _LIBSNDFILE_BEGINNINGS = re.compile(
     rb"RIFF....WAVE|RIFX....WAVE|RF64....WAVE|riff\x2e\x91\xcf\x11|FORM....AIF[FC]|fLaC|OggS|caff|\.snd|dns\.",
     re.DOTALL,
 )
-_BYTES_PER_SAMPLE = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
-_BYTES_PER_SAMPLE |= {"ULAW": 1, "ALAW": 1}
 
 
 class Reader(Protocol):
@@ -40,8 +40,8 @@ class Reader(Protocol):
     expected_s: float | None
     estimated: bool
 
-    def read(self) -> Samples:
-        """Next (frames, channels), with no frames at the end."""
+    def frames(self) -> Iterator[Samples]:
+        """(frames, channels) until the end."""
 
     def warnings(self, decoded_s: float) -> list[TrackWarning]:
         """Say, at the end, what is missing from the sound that was decoded."""
@@ -73,17 +73,18 @@ class ArrayReader:
         self.rate_hz, self.channels = int(rate_hz), array.shape[1]
         self.expected_s: float | None = len(array) / max(self.rate_hz, 1)
         self._array = array
-        self._at = 0
 
-    def read(self) -> Samples:
-        frames = SAMPLES_PER_READ // self.channels
-        piece = self._array[self._at : self._at + frames]
-        self._at += len(piece)
-        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, and is then silenced
-            block = piece.astype(np.float32)
-        if piece.dtype.kind == "u":
-            return (block - 128) / np.float32(128)
-        return block / np.float32(2 ** (8 * piece.dtype.itemsize - 1)) if piece.dtype.kind == "i" else block
+    def frames(self) -> Iterator[Samples]:
+        at_once = SAMPLES_PER_READ // self.channels
+        for first in range(0, len(self._array), at_once):
+            piece = self._array[first : first + at_once]
+            with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, and is then silenced
+                block = piece.astype(np.float32)
+            if piece.dtype.kind == "u":
+                block = (block - 128) / np.float32(128)
+            elif piece.dtype.kind == "i":
+                block = block / np.float32(2 ** (8 * piece.dtype.itemsize - 1))
+            yield block
 
     def warnings(self, decoded_s: float) -> list[TrackWarning]:
         return []
@@ -95,8 +96,8 @@ class ArrayReader:
 class SoundfileReader:
     """Blocks of one recording from libsndfile: WAV and its kin, AIFF, AU, CAF, FLAC and Ogg, told by its first bytes.
 
-    Where a header tells another length than the file has, the samples count: those of WAV and its kin are read as
-    they lie in the file, and of FLAC the length is kept from libsndfile.
+    Where a header tells another length than the file has, the samples count: WAV and its kin are given to libsndfile
+    as a plain file of all their samples, and of FLAC the length is kept from it.
 
     Parameters
     ----------
@@ -119,80 +120,48 @@ class SoundfileReader:
                 self._begin, self._end = after_id3(file, begin), end
                 file.seek(self._begin)
                 head = file.read(42)
-                if not _LIBSNDFILE_BEGINNINGS.match(head):
-                    raise soundfile.SoundFileError("begins like none of the formats that libsndfile is to read")
-                self._samples = find_samples(file, self._begin, end)
-            self._promised_s: float | None = None
-            self._open_whole(head)
+                samples = find_samples(file, self._begin, end)
+            if not _LIBSNDFILE_BEGINNINGS.match(head):
+                raise soundfile.SoundFileError("begins like none of the formats that libsndfile is to read")
+            if samples is None:
+                self._input = BytePieces(path, [(self._begin, end)], _without_length(head))
+            elif samples.changed:
+                self._input = BytePieces(path, [*samples.head, *samples.pieces], samples.changed)
+            else:
+                raise soundfile.SoundFileError("more samples than its header can tell are for ffmpeg")
         except OSError as error:
             raise soundfile.SoundFileError(f"cannot be opened: {error}") from error
-        try:
-            self._describe(head)
-        except BaseException:
-            self.close()
-            raise
-
-    def _open_whole(self, head: bytes) -> None:
-        try:
-            self._open([(self._begin, self._end)], _without_length(head))
-        except soundfile.SoundFileError:  # a second chunk of samples, or an empty first one, is too much for it
-            if self._samples is None or not self._samples.head:
-                raise
-            self._open_as_one_chunk(self._samples)
-
-    def _open_as_one_chunk(self, samples: SamplePieces) -> None:
-        self._open([*samples.head, *samples.pieces], [samples.true_size])
-
-    def _open(self, pieces: list[tuple[int, int]], changed: list[tuple[int, bytes]], **raw: Any) -> None:
-        self._input = BytePieces(self._path, pieces, changed)
         self._time = DecodingTime(_LIBSNDFILE_PATIENCE, self._input.end)
         try:
             with self._in_time():
-                self._file = _ForwardOnly(self._input, "r", closefd=False, **raw)
+                self._file = _ForwardOnly(io.BufferedReader(self._input), "r", closefd=False)
+            if self._file.subtype.startswith("MPEG"):
+                raise soundfile.SoundFileError("MP3 within WAV is for ffmpeg")
         except BaseException:
             self._time.close()
             self._input.close()
             raise
-
-    def _describe(self, head: bytes) -> None:
         self.rate_hz: int = self._file.samplerate
         self.channels: int = self._file.channels
         self.expected_s: float | None = None
-        if self._file.subtype.startswith("MPEG"):
-            raise soundfile.SoundFileError("MP3 within WAV is for ffmpeg")
-        if self._samples and not self._samples.believed:
-            self._read_as_they_lie(self._samples)
         if self._file.frames < 2**62:
             self.expected_s = self._file.frames / max(self.rate_hz, 1)
         elif head[:4] == b"fLaC":
             self.expected_s = int.from_bytes(head[21:26], "big") % 2**36 / max(self.rate_hz, 1) or None
         self._promised_s = self.expected_s
-        if self._samples and self.expected_s is not None:
-            self._promised_s = self.expected_s * self._samples.promised / max(self._samples.present, 1)
+        if samples and self.expected_s is not None:
+            self._promised_s = self.expected_s * samples.promised / max(samples.present, 1)
 
-    def _read_as_they_lie(self, samples: SamplePieces) -> None:
-        """Open the samples alone, whose size is then that of the pieces they lie in."""
-        frame_bytes = self.channels * _BYTES_PER_SAMPLE.get(self._file.subtype, 0)
-        if not frame_bytes:  # packed, as ADPCM is
-            if not samples.head:
-                raise soundfile.SoundFileError(f"{self._file.subtype} of unknown length is for ffmpeg")
-            self.close()
-            self._open_as_one_chunk(samples)
-            return
-        endian = self._file.endian
-        if endian not in ("LITTLE", "BIG"):
-            endian = "BIG" if self._file.format in ("AIFF", "AU", "CAF") else "LITTLE"
-        described = {"samplerate": self.rate_hz, "channels": self.channels, "subtype": self._file.subtype}
-        self.close()
-        pieces = [(begin, end - (end - begin) % frame_bytes) for begin, end in samples.pieces]
-        self._open(pieces, [], **described, endian=endian, format="RAW")
-
-    def read(self) -> Samples:
-        """Next (frames, channels), fewer at the end."""
-        with self._in_time():
-            block: Samples = self._file.read(max(1, SAMPLES_PER_READ // self.channels), "float32", always_2d=True)
-        self._time.decoded(len(block) / max(self.rate_hz, 1))
-        return block
+    def frames(self) -> Iterator[Samples]:
+        """(frames, channels) until the end."""
+        at_once = max(1, SAMPLES_PER_READ // self.channels)
+        while True:
+            with self._in_time():
+                block: Samples = self._file.read(at_once, "float32", always_2d=True)
+            if not len(block):
+                return
+            self._time.decoded(len(block) / max(self.rate_hz, 1))
+            yield block
 
     @contextmanager
     def _in_time(self) -> Iterator[None]:
@@ -234,10 +203,20 @@ def _ogg_ends_within_a_page(path: str, begin: int, end: int) -> bool:
         tail = file.read(end - first)
     at = tail.rfind(b"OggS")
     header = tail[at : at + 27]
-    if at < 0 or len(header) < 27:
+    if at < 0:  # what stands there is none
+        return False
+    if len(header) < 27:
         return True
     lengths = tail[at + 27 : at + 27 + header[26]]
     return len(lengths) < header[26] or at + 27 + header[26] + sum(lengths) > len(tail)
+
+
+def resampled(pieces: Iterable[Samples], from_hz: int, to_hz: int, channels: int) -> Iterator[Samples]:
+    """Pieces of (frames, channels) at another rate, as they come; some may be empty."""
+    resampler = soxr.ResampleStream(from_hz, to_hz, channels)  # the samples themselves where the rates are equal
+    for piece in pieces:
+        yield resampler.resample_chunk(piece)
+    yield resampler.resample_chunk(np.empty((0, channels), np.float32), last=True)
 
 
 def cut_off(decoded_s: float, promised_s: float) -> list[TrackWarning]:

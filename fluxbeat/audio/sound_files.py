@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,38 +65,26 @@ def find_sound_files(folder: str | os.PathLike[str]) -> list[SoundFile]:
 
 def sound_files_below(folder: Path) -> list[SoundFile]:
     """As `find_sound_files`, but empty where there is no sound file."""
-    return sorted(_below(folder, "", set()), key=lambda file: file.shown.casefold())
+    files: list[SoundFile] = []
+    visited = set[tuple[int, int]]()
+
+    def add_problem(error: OSError) -> None:
+        path = Path(error.filename)
+        shown = printable(path.name if path == folder else path.relative_to(folder).as_posix() + "/")
+        files.append(SoundFile(path, shown, f"this folder cannot be opened ({error.strerror or type(error).__name__})"))
+
+    for place, folders, names in os.walk(folder, onerror=add_problem, followlinks=True):
+        state = os.stat(place)
+        if (state.st_dev, state.st_ino) in visited:
+            folders.clear()
+            continue
+        visited.add((state.st_dev, state.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        paths = (Path(place, name) for name in names if is_sound_name(name))
+        files += [SoundFile(path, printable(path.relative_to(folder).as_posix())) for path in paths]
+    return sorted(files, key=lambda file: file.shown.casefold())
 
 
 def printable(text: str) -> str:
     """A name from a disk as text that any output can hold: bytes that are not UTF-8 become the replacement sign."""
     return os.fsencode(text).decode("utf-8", "replace")
-
-
-def _below(folder: Path, shown: str, visited: set[tuple[int, int]]) -> Iterator[SoundFile]:
-    try:
-        state = folder.stat()
-        if (state.st_dev, state.st_ino) in visited:
-            return
-        visited.add((state.st_dev, state.st_ino))
-        with os.scandir(folder) as listing:
-            entries = sorted(listing, key=lambda entry: entry.name)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        yield SoundFile(folder, shown or printable(folder.name), f"this folder cannot be opened ({reason})")
-        return
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        path, below = folder / entry.name, shown + printable(entry.name)
-        if _is_folder(entry):
-            yield from _below(path, f"{below}/", visited)
-        elif is_sound_name(entry.name):
-            yield SoundFile(path, below)
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself; as a file it gets a row that says so
-        return False

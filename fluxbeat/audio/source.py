@@ -6,12 +6,15 @@ import io
 import os
 import re
 import struct
-from collections.abc import Iterator, Sequence
-from heapq import merge
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, BinaryIO
 
-_SCANNED_AT_ONCE = 2**22
-_LONGEST_MATCH = 128
+import numpy as np
+from mutagen.id3 import BitPaddedInt
+
+HEAD_BYTES = 128
+"""By so many bytes it is told what begins at a place."""
+_SCANNED_AT_ONCE = 2**18
 _ID3V1_BYTES = 128
 
 
@@ -55,29 +58,18 @@ class BytePieces(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: Any) -> int:
+        """Of one piece at a time: what reads must be buffered."""
         view = memoryview(buffer).cast("B")
-        filled = 0
-        while filled < len(view) and not self._ended:
-            place, available = self._place()
-            if not available:
-                break
-            self._file.seek(place)
-            count = self._file.readinto(view[filled : filled + min(available, len(view) - filled)])
-            if not count:
-                break
-            self._change(view[filled : filled + count])
-            filled += count
-            self._at += count
-        return filled
-
-    def _place(self) -> tuple[int, int]:
-        """Where in the file the next byte lies, and how many follow it there."""
-        before = 0
-        for begin, end in self._pieces:
-            if self._at < before + end - begin:
-                return begin + self._at - before, before + end - begin - self._at
-            before += end - begin
-        return 0, 0
+        offset = self._at
+        for begin, end in () if self._ended else self._pieces:
+            if offset < end - begin:
+                self._file.seek(begin + offset)
+                count = self._file.readinto(view[: end - begin - offset])
+                self._change(view[:count])
+                self._at += count
+                return count
+            offset -= end - begin
+        return 0
 
     def _change(self, read: memoryview) -> None:
         for at, content in self._changed:
@@ -92,19 +84,23 @@ class BytePieces(io.RawIOBase):
 
 
 def places(
-    file: BinaryIO, marks: Sequence[bytes], pattern: re.Pattern[bytes], begin: int = 0
+    file: BinaryIO, pattern: re.Pattern[bytes], first_two: Iterable[bytes], begin: int = 0
 ) -> Iterator[tuple[int, bytes]]:
-    """Where a pattern of at most 128 bytes stands in a file, and what stands there; in little memory.
+    """Where a pattern of at most 128 bytes stands in a file, with the 128 bytes that stand there; in little memory.
+
+    What stands within another match counts as well.
 
     Parameters
     ----------
     file : binary file
-    marks : sequence of bytes
-        What every match begins with, one of them: looking for these is fifty times as fast as for the pattern.
     pattern : compiled pattern
+    first_two : iterable of bytes
+        Two bytes each, with which the pattern can begin: others are passed over, three times as fast as by the pattern.
     begin : int
         Where to begin.
     """
+    may_begin = np.zeros(2**16, bool)
+    may_begin[[int.from_bytes(two, "big") for two in first_two]] = True
     at, kept = begin, b""
     while True:
         file.seek(at + len(kept))  # whoever takes a place may have looked elsewhere
@@ -112,20 +108,15 @@ def places(
         if not block:
             return
         text = kept + block
-        whole = len(block) == _SCANNED_AT_ONCE
-        sure = len(text) - _LONGEST_MATCH if whole else len(text)  # a match that begins later may be cut short here
-        for place in merge(*(_each_place(text, mark, sure) for mark in marks)):
-            if match := pattern.match(text, place):
-                yield at + place, match.group()
+        goes_on = len(block) == _SCANNED_AT_ONCE
+        sure = len(text) - HEAD_BYTES if goes_on else len(text)  # a match that begins later may be cut short here
+        single = np.frombuffer(text, np.uint8)
+        pairs = single[:-1].astype(np.uint16) << 8 | single[1:]
+        for place in np.flatnonzero(may_begin[pairs[: max(sure, 0)]]).tolist():
+            if pattern.match(text, place):
+                yield at + place, text[place : place + HEAD_BYTES]
         kept = text[max(sure, 0) :]
         at += len(text) - len(kept)
-
-
-def _each_place(text: bytes, mark: bytes, end: int) -> Iterator[int]:
-    place = text.find(mark)
-    while 0 <= place < end:
-        yield place
-        place = text.find(mark, place + 1)
 
 
 def after_id3(file: BinaryIO, begin: int = 0) -> int:
@@ -134,7 +125,7 @@ def after_id3(file: BinaryIO, begin: int = 0) -> int:
     head = file.read(10)
     if len(head) < 10 or head[:3] != b"ID3":
         return begin
-    return begin + 10 + syncsafe(head[6:10])
+    return begin + 10 + int(BitPaddedInt(head[6:10]))
 
 
 def before_tags(file: BinaryIO, begin: int, end: int) -> int:
@@ -157,9 +148,3 @@ def before_tags(file: BinaryIO, begin: int, end: int) -> int:
             break
         end -= size
     return end
-
-
-def syncsafe(digits: bytes) -> int:
-    """A number of ID3, whose four bytes hold seven bits each."""
-    a, b, c, d = digits
-    return a << 21 | b << 14 | c << 7 | d

@@ -58,27 +58,19 @@ def artist_of_file(path: str | os.PathLike[str], name: str = "") -> str:
     return read_tags(path).artist or artist_in_name(name or os.fspath(path))
 
 
-def sparingly_read(source: str | os.PathLike[str] | bytes) -> _Bytes | _File:
+def sparingly_read(source: str | os.PathLike[str] | bytes) -> _SparinglyRead:
     """Input that is read in a limited number of pieces: of millions of empty blocks mutagen would make objects."""
-    return _Bytes(source) if isinstance(source, bytes) else _File(io.FileIO(source))
+    return _SparinglyRead(io.BytesIO(source) if isinstance(source, bytes) else io.FileIO(source))
 
 
-class _SparinglyRead:
+class _SparinglyRead(io.BufferedReader):
     _reads = 0
 
     def read(self, size: int | None = -1) -> bytes:
         self._reads += 1
         if self._reads > _MOST_READS:
             raise OSError("the file has too many parts")
-        return super().read(size)  # type: ignore[misc]
-
-
-class _Bytes(_SparinglyRead, io.BytesIO):
-    pass
-
-
-class _File(_SparinglyRead, io.BufferedReader):
-    pass
+        return super().read(size)
 
 
 def _first(tags: Any, name: str) -> str:

@@ -15,9 +15,9 @@ from typing import Any, BinaryIO
 from mutagen._iff import IffChunk
 from mutagen._riff import RiffFile, RiffListChunk
 from mutagen.aiff import AIFFFile
-from mutagen.id3 import ID3, ID3NoHeaderError
+from mutagen.id3 import ID3, BitPaddedInt, ID3NoHeaderError
 
-from fluxbeat.audio.source import after_id3, syncsafe
+from fluxbeat.audio.source import after_id3
 
 
 def forget_in_id3(file: BinaryIO, names: Set[str]) -> None:
@@ -101,7 +101,7 @@ def _id3_tags(file: BinaryIO) -> Iterator[tuple[int, int]]:
         file.seek(max(end - 10, 0))
         footer = file.read(10)
         if footer[:3] == b"3DI":
-            size = 10 + syncsafe(footer[6:])
+            size = 10 + int(BitPaddedInt(footer[6:10]))
             if at < end - 10 - size:
                 yield end - 10 - size, size
 

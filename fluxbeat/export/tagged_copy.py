@@ -22,7 +22,7 @@ from mutagen.wave import WAVE
 from fluxbeat.analysis import TrackAnalysis
 from fluxbeat.audio import safe_name
 from fluxbeat.audio.chunks import find_samples
-from fluxbeat.audio.mpeg_frames import is_aac_frame, is_mp3_frame
+from fluxbeat.audio.frames import frame_kind
 from fluxbeat.audio.source import after_id3
 from fluxbeat.errors import ExportError
 from fluxbeat.export.beside import delete_fields, forget_in_id3, replace_in_wav, version_to_write
@@ -198,7 +198,8 @@ def _kind(file: BinaryIO, name: str) -> Any:
     for kind in (FLAC, MP4, OggVorbis, OggOpus, OggFLAC):
         if kind.score("", file, head):
             return kind
-    if is_mp3_frame(head) or (begin and not is_aac_frame(head)):  # behind ID3 may be zeros or half a frame first
+    frames = frame_kind(head)
+    if frames == "MP3" or (begin and frames != "AAC"):  # behind ID3 may be zeros or half a frame first
         return MP3
     raise ExportError(
         f"{name}: files of this kind carry no tags that FluxBeat can write: convert it to MP3, WAV, AIFF, FLAC, "

@@ -48,21 +48,28 @@ def fingerprint(log_mel_db: np.ndarray, features: FeatureConfig) -> Fingerprint:
     """Of the first 25 s of a recording's mel power in dB, (mels, frames), as `LogMel.from_blocks` gives it."""
     rate_hz = features.frame_rate_hz
     beginning = np.ascontiguousarray(log_mel_db[:, : round(BEGINNING_S * rate_hz)], dtype=np.float32)
-    steps = round(BEGINNING_S / STEP_S)
-    count = min(BANDS, len(beginning))
-    curve = np.zeros((count, steps), np.float32)
+    curve = np.zeros((min(BANDS, len(beginning)), round(BEGINNING_S / STEP_S)), np.float32)
     if beginning.max(initial=features.floor_db) <= features.floor_db:
         return Fingerprint("", curve)
     log_mel = normalise(torch.from_numpy(beginning)[None].clone(), features)[0].numpy()
-    bands = np.stack([part.mean(axis=0) for part in np.array_split(log_mel, count)])
-    window = np.hanning(round(SMOOTH_S * rate_hz) + 2)[1:-1]
-    if bands.shape[1] > 2 * len(window):
-        # only where the window is full: all files look the same where they begin and end
-        smooth = np.stack([np.convolve(band, window / window.sum(), mode="valid") for band in bands])
-        at = np.round(np.arange(steps) * STEP_S * rate_hz).astype(int)
-        found = smooth[:, at[at < smooth.shape[1]]]
+    if beginning.shape[1] > 2 * round(SMOOTH_S * rate_hz):
+        found = band_courses(log_mel, rate_hz, BANDS, SMOOTH_S, STEP_S)
         curve[:, : found.shape[1]] = found - found.mean(axis=1, keepdims=True)
     return Fingerprint(hashlib.sha256(beginning.tobytes()).hexdigest(), curve)
+
+
+def band_courses(log_mel: np.ndarray, rate_hz: float, bands: int, smooth_s: float, step_s: float) -> np.ndarray:
+    """How bands, averaged over some time, move: (mels, frames) to float (bands, steps), without steps where too short.
+
+    Only where the window is full: all files look the same where they begin and end.
+    """
+    courses = np.stack([part.mean(axis=0) for part in np.array_split(log_mel, min(bands, len(log_mel)))])
+    window = np.hanning(round(smooth_s * rate_hz) + 2)[1:-1]
+    if courses.shape[1] < len(window):
+        return np.zeros((len(courses), 0), np.float32)
+    smooth = np.stack([np.convolve(course, window / window.sum(), mode="valid") for course in courses])
+    at = np.round(np.arange(0, smooth.shape[1] / rate_hz, step_s) * rate_hz).astype(int)
+    return smooth[:, at[at < smooth.shape[1]]]
 
 
 def likeness(first: Sequence[Fingerprint], second: Sequence[Fingerprint]) -> np.ndarray:

@@ -7,6 +7,7 @@ SciPy 2015); a golden test holds the two together.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
@@ -26,7 +27,6 @@ REVISION = 1
 """Of the code and the constants below. It goes up with every change of what comes out for the same settings:
 checkpoints and stores of features that were made before are refused from then on."""
 ACTIVE_RANGE_DB = 60.0
-FIRST_FRAMES = 8192
 STD_FLOOR_DB = 3.0
 
 
@@ -90,6 +90,11 @@ class FeatureConfig:
         return self.sample_rate_hz / self.hop_samples
 
     @property
+    def half_norm_frames(self) -> int:
+        """Frames on either side of a frame that its normalisation depends on."""
+        return round(self.norm_window_s * self.frame_rate_hz / 2)
+
+    @property
     def hash(self) -> str:
         """First 12 hexadecimal digits of the SHA-256 of all values and `REVISION`; equal features have equal hashes."""
         # the first revision adds nothing: checkpoints and stores from before it was counted have its hash
@@ -149,33 +154,23 @@ class LogMel(torch.nn.Module):
         )
         self.register_buffer("bands", bands, persistent=False)
 
-    def from_blocks(self, blocks: Iterable[np.ndarray], expected_s: float | None = None) -> np.ndarray:
+    def from_blocks(self, blocks: Iterable[np.ndarray]) -> np.ndarray:
         """Log-mel power of audio that comes in pieces; equal to that of the audio in one piece.
 
         Parameters
         ----------
         blocks : iterable of float32 arrays, shape (samples,)
             Consecutive pieces of any length at `sample_rate_hz`.
-        expected_s : float, optional
-            How long the audio will probably be: spares memory, does not change the result.
 
         Returns
         -------
         float32 array, shape (mels, frames)
             Mel power in dB. Frame `t` is centred on `t * hop_samples` samples, zeros lie beyond both ends.
         """
-        expected = round((expected_s or 0.0) * self.config.frame_rate_hz) + FIRST_FRAMES
-        # one growing array, of which only what is written takes memory: thousands of pieces would pin what lies between
-        found, n_found = np.empty((self.config.n_mels, expected), np.float32), 0
+        buffer = io.BytesIO()  # one growing buffer: thousands of pieces would pin what lies between
         for frames in _while_the_next_is_read(LogMelStream(self), blocks):
-            until = n_found + frames.shape[1]
-            if until > found.shape[1]:
-                larger = np.empty((self.config.n_mels, max(2 * found.shape[1], until)), np.float32)
-                larger[:, :n_found] = found[:, :n_found]
-                found = larger
-            found[:, n_found:until] = frames
-            n_found = until
-        return found[:, :n_found]
+            buffer.write(frames.T.tobytes())
+        return np.ascontiguousarray(np.frombuffer(buffer.getbuffer(), np.float32).reshape(-1, self.config.n_mels).T)
 
     def forward(self, samples: np.ndarray) -> np.ndarray:
         """Mono float32 samples, shape (samples,), to the normalised log-mel (mels, frames) that the models take."""
@@ -196,12 +191,7 @@ class LogMel(torch.nn.Module):
     def active(self, log_mel_db: np.ndarray) -> np.ndarray:
         """Which frames sound: bool (frames,), False 60 dB and more under the loudest moment around, or at the floor."""
         peak_db = torch.from_numpy(log_mel_db.max(axis=0))[None]
-        return _active(peak_db, _loudest_around(peak_db, self.half_frames), self.config)[0].numpy()
-
-    @property
-    def half_frames(self) -> int:
-        """Frames on either side of a frame that its normalisation depends on."""
-        return round(self.config.norm_window_s * self.config.frame_rate_hz / 2)
+        return _active(peak_db, _loudest_around(peak_db, self.config.half_norm_frames), self.config)[0].numpy()
 
     def normalise(self, log_mel_db: np.ndarray, in_place: bool = False) -> np.ndarray:
         """As the function `normalise`, of one track: dB (mels, frames) -> float32 (mels, frames)."""
@@ -228,7 +218,7 @@ def normalise(log_mel_db: torch.Tensor, config: FeatureConfig, in_place: bool = 
     Tensor, shape (batch, mels, frames)
         Mostly within -3 .. 3; zeros where all around is at the floor.
     """
-    half = round(config.norm_window_s * config.frame_rate_hz / 2)
+    half = config.half_norm_frames
     peak_db = log_mel_db.amax(1)  # (batch, frames)
     loudest_db = _loudest_around(peak_db, half)
     active = _active(peak_db, loudest_db, config).double()
@@ -301,11 +291,6 @@ class LogMelStream:
         """Frames that the zeros beyond the end would complete if the audio ended here; the stream goes on as before."""
         return self._ready(np.concatenate([self._rest, np.zeros(self._front_end.config.n_fft // 2, np.float32)]))[0]
 
-    def until_the_end(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """The frames of all blocks in turn, and those at the end."""
-        yield from map(self.push, blocks)
-        yield self.tail()
-
     def _ready(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         config = self._front_end.config
         count = max((len(samples) - config.n_fft) // config.hop_samples + 1, 0)
@@ -315,19 +300,19 @@ class LogMelStream:
 
 
 def _while_the_next_is_read(stream: LogMelStream, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """As `until_the_end`, where there are cores for it with each block's frames computed while the next is decoded."""
+    """All frames in turn; where there are cores for it, each block's are computed while the next is decoded."""
     cores = torch.get_num_threads()
     if cores == 1:
-        yield from stream.until_the_end(blocks)
-        return
-    pool = shared_threads(cores)
-    frames: Future[np.ndarray] | None = None
-    for block in blocks:
+        yield from map(stream.push, blocks)
+    else:
+        pool = shared_threads(cores)
+        frames: Future[np.ndarray] | None = None
+        for block in blocks:
+            if frames is not None:
+                yield frames.result()
+            frames = pool.submit(stream.push, block)
         if frames is not None:
             yield frames.result()
-        frames = pool.submit(stream.push, block)
-    if frames is not None:
-        yield frames.result()
     yield stream.tail()
 
 

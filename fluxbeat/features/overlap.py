@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fluxbeat.features.fingerprint import unit_rows
+from fluxbeat.features.fingerprint import band_courses, unit_rows
 from fluxbeat.features.log_mel import FeatureConfig
 
 STEP_S, SMOOTH_S = 0.5, 2.0
@@ -36,45 +36,37 @@ def course(log_mel_db: np.ndarray, features: FeatureConfig) -> np.ndarray:
     """How a recording's bands move against each other: mel power in dB, (mels, frames), to float32 (bands, steps)."""
     rate_hz = features.frame_rate_hz
     beginning = log_mel_db[:, : round(LONGEST_S * rate_hz)]
-    bands = np.stack([part.mean(axis=0) for part in np.array_split(beginning, min(BANDS, len(beginning)))])
-    window = np.hanning(round(SMOOTH_S * rate_hz) + 2)[1:-1]
-    if bands.shape[1] < len(window):
-        return np.zeros((len(bands), 0), np.float32)
-    # only where the window is full: all files look the same where they begin and end
-    smooth = np.stack([np.convolve(band, window / window.sum(), mode="valid") for band in bands])
-    at = np.round(np.arange(0, smooth.shape[1] / rate_hz, STEP_S) * rate_hz).astype(int)
-    found = smooth[:, at[at < smooth.shape[1]]]
-    found = np.maximum(found, found.max() - RANGE_DB)
+    found = band_courses(beginning, rate_hz, BANDS, SMOOTH_S, STEP_S)
+    found = np.maximum(found, found.max(initial=-np.inf) - RANGE_DB)
     return (found - found.mean(axis=0)).astype(np.float32)  # what all bands do together many songs do alike
 
 
 def sharing(courses: Sequence[np.ndarray]) -> list[tuple[int, int]]:
     """Places of recordings, by their `course`, that share a passage, each pair once, the lower place first."""
-    places, whose = _places(courses)
-    there, begins = np.unique(whose, return_index=True)
-    asked = np.concatenate([np.zeros(0, int), *(_spread(np.flatnonzero(whose == number)) for number in there)])
-    found = set[tuple[int, int]]()
-    for first in range(0, len(asked), BLOCK):
-        part = asked[first : first + BLOCK]
-        best = np.maximum.reduceat(places[part] @ places.T, begins, axis=1)
-        for passage, column in np.argwhere(best >= SAME).tolist():
-            one, other = sorted((int(whose[part[passage]]), int(there[column])))
-            if one != other:
-                found.add((one, other))
-    return sorted(found)
+    passages, owners = _passages(courses)
+    recordings, begins = np.unique(owners, return_index=True)
+    wanted = np.concatenate([np.zeros(0, int), *(_spread(np.flatnonzero(owners == number)) for number in recordings)])
+    pairs = set[tuple[int, int]]()
+    for first in range(0, len(wanted), BLOCK):
+        block = wanted[first : first + BLOCK]
+        best = np.maximum.reduceat(passages[block] @ passages.T, begins, axis=1)
+        for row, column in np.argwhere(best >= SAME).tolist():
+            lower, higher = sorted((int(owners[block[row]]), int(recordings[column])))
+            if lower != higher:
+                pairs.add((lower, higher))
+    return sorted(pairs)
 
 
-def _places(courses: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def _passages(courses: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Every passage of every recording, of length 1 about its own mean: (passages, values); and whose it is."""
-    steps, found, whose = round(PASSAGE_S / STEP_S), list[np.ndarray](), list[np.ndarray]()
-    for number, one in enumerate(courses):
-        if one.shape[1] < steps:
+    steps, passages, owners = round(PASSAGE_S / STEP_S), list[np.ndarray](), list[np.ndarray]()
+    for number, bands in enumerate(courses):
+        if bands.shape[1] < steps:
             continue
-        windows = np.lib.stride_tricks.sliding_window_view(one, steps, axis=1)[:, :, ::EVERY].transpose(1, 0, 2)
-        moving = windows - windows.mean(axis=2, keepdims=True)
-        found.append(unit_rows(moving))
-        whose.append(np.full(len(moving), number))
-    return (np.concatenate(found), np.concatenate(whose)) if found else (np.zeros((0, 0)), np.zeros(0, int))
+        windows = np.lib.stride_tricks.sliding_window_view(bands, steps, axis=1)[:, :, ::EVERY].transpose(1, 0, 2)
+        passages.append(unit_rows(windows - windows.mean(axis=2, keepdims=True)))
+        owners.append(np.full(len(windows), number))
+    return (np.concatenate(passages), np.concatenate(owners)) if passages else (np.zeros((0, 0)), np.zeros(0, int))
 
 
 def _spread(places: np.ndarray) -> np.ndarray:

@@ -82,7 +82,7 @@ def mel_power_of(path: Path, name: str, front_end: LogMel, max_duration_s: float
     with open_audio(
         path, name=name, sample_rate_hz=front_end.config.sample_rate_hz, max_duration_s=max_duration_s
     ) as stream:
-        log_mel_db = front_end.from_blocks(stream, stream.expected_duration_s)
+        log_mel_db = front_end.from_blocks(stream)
     frames = log_mel_db.shape[1]
     if frames < LEAST_S * rate_hz:
         raise AudioDecodeError(f'"{name}" lasts {frames / rate_hz:.1f} s, at least {LEAST_S:g} s are needed')

@@ -267,13 +267,13 @@ def test_a_decoder_is_looked_at_a_few_times_a_second_however_often_it_gives_soun
         "print('[info] Output #0', file=sys.stderr, flush=True); out.write(sound[:24]); out.flush()\n"
         "for _ in range(1000): time.sleep(0.001); out.write(bytes(4)); out.flush()",
     )
-    looks, look = [], decoding_time._ticks_of_process
+    looks, look = [], decoding_time._work_of_process
 
-    def counted(pid: int) -> int:
+    def counted(pid: int) -> float:
         looks.append(pid)
         return look(pid)
 
-    monkeypatch.setattr(decoding_time, "_ticks_of_process", counted)
+    monkeypatch.setattr(decoding_time, "_work_of_process", counted)
     began = time.monotonic()
     load_audio(path)
     assert 1 <= len(looks) <= 10 + 20 * (time.monotonic() - began)  # before: twice for each of what came

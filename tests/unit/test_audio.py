@@ -604,18 +604,18 @@ def test_marks_are_gone_through_as_they_come_however_many_there_are() -> None:
     content = b"RIFFWAVE" + b"RIFF" * 2**20
     tracemalloc.start()
     try:
-        found = next(places(io.BytesIO(content), (b"RIFF", b"WAVE"), re.compile(rb"RIFFWAVE|WAVERIFF")))
+        found = next(places(io.BytesIO(content), re.compile(rb"RIFFWAVE|WAVERIFF"), (b"RI", b"WA")))
         most = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert found == (0, b"RIFFWAVE")
+    assert found[0] == 0
     assert most < 3 * len(content)
 
 
 def test_places_are_found_though_one_looks_elsewhere_in_between() -> None:
     content = b"".join(b"RIFFWAVE" + bytes(2**20) for _ in range(10))
     file, found = io.BytesIO(content), []
-    for at, _ in places(file, (b"RIFF",), re.compile(rb"RIFFWAVE")):
+    for at, _ in places(file, re.compile(rb"RIFFWAVE"), [b"RI"]):
         file.seek(0)
         found.append(at)
     assert found == [number * (2**20 + 8) for number in range(10)]
