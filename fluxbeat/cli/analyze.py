@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import fluxbeat
 from fluxbeat.cli.output import print_json
-from fluxbeat.cli.registering import MODEL_HELP, Commands, add_tempo, command, file_by_file, with_tempo
+from fluxbeat.cli.registering import MODEL_HELP, Commands, add_tempo, command, file_by_file, models_of, with_tempo
 from fluxbeat.errors import FluxBeatError
 
 if TYPE_CHECKING:
@@ -44,28 +45,24 @@ def _seconds(text: str) -> float:
 
 
 def _analyze(options: argparse.Namespace) -> int:
-    from rich.console import Console
-
-    from fluxbeat.analysis import analyze
-    from fluxbeat.cli.terminal import draw_analysis, draw_found_labels
+    from fluxbeat.cli.terminal import draw_analysis, draw_found_labels, show
     from fluxbeat.export.click_track import write_clicks
-    from fluxbeat.models.registry import load
 
     if options.click and len(options.files) > 1:
         raise FluxBeatError("--click writes one file: give one music file")
-    model, console, results = load(options.model), Console(), list[dict[str, Any]]()
+    model, results = fluxbeat.load(options.model), list[dict[str, Any]]()
 
     def one(number: int, progress: Progress) -> None:
         path = options.files[number]
-        analysis = with_tempo(analyze(path, model, hop_s=options.hop, progress=progress), options.tempo)
+        analysis = with_tempo(fluxbeat.analyze(path, model, hop_s=options.hop, progress=progress), options.tempo)
         if options.click:
             write_clicks(path, analysis.tempo, options.click)
         if options.json:
             results.append(analysis.to_dict())
         else:
-            console.print(draw_analysis(analysis, console.width))
+            show(draw_analysis(analysis))
             if options.find:
-                console.print(draw_found_labels(analysis, options.find))
+                show(draw_found_labels(analysis, options.find))
 
     status = file_by_file(options.files, one)
     if options.json and len(options.files) > 1:
@@ -76,15 +73,11 @@ def _analyze(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from rich.console import Console
-
     from fluxbeat.analysis import compare, disagreement
-    from fluxbeat.cli.terminal import draw_comparison, progress_of
-    from fluxbeat.models.registry import load_all
+    from fluxbeat.cli.terminal import draw_comparison, progress_of, show
 
     with progress_of(Path(options.file).name[:30]) as report:
-        names = options.models or [model.info.name for model in load_all()]
-        analyses = compare(options.file, names, progress=report)
+        analyses = compare(options.file, models_of(options.models), progress=report)
     if options.json:
         print_json([analysis.to_dict() for analysis in analyses])
         return 0
@@ -92,6 +85,5 @@ def _compare(options: argparse.Namespace) -> int:
         apart = disagreement(analyses) if len(analyses) > 1 else None
     except ValueError as error:
         raise FluxBeatError(f"these models cannot be compared window by window: {error}") from error
-    console = Console()
-    console.print(draw_comparison(analyses, apart, console.width))
+    show(draw_comparison(analyses, apart))
     return 0

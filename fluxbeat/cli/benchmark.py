@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fluxbeat.cli.output import print_json
-from fluxbeat.cli.registering import Commands, command
+from fluxbeat.cli.registering import Commands, command, models_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,13 +26,11 @@ def add(commands: Commands) -> None:
 
 
 def _benchmark(options: argparse.Namespace) -> int:
-    from rich.console import Console
-
+    from fluxbeat.cli.terminal import show
     from fluxbeat.models import GenreTempoModel
-    from fluxbeat.models.registry import load, load_all
     from fluxbeat.training.evaluation.timings import drawn_mp3, machine_facts, track_report, window_report
 
-    models = [load(name) for name in options.models] if options.models else load_all()
+    models = models_of(options.models)
     networks = {model.info.name: model.network for model in models if isinstance(model.network, GenreTempoModel)}
     runs = max(1, options.runs)
     sources = [Path(options.file)] if options.file else (drawn_mp3(60 * minutes) for minutes in options.minutes)
@@ -45,7 +43,7 @@ def _benchmark(options: argparse.Namespace) -> int:
         print_json(report)
     else:
         for table in (_windows(report), *map(_track, report["tracks"])):
-            Console().print(table)
+            show(table)
     return 0
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fluxbeat.cli.output import print_json
-from fluxbeat.cli.registering import Commands, command
+from fluxbeat.cli.registering import Commands, command, models_of
 from fluxbeat.errors import FluxBeatError
 
 if TYPE_CHECKING:
@@ -47,9 +47,7 @@ def add(commands: Commands) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from rich.console import Console
-
-    from fluxbeat.models.registry import load, load_all
+    from fluxbeat.cli.terminal import show
     from fluxbeat.training.evaluation.catalogue import default_cache
     from fluxbeat.training.evaluation.explained_windows import explanation_measures
     from fluxbeat.training.evaluation.report import Protocol, evaluate
@@ -65,7 +63,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         answers=options.answers,
         further=(explanation_measures(options.explained, options.seed),) if options.explained else (),
     )
-    measures = evaluate([load(name) for name in options.models] if options.models else load_all(), protocol)
+    measures = evaluate(models_of(options.models), protocol)
     found = [measure.to_dict() for measure in measures]
     if options.save:
         options.save.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
@@ -73,7 +71,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         print_json(found)
     else:
         for table in _drawn(measures):
-            Console().print(table)
+            show(table)
     return 0
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import fluxbeat
 from fluxbeat.cli.output import complain, print_json
 from fluxbeat.cli.registering import FAILED, Commands, command
 from fluxbeat.errors import ExplanationError, FluxBeatError
@@ -64,9 +64,7 @@ def _explain(options: argparse.Namespace) -> int:
 
 
 def _models(options: argparse.Namespace) -> list[LoadedModel]:
-    from fluxbeat.models.registry import load
-
-    return [load(name) for name in options.model or [None]]
+    return [fluxbeat.load(name) for name in options.model or [None]]
 
 
 def _cam(options: argparse.Namespace, model: LoadedModel) -> Cam | None:
@@ -85,26 +83,23 @@ def _print_json(found: list[dict[str, Any]]) -> None:
 
 
 def _one_window(options: argparse.Namespace) -> int:
-    from rich.console import Console
-
-    from fluxbeat.cli.terminal import draw_explanation, progress_of
+    from fluxbeat.cli.terminal import draw_explanation, progress_of, show
     from fluxbeat.explanation import explain, explain_tempo
 
     models, found = _models(options), []
     for model in models:
         if options.tempo:
-            found.append(explain_tempo(options.file, model, options.bpm, options.start_s))
+            explanation = explain_tempo(options.file, model, options.bpm, options.start_s)
         else:
             cam = _cam(options, model)
-            # one that takes sound is asked again and again; all others answer at once
-            with progress_of(model.info.name) if model.network.takes_sound else nullcontext() as report:
-                found.append(explain(options.file, model, options.label, options.start_s, cam=cam, progress=report))
-        _write(found[-1], options, model.info.name if len(models) > 1 else "")
+            with progress_of(model.info.name) as report:
+                explanation = explain(options.file, model, options.label, options.start_s, cam=cam, progress=report)
+        _write(explanation, options, model.info.name if len(models) > 1 else "")
+        found.append(explanation.to_dict())
+        if not options.json:
+            show(draw_explanation(explanation))
     if options.json:
-        _print_json([explanation.to_dict() for explanation in found])
-    else:
-        for explanation in found:
-            Console().print(draw_explanation(explanation))
+        _print_json(found)
     return 0
 
 
@@ -124,10 +119,8 @@ def _write(explanation: Explanation, options: argparse.Namespace, model: str) ->
 
 
 def _whole_track(options: argparse.Namespace) -> int:
-    from rich.console import Console
-
     from fluxbeat.analysis import analyze_track, read_track
-    from fluxbeat.cli.terminal import draw_segment_evidence, progress_of
+    from fluxbeat.cli.terminal import draw_segment_evidence, progress_of, show
     from fluxbeat.explanation import explain_whole_track
 
     entries = []
@@ -140,16 +133,14 @@ def _whole_track(options: argparse.Namespace) -> int:
         segments = [one.to_dict() for one in found.segments]
         entries.append({"model": model.info.name, "band_hz": band_hz, "segments": segments})
         if not options.json:
-            Console().print(draw_segment_evidence(f"{track.file} ({model.info.name})", found.segments))
+            show(draw_segment_evidence(f"{track.file} ({model.info.name})", found.segments))
     if options.json:
         _print_json(entries)
     return 0
 
 
 def _report(options: argparse.Namespace) -> int:
-    from rich.console import Console
-
-    from fluxbeat.cli.terminal import draw_explanation_report
+    from fluxbeat.cli.terminal import draw_explanation_report, show
 
     models, reports, failed = _models(options), [], list[str]()
     for model in models:
@@ -163,7 +154,7 @@ def _report(options: argparse.Namespace) -> int:
         print_json(reports[0] if len(models) == 1 else reports)
     else:
         for found in reports:
-            Console().print(draw_explanation_report(found))
+            show(draw_explanation_report(found))
     unread = dict.fromkeys(f"{one['file']}: {one['error']}" for found in reports for one in found["unread"])
     for problem in [*unread, *failed]:
         complain(problem)

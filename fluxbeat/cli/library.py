@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import logging
 import signal
-import threading
 import unicodedata
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,7 +79,9 @@ def _library(options: argparse.Namespace) -> int:
         raise FluxBeatError(f"--csv {options.csv} cannot be written: give a file in a folder that exists")
     files = find_sound_files(options.folder)
     model = load(options.model)
-    _check_genre(options.genre, model)
+    labels = model.network.config.labels
+    if options.genre is not None and options.genre not in labels:
+        raise FluxBeatError(f"{model.info.name} knows no genre {options.genre!r}: it knows {', '.join(sorted(labels))}")
     with closing(AnalysisCache()) as cache, closing(_workers(options)) as workers:
         _correct(options, files, model, cache)
         job = LibraryJob(files, model, cache, workers, fresh=options.fresh)
@@ -107,9 +108,9 @@ def _correct(options: argparse.Namespace, files: Sequence[SoundFile], model: Loa
     from fluxbeat.analysis.correction import WORDS
 
     # a name that is typed and one that a Mac wrote are spelled differently in Unicode
-    by_name = {unicodedata.normalize("NFC", file.shown): file for file in files} | {file.shown: file for file in files}
+    by_name = {unicodedata.normalize("NFC", file.shown): file for file in files}
     for name, given in options.tempo:
-        file = by_name.get(name) or by_name.get(unicodedata.normalize("NFC", name))
+        file = by_name.get(unicodedata.normalize("NFC", name))
         if file is None:
             raise FluxBeatError(f"--tempo: there is no {name!r} in {options.folder}: give it as the table shows it")
         sha256 = cache.digest(file)
@@ -118,15 +119,8 @@ def _correct(options: argparse.Namespace, files: Sequence[SoundFile], model: Loa
             continue
         analysis = None
         if given in WORDS:
-            analysis = cache.find(sha256, model.info.revision, name)
-            analysis = analysis or analyze(file.path, model, name=name)
+            analysis = cache.find(sha256, model.info.revision, name) or analyze(file.path, model, name=name)
         cache.correct(sha256, wanted_bpm(analysis, given))
-
-
-def _check_genre(genre: str | None, model: LoadedModel) -> None:
-    labels = model.network.config.labels
-    if genre is not None and genre not in labels:
-        raise FluxBeatError(f"{model.info.name} knows no genre {genre!r}: it knows {', '.join(sorted(labels))}")
 
 
 def _workers(options: argparse.Namespace) -> Workers:
@@ -141,50 +135,31 @@ def _workers(options: argparse.Namespace) -> Workers:
 
 def _followed(job: LibraryJob, total: int) -> list[LibraryRow] | None:
     """All rows, while a bar tells how far it is; None if the person stopped it."""
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-
-    from fluxbeat.charts.wording import clock
     from fluxbeat.cli.terminal import progress_bar
 
     rows: list[LibraryRow] = []
     # a bar and the log share the screen: what a file does to the program is told in its row
     logging.getLogger("fluxbeat.library").addHandler(logging.NullHandler())
-    columns = BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}")
-    with _ended_by_ctrl_c(job), progress_bar(*columns) as bar:
-        task = bar.add_task("library", total=total, left="")
-        for step in job.steps():
-            rows += step.rows
-            left = "" if step.remaining_s is None else f"{clock(step.remaining_s)} left"
-            doing = step.rows[-1].title[:30] if step.rows else bar.tasks[0].description
-            bar.update(task, completed=step.done, left=left, description=doing)
+    # Ctrl+C ends the job between two files, so that what is told is what is kept
+    interrupt = signal.signal(signal.SIGINT, lambda *_: job.cancel())
+    try:
+        with progress_bar() as bar:
+            task = bar.add_task("", total=total)
+            for step in job.steps():
+                rows += step.rows
+                bar.update(task, completed=step.done, description=f"{step.done} of {total} files")
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
     if len(rows) == total:
         return rows
     complain(f"stopped after {len(rows)} of {total} files; the same command goes on from there")
     return None
 
 
-@contextmanager
-def _ended_by_ctrl_c(job: LibraryJob) -> Iterator[None]:
-    """The first Ctrl+C ends the job between two files, so that what is told is what is kept; the next one at once."""
-    before = signal.getsignal(signal.SIGINT)
-    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
-        yield  # Ctrl+C is ignored, or somebody else's
-        return
-
-    def end(*_: object) -> None:
-        signal.signal(signal.SIGINT, before)
-        job.cancel()
-
-    signal.signal(signal.SIGINT, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def _show(rows: Sequence[LibraryRow], options: argparse.Namespace) -> None:
     from rich.console import Console
 
+    from fluxbeat.cli.terminal import show
     from fluxbeat.library import write_csv
 
     if options.csv:
@@ -195,8 +170,7 @@ def _show(rows: Sequence[LibraryRow], options: argparse.Namespace) -> None:
     elif options.csv:
         print(f"{options.csv}: {len(rows)} files")
     else:
-        console = Console()
-        console.print(_table(rows, console.width))
+        show(_table(rows, Console().width))
 
 
 def _table(rows: Sequence[LibraryRow], width: int) -> Table:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from fluxbeat.cli.output import print_json
-from fluxbeat.cli.registering import Commands, command
+from fluxbeat.cli.registering import Commands, command, models_of
 
 if TYPE_CHECKING:
     from fluxbeat.models.registry import LoadedModel
@@ -26,15 +26,14 @@ def add(commands: Commands) -> None:
 
 
 def _models(options: argparse.Namespace) -> int:
-    from rich.console import Console
     from rich.table import Table
 
+    from fluxbeat.cli.terminal import show
     from fluxbeat.models.hub.model_card import facts_of
-    from fluxbeat.models.registry import load, load_all
     from fluxbeat.models.speed import milliseconds_per_window
 
     entries = []
-    models = [load(name) for name in options.names] if options.names else load_all()
+    models = models_of(options.names)
     for model in models:
         entry: dict[str, Any] = facts_of(model)
         if options.measure or options.markdown:
@@ -52,7 +51,7 @@ def _models(options: argparse.Namespace) -> int:
             shown = entry | {"parameters": f"{entry['parameters']:,}", "labels": ", ".join(entry["labels"])}
             names = ("name", "parameters", "labels", "source", "revision", "ms_per_window")
             table.add_row(*(str(shown[name]) for name in names if name in shown))
-        Console().print(table)
+        show(table)
     return 0
 
 

@@ -12,6 +12,7 @@ from fluxbeat.errors import FluxBeatError
 
 if TYPE_CHECKING:
     from fluxbeat.analysis import Progress, TrackAnalysis
+    from fluxbeat.models.registry import LoadedModel
     from fluxbeat.training.machine import Machine
 
 FAILED = 2
@@ -31,6 +32,13 @@ def command(
     added: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
     added.set_defaults(run=run)
     return added
+
+
+def models_of(names: Sequence[str] | None) -> list[LoadedModel]:
+    """The models of these names; all bundled ones where none is named."""
+    from fluxbeat.models.registry import load, load_all
+
+    return [load(name) for name in names] if names else load_all()
 
 
 def add_tempo(added: argparse.ArgumentParser) -> None:

@@ -127,16 +127,8 @@ def _train_whole(options: argparse.Namespace, data: Path, output: Path, own: Own
     from fluxbeat.training.own_data import OwnPlan, train_own_data
 
     print(f"Now the full training; until it is done {output} holds the quick head.", flush=True)
-    plan = OwnPlan(
-        data,
-        output,
-        options.model,
-        options.start,
-        options.epochs,
-        options.seed,
-        options.cache,
-        machine=machine_of(options),
-    )
+    wanted = (options.model, options.start, options.epochs, options.seed, options.cache)
+    plan = OwnPlan(data, output, *wanted, machine=machine_of(options))
     prints = {example.song.name: example.song.fingerprint for example in own.examples}
     groups = dict(zip([example.song.name for example in own.examples], groups_of(own.examples), strict=True))
     with _reading("Full training") as report:
@@ -192,9 +184,9 @@ def _pretrain(options: argparse.Namespace) -> int:
 
 
 def _probe(options: argparse.Namespace) -> int:
-    from rich.console import Console
     from rich.table import Table
 
+    from fluxbeat.cli.terminal import show
     from fluxbeat.training.data.store import FeatureStore
     from fluxbeat.training.own_data import Start
     from fluxbeat.training.own_stores import labelled_store
@@ -207,14 +199,8 @@ def _probe(options: argparse.Namespace) -> int:
         features = next(iter(networks.values())).config.features
         with _reading("Probe") as report:
             store, _ = labelled_store(options.data, features, options.cache, report=report)
-    scores = probe(
-        networks,
-        store,
-        options.split,
-        options.seeds,
-        options.shares,
-        report=lambda doing: print(doing, file=sys.stderr),
-    )
+    wanted = (options.split, options.seeds, options.shares)
+    scores = probe(networks, store, *wanted, report=lambda doing: print(doing, file=sys.stderr))
     if options.json:
         print_json([score.to_dict() for score in scores])
         return 0
@@ -226,5 +212,5 @@ def _probe(options: argparse.Namespace) -> int:
         row = [score for score in scores if (score.start, score.probe) == (start, kind)]
         table.add_row(start, kind, *(f"{score.mean:.1%} ± {100 * score.spread:.1f}" for score in row))
     table.caption = f"{scores[0].tested} test excerpts; mean ± standard deviation over {options.seeds} seeds"
-    Console().print(table)
+    show(table)
     return 0
