@@ -235,8 +235,7 @@ class _Page(PageParts):
         self._answered.remember(found)
 
     def _go_on(self, job: Job) -> None:
-        """Let others have their turn; raises where nobody waits for the job any more."""
-        self._queue.give_way()
+        """Raises where nobody waits for the job any more."""
         if not self._jobs.wanted(job):
             raise AnalysisCancelled("a newer track was given")
 
