@@ -8,72 +8,36 @@ import signal
 import unicodedata
 from collections.abc import Sequence
 from contextlib import closing
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from fluxbeat.cli.output import complain, print_json
-from fluxbeat.cli.registering import FAILED, MODEL_HELP, STOPPED, Commands, command
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from fluxbeat.analysis import analyze, wanted_bpm
+from fluxbeat.analysis.correction import WORDS
+from fluxbeat.charts.wording import clock, tempo_words
+from fluxbeat.cli.output import FAILED, STOPPED, complain, print_json
+from fluxbeat.cli.terminal import progress_bar, show
 from fluxbeat.errors import FluxBeatError
+from fluxbeat.library import (
+    AnalysisCache,
+    LibraryJob,
+    LibraryRow,
+    SoundFile,
+    ThreadWorkers,
+    Workers,
+    filtered,
+    find_sound_files,
+    ordered,
+    write_csv,
+)
+from fluxbeat.models.registry import LoadedModel, load
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from fluxbeat.audio.sound_files import SoundFile
-    from fluxbeat.library import AnalysisCache, LibraryJob, LibraryRow, Workers
-    from fluxbeat.models.registry import LoadedModel
-
-SORTS = ("bpm", "title", "length", "genre")
 WIDE = 110
 """Columns of a terminal from which the paths are shown as well."""
 
 
-def add(commands: Commands) -> None:
-    """Register the commands of this file."""
-    library = command(commands, "library", _library, "Genres and tempo of every sound file in a folder, as one table.")
-    library.add_argument("folder", type=Path, metavar="FOLDER", help="with all folders below it")
-    library.add_argument("--model", help=MODEL_HELP)
-    library.add_argument("--csv", type=Path, metavar="FILE", help="write the table there instead of showing it")
-    library.add_argument("--json", action="store_true", help="print the rows as one JSON list")
-    library.add_argument("--sort", choices=SORTS, help="rising, unknown last (default: by path)")
-    library.add_argument("--genre", metavar="GENRE", help="only files in which this genre is present")
-    library.add_argument("--bpm", type=_bpm_range, metavar="LOW-HIGH", help="only files of such a tempo: 120-130")
-    library.add_argument(
-        "--tempo",
-        action="append",
-        default=[],
-        type=_correction,
-        metavar="FILE=BPM",
-        help="a file's tempo, if you know better: half, double or a number; it is remembered until FILE=back",
-    )
-    library.add_argument("--fresh", action="store_true", help="analyse everything anew, whatever is remembered")
-    library.add_argument("--workers", type=_count, metavar="N", help="files in work at once (default: one per core)")
-    library.add_argument(
-        "--ray", metavar="ADDRESS", help="analyse them on a Ray cluster: auto, HOST:PORT, ray://HOST:PORT, or local"
-    )
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= 4096:
-        raise argparse.ArgumentTypeError(f"must be 1 to 4096, got {text}")
-    return value
-
-
-def _bpm_range(text: str) -> tuple[float, float]:
-    low, dash, high = text.partition("-")
-    try:
-        found = float(low), float(high)
-    except ValueError:
-        found = (0.0, -1.0)
-    if not dash or not 0 <= found[0] <= found[1] <= 1000:
-        raise argparse.ArgumentTypeError(f"must be LOW-HIGH, such as 120-130, got {text!r}")
-    return found
-
-
-def _library(options: argparse.Namespace) -> int:
-    from fluxbeat.library import AnalysisCache, LibraryJob, filtered, find_sound_files, ordered
-    from fluxbeat.models.registry import load
-
+def library_command(options: argparse.Namespace) -> int:
     if options.csv and (options.csv.is_dir() or not options.csv.absolute().parent.is_dir()):
         # before hours of work, not after them
         raise FluxBeatError(f"--csv {options.csv} cannot be written: give a file in a folder that exists")
@@ -95,18 +59,8 @@ def _library(options: argparse.Namespace) -> int:
     return FAILED if failed else 0
 
 
-def _correction(text: str) -> tuple[str, str]:
-    file, equals, given = text.rpartition("=")
-    if not equals or not file or not given:
-        raise argparse.ArgumentTypeError(f"must be FILE=BPM, such as song.mp3=half, got {text!r}")
-    return file, given
-
-
 def _correct(options: argparse.Namespace, files: Sequence[SoundFile], model: LoadedModel, cache: AnalysisCache) -> None:
     """Remember what the person says of files' tempi; each is analysed for it if it was not yet."""
-    from fluxbeat.analysis import analyze, wanted_bpm
-    from fluxbeat.analysis.correction import WORDS
-
     # a name that is typed and one that a Mac wrote are spelled differently in Unicode
     by_name = {unicodedata.normalize("NFC", file.shown): file for file in files}
     for name, given in options.tempo:
@@ -124,8 +78,6 @@ def _correct(options: argparse.Namespace, files: Sequence[SoundFile], model: Loa
 
 
 def _workers(options: argparse.Namespace) -> Workers:
-    from fluxbeat.library import ThreadWorkers
-
     if options.ray is None:
         return ThreadWorkers(options.workers)
     from fluxbeat.library.ray_workers import RayWorkers
@@ -135,8 +87,6 @@ def _workers(options: argparse.Namespace) -> Workers:
 
 def _followed(job: LibraryJob, total: int) -> list[LibraryRow] | None:
     """All rows, while a bar tells how far it is; None if the person stopped it."""
-    from fluxbeat.cli.terminal import progress_bar
-
     rows: list[LibraryRow] = []
     # a bar and the log share the screen: what a file does to the program is told in its row
     logging.getLogger("fluxbeat.library").addHandler(logging.NullHandler())
@@ -157,11 +107,6 @@ def _followed(job: LibraryJob, total: int) -> list[LibraryRow] | None:
 
 
 def _show(rows: Sequence[LibraryRow], options: argparse.Namespace) -> None:
-    from rich.console import Console
-
-    from fluxbeat.cli.terminal import show
-    from fluxbeat.library import write_csv
-
     if options.csv:
         with open(options.csv, "w", encoding="utf-8", newline="") as file:
             write_csv(rows, file)
@@ -175,11 +120,6 @@ def _show(rows: Sequence[LibraryRow], options: argparse.Namespace) -> None:
 
 def _table(rows: Sequence[LibraryRow], width: int) -> Table:
     """The rows; where they fit, with their paths."""
-    from rich.table import Table
-    from rich.text import Text
-
-    from fluxbeat.charts.wording import clock, tempo_words
-
     table = Table(expand=True)
     table.add_column("title", no_wrap=True, overflow="ellipsis", ratio=3)
     table.add_column("length", justify="right", min_width=6)

@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
 
 from fluxbeat.cli.output import print_json
-from fluxbeat.cli.registering import Commands, command, models_of
-
-if TYPE_CHECKING:
-    from fluxbeat.models.registry import LoadedModel
+from fluxbeat.cli.terminal import show
+from fluxbeat.models.hub.model_card import MEASURES, facts_of
+from fluxbeat.models.registry import LoadedModel, load, load_all
+from fluxbeat.models.speed import milliseconds_per_window
 
 PUBLISHED = ", test"
 """How a split's name ends that was measured once and never chosen on."""
 
 
-def add(commands: Commands) -> None:
-    """Register the commands of this file."""
-    models = command(commands, "models", _models, "The bundled models, or the one named.")
-    models.add_argument("names", nargs="*", metavar="MODEL")
-    models.add_argument("--measure", action="store_true", help="also measure milliseconds per window on this machine")
-    models.add_argument("--markdown", action="store_true", help="the README's tables; measures as well")
-    models.add_argument("--json", action="store_true")
+def models_of(names: Sequence[str] | None) -> list[LoadedModel]:
+    """The models of these names; all bundled ones where none is named."""
+    return [load(name) for name in names] if names else load_all()
 
 
-def _models(options: argparse.Namespace) -> int:
-    from rich.table import Table
-
-    from fluxbeat.cli.terminal import show
-    from fluxbeat.models.hub.model_card import facts_of
-    from fluxbeat.models.speed import milliseconds_per_window
-
+def models_command(options: argparse.Namespace) -> int:
     entries = []
     models = models_of(options.names)
     for model in models:
@@ -57,8 +49,6 @@ def _models(options: argparse.Namespace) -> int:
 
 def _markdown(models: list[LoadedModel], entries: list[dict[str, Any]]) -> list[str]:
     """The README's two tables: what the models are, and what was measured on the split that nothing was chosen on."""
-    from fluxbeat.models.hub.model_card import MEASURES
-
     lines = ["| model | parameters | ms per window |", "|---|---|---|"]
     lines += [f"| {entry['name']} | {entry['parameters']:,} | {entry['ms_per_window']:.1f} |" for entry in entries]
     found = {

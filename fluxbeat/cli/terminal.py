@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console, Group, RenderableType
@@ -13,12 +14,12 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from fluxbeat.analysis import Progress as Report
+from fluxbeat.analysis import TrackAnalysis
 from fluxbeat.charts.wording import clock, confidence, no_tempo, segment_name, tempo_choice
-from fluxbeat.cli.output import can_hold
-
-if TYPE_CHECKING:
-    from fluxbeat.analysis import TrackAnalysis
-    from fluxbeat.explanation import Explanation, SegmentEvidence
+from fluxbeat.cli.output import FAILED, can_hold, complain
+from fluxbeat.errors import FluxBeatError
+from fluxbeat.explanation import Explanation, SegmentEvidence
 
 BARS = " ▁▂▃▄▅▆▇█"
 PLAIN_BARS = " .:-=+*#%"
@@ -34,11 +35,33 @@ def progress_bar() -> Progress:
 
 
 @contextmanager
-def progress_of(name: str) -> Iterator[Callable[[float, str], None]]:
+def progress_of(name: str) -> Iterator[Report]:
     """A bar for one thing; what it gives is called with the finished share and what is being done."""
     with progress_bar() as bar:
         task = bar.add_task(name, total=1.0)
         yield lambda share, doing: bar.update(task, completed=share, description=f"{name}: {doing}")
+
+
+def file_by_file(files: Sequence[str], work: Callable[[int, Report], None]) -> int:
+    """Call `work` with the place of each file, under a progress bar; returns the exit status.
+
+    A file that fails is named, and the others go on.
+    """
+    failed = 0
+    with progress_bar() as bar:
+        task = bar.add_task("", total=float(len(files)))
+        for number, path in enumerate(files):
+            bar.update(task, description=Path(path).name[:30])
+
+            def report(share: float, doing: str, number: int = number) -> None:
+                bar.update(task, completed=number + share)
+
+            try:
+                work(number, report)
+            except FluxBeatError as error:
+                failed += 1
+                complain(error)
+    return FAILED if failed else 0
 
 
 def show(drawn: RenderableType) -> None:
