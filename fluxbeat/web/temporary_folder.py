@@ -7,6 +7,7 @@ that was left. `tempfile.TemporaryDirectory` leaves its folder behind when the p
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -51,6 +52,7 @@ def use_own_folder() -> None:
         raise FluxBeatError(
             f"no folder for temporary files can be made ({error.strerror}): make room, or set TMPDIR"
         ) from error
+    atexit.register(leave_own_folder)
     tempfile.tempdir = str(folder)
     os.environ.setdefault(GRADIO_VARIABLE, str(folder / "page"))
     threading.Thread(target=_sweep_on_and_on, args=(folder,), daemon=True, name="sweep").start()

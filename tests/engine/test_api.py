@@ -209,7 +209,7 @@ def test_crash_is_a_problem_that_tells_nothing_of_the_server(monkeypatch):
     def crash(*_: Any, **__: Any) -> None:
         raise RuntimeError("secret of the house")
 
-    monkeypatch.setattr(analysis_routes, "analyze", crash)
+    monkeypatch.setattr(analysis_routes, "compare", crash)
 
     async def once(**headers: str) -> httpx.Response:
         transport = httpx.ASGITransport(PLAIN, raise_app_exceptions=False)

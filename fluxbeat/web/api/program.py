@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from fluxbeat import __version__
 from fluxbeat.web.api.request_limits import RequestLimits
-from fluxbeat.web.api.routes import adding, analysis, catalogue, explanation, exports, live
+from fluxbeat.web.api.routes import analysis, catalogue, explanation, exports, live
 from fluxbeat.web.problems import API_PREFIX, MEDIA_TYPE, answer_with_problems, problems_of
 from fluxbeat.web.security import KeyNeeded
 from fluxbeat.web.service import Service, start_service
@@ -23,8 +23,8 @@ from fluxbeat.web.settings import WebSettings
 from fluxbeat.web.temporary_folder import leave_own_folder
 
 ROUTERS: tuple[APIRouter, ...] = (
-    analysis.router, explanation.router, exports.router, catalogue.router, adding.router,
-    live.router,
+    analysis.router, explanation.router, exports.router, catalogue.router,
+    catalogue.adding, live.router,
 )  # fmt: skip
 
 DESCRIPTION = """See how genre and tempo flow through a piece of music.

@@ -8,13 +8,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from fluxbeat.analysis import BPM_RANGE, DEFAULT_HOP_S, Progress, analyze, compare
+from fluxbeat.analysis import BPM_RANGE, DEFAULT_HOP_S, Progress, compare
 from fluxbeat.analysis.windows import hop_frames
 from fluxbeat.models.registry import LoadedModel
 from fluxbeat.web.api.answers import LINES_MEDIA_TYPE, answer
 from fluxbeat.web.api.contract import AnalysisDocument
-from fluxbeat.web.api.running_service import ChosenModel, RunningService, model_named
-from fluxbeat.web.api.uploads import ReceivedUpload
+from fluxbeat.web.api.parameters import ChosenModel, ReceivedUpload, RunningService, Upload, model_named
 from fluxbeat.web.problems import UPLOAD_PROBLEMS, Responses
 from fluxbeat.web.service import Service
 
@@ -55,15 +54,7 @@ async def analyze_recording(
     """Genres and tempo of a recording, along its whole length."""
 
     def work(progress: Progress) -> dict[str, Any]:
-        return analyze(
-            upload.path,
-            chosen,
-            name=upload.name,
-            hop_s=hop_s,
-            progress=progress,
-            max_duration_s=_longest_s(service, [chosen], hop_s),
-            tempo_bpm=tempo_bpm,
-        ).to_dict()
+        return _analyses(service, upload, [chosen], hop_s, tempo_bpm, progress)[0]
 
     return await answer(request, service.queue, work)
 
@@ -85,22 +76,25 @@ async def compare_models(
     ]
 
     def work(progress: Progress) -> list[dict[str, Any]]:
-        analyses = compare(
-            upload.path,
-            chosen,
-            name=upload.name,
-            hop_s=hop_s,
-            progress=progress,
-            max_duration_s=_longest_s(service, chosen, hop_s),
-            tempo_bpm=tempo_bpm,
-        )
-        return [analysis.to_dict() for analysis in analyses]
+        return _analyses(service, upload, chosen, hop_s, tempo_bpm, progress)
 
     return await answer(request, service.queue, work)
 
 
-def _longest_s(service: Service, models: Sequence[LoadedModel], hop_s: float) -> float:
-    """Longest recording that none of the models cuts into too many windows, by the hops that they can do."""
+def _analyses(
+    service: Service,
+    upload: Upload,
+    models: Sequence[LoadedModel],
+    hop_s: float,
+    tempo_bpm: float | None,
+    progress: Progress,
+) -> list[dict[str, Any]]:
+    """What each model says, of a recording that none of them cuts into too many windows by the hop that it can do."""
     networks = [model.network for model in models]
     done_s = min(hop_frames(hop_s, one) / one.config.features.frame_rate_hz for one in networks)
-    return min(service.settings.max_duration_s, MOST_WINDOWS * done_s)
+    longest_s = min(service.settings.max_duration_s, MOST_WINDOWS * done_s)
+    analyses = compare(
+        upload.path, models, name=upload.name, hop_s=hop_s, progress=progress, max_duration_s=longest_s,
+        tempo_bpm=tempo_bpm,
+    )  # fmt: skip
+    return [analysis.to_dict() for analysis in analyses]

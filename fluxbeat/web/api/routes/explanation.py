@@ -14,8 +14,7 @@ from fluxbeat.explanation.drawing import draw_png
 from fluxbeat.explanation.files import npz_bytes
 from fluxbeat.web.api.answers import answer, done
 from fluxbeat.web.api.contract import ExplanationDocument
-from fluxbeat.web.api.running_service import ChosenModel, RunningService
-from fluxbeat.web.api.uploads import ReceivedUpload
+from fluxbeat.web.api.parameters import ChosenModel, ReceivedUpload, RunningService
 from fluxbeat.web.problems import UPLOAD_PROBLEMS, Responses
 
 router = APIRouter(tags=["explanation"], responses=UPLOAD_PROBLEMS)
