@@ -51,18 +51,17 @@ def _markdown(models: list[LoadedModel], entries: list[dict[str, Any]]) -> list[
     """The README's two tables: what the models are, and what was measured on the split that nothing was chosen on."""
     lines = ["| model | parameters | ms per window |", "|---|---|---|"]
     lines += [f"| {entry['name']} | {entry['parameters']:,} | {entry['ms_per_window']:.1f} |" for entry in entries]
-    found = {
+    metrics = {
         (row["measure"], row["split"], model.info.name): row for model in models for row in model.network.config.metrics
     }
-    order = list(MEASURES)
-    keys = dict.fromkeys((measure, split) for measure, split, _ in found if measure in MEASURES)
-    tested = [key for key in keys if key[1].endswith(PUBLISHED)] or list(keys)
-    if tested:
-        names = [model.info.name for model in models]
-        lines += ["", f"| | on | {' | '.join(names)} |", "|---" * (2 + len(names)) + "|"]
-    for measure, split in sorted(tested, key=lambda key: order.index(key[0])):
-        cells = (_cell(found.get((measure, split, model.info.name))) for model in models)
-        lines.append(f"| {MEASURES[measure]} | {split} | {' | '.join(cells)} |")
+    splits = dict.fromkeys(split for _, split, _ in metrics if split.endswith(PUBLISHED))
+    names = [model.info.name for model in models]
+    lines += ["", f"| | on | {' | '.join(names)} |", "|---" * (2 + len(names)) + "|"]
+    for measure, title in MEASURES.items():
+        for split in splits:
+            rows = [metrics.get((measure, split, name)) for name in names]
+            if any(rows):
+                lines.append(f"| {title} | {split} | {' | '.join(map(_cell, rows))} |")
     return lines
 
 

@@ -33,8 +33,6 @@ class Step:
         Rows that are new since the step before, each with the place of its file among the job's files; may be empty.
     done, total : int
         Files.
-    analysed : int
-        Files that were analysed now; the others were known, failed, or are copies.
     remaining_s : float or None
         None before there is anything to judge by.
     """
@@ -42,7 +40,6 @@ class Step:
     placed: tuple[Placed, ...]
     done: int
     total: int
-    analysed: int
     remaining_s: float | None
 
     @property
@@ -181,4 +178,4 @@ class LibraryJob:
         total, remaining_s = len(self._files), None
         if self._analysed:
             remaining_s = (time.monotonic() - self._began_s) / self._analysed * (total - self._done)
-        return Step(tuple(placed), self._done, total, self._analysed, remaining_s)
+        return Step(tuple(placed), self._done, total, remaining_s)

@@ -86,7 +86,7 @@ class LibraryTab:
         given = [SoundFile(Path(path), shown_name(path, name)) for path, name in shown]
         new = LibraryState(files=[*(state.files if state else []), *given])
         self._states[session_of(request)] = new
-        return new, self._view(new, Step((), 0, len(new.files), 0, None))
+        return new, self._view(new, Step((), 0, len(new.files), None))
 
     def analyse(self, state: LibraryState | None, model: str) -> Iterator[tuple[Any, Any]]:
         """Analyse the library's files and show the table as it fills: values for the panel and the CSV button."""
