@@ -20,7 +20,7 @@ def analyze_command(options: argparse.Namespace) -> int:
         raise FluxBeatError("--click writes one file: give one music file")
     model, results = load(options.model), list[dict[str, Any]]()
 
-    def one(number: int, progress: Progress) -> None:
+    def analyze_file(number: int, progress: Progress) -> None:
         path = options.files[number]
         analysis = analyze(path, model, hop_s=options.hop, progress=progress)
         if options.tempo is not None:
@@ -34,7 +34,7 @@ def analyze_command(options: argparse.Namespace) -> int:
             if options.find:
                 show(draw_found_labels(analysis, options.find))
 
-    status = file_by_file(options.files, one)
+    status = file_by_file(options.files, analyze_file)
     if options.json and len(options.files) > 1:
         print_json(results)
     elif results:

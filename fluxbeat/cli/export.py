@@ -19,7 +19,7 @@ def export_command(options: argparse.Namespace) -> int:
     targets, written = _targets(options.files, options.format, options.output), set[Path]()
     model = load(options.model)
 
-    def one(number: int, progress: Progress) -> None:
+    def export_file(number: int, progress: Progress) -> None:
         source, target = options.files[number], targets[number]
         if target in written:
             raise ExportError(f"{source}: {target} was just written for another file: export it into another folder")
@@ -32,7 +32,7 @@ def export_command(options: argparse.Namespace) -> int:
         written.add(target)
         print(target)
 
-    return file_by_file(options.files, one)
+    return file_by_file(options.files, export_file)
 
 
 def _targets(files: list[str], kind: str, wanted: str) -> list[Path]:

@@ -15,22 +15,15 @@ from rich.text import Text
 
 from fluxbeat.analysis import analyze, wanted_bpm
 from fluxbeat.analysis.correction import WORDS
+from fluxbeat.audio.sound_files import SoundFile, find_sound_files
 from fluxbeat.charts.wording import clock, tempo_words
 from fluxbeat.cli.output import FAILED, STOPPED, complain, print_json
 from fluxbeat.cli.terminal import progress_bar, show
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.library import (
-    AnalysisCache,
-    LibraryJob,
-    LibraryRow,
-    SoundFile,
-    ThreadWorkers,
-    Workers,
-    filtered,
-    find_sound_files,
-    ordered,
-    write_csv,
-)
+from fluxbeat.library.cache import AnalysisCache
+from fluxbeat.library.job import LibraryJob
+from fluxbeat.library.table import LibraryRow, filtered, ordered, write_csv
+from fluxbeat.library.workers import ThreadWorkers, Workers
 from fluxbeat.models.registry import LoadedModel, load
 
 WIDE = 110

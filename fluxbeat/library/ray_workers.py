@@ -64,15 +64,14 @@ class RayWorkers:
         self._check_workers(address)
         count = count or max(1, int(ray.cluster_resources().get("CPU", 1)))
         self.at_once = count + max(1, count // 2)  # the next files travel while the first are analysed
-        self._task = ray.remote(num_cpus=1, max_retries=1)(_analyse_content)
+        self._task = ray.remote(num_cpus=1, max_retries=1)(analyse_file)
         self._model: tuple[LoadedModel, ray.ObjectRef] | None = None
 
     def begin(self, file: SoundFile, model: LoadedModel, stop: threading.Event) -> Future[Answer]:
         """Send one file; `close` ends what is no longer wanted."""
         if self._model is None or self._model[0] is not model:
             self._model = model, ray.put(model)
-        content = file.path.read_bytes()
-        future: Future[Answer] = self._task.remote(content, file.shown, self._model[1], __version__).future()
+        future: Future[Answer] = self._task.remote(file.path.read_bytes(), file.shown, self._model[1]).future()
         return future
 
     def close(self) -> None:
@@ -111,9 +110,3 @@ def _check_version(asking: str) -> None:
         raise ConfigMismatchError(
             f"a Ray worker has FluxBeat {__version__}, this machine {asking}: install the same on every node"
         )
-
-
-def _analyse_content(content: bytes, name: str, model: LoadedModel, version: str) -> Answer:
-    """What runs on the cluster."""
-    _check_version(version)
-    return analyse_file(content, name, model)

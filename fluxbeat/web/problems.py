@@ -54,9 +54,6 @@ class Problem(BaseModel):
 class Refused(HTTPException):
     """A request that is answered with a problem."""
 
-    def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None) -> None:
-        super().__init__(status, detail, headers)
-
     @property
     def response(self) -> Response:
         """The answer."""

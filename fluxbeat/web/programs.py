@@ -79,8 +79,8 @@ class Programs:
         name: str | None,
         models: Sequence[str],
         tempo_bpm: float,
-        report: Callable[[float, str], Any],
-        told: Callable[[int], Any] | None = None,
+        on_progress: Callable[[float, str], Any],
+        on_wait: Callable[[int], Any] | None = None,
     ) -> list[dict[str, Any]]:
         """What each model says of a recording, as `TrackAnalysis.to_dict`, when it is its turn.
 
@@ -91,7 +91,7 @@ class Programs:
         models : sequence of str
         tempo_bpm : float
             0 where it is not known better.
-        report, told : callable
+        on_progress, on_wait : callable
             As in `AnalysisQueue.run`.
 
         Raises
@@ -112,7 +112,7 @@ class Programs:
             models = [offered[model] for model in wanted]
             return self._service.analyses(recording, name, models, progress, tempo_bpm or None)
 
-        return await self._service.queue.run(work, report, told)
+        return await self._service.queue.run(work, on_progress, on_wait)
 
 
 def mcp_wanted(chosen: bool | None) -> bool:

@@ -87,7 +87,7 @@ class ExplainTab:
         """The view that `work` computes when its turn comes."""
         try:
             with self._queue.place():
-                return panel_answer(await self._queue.run(work, told=told))
+                return panel_answer(await self._queue.run(work, on_wait=told))
         except AnalysisCancelled:
             return panel_answer({"stopped": True})
         except FluxBeatError as error:
