@@ -43,25 +43,20 @@ def progress_of(name: str) -> Iterator[Report]:
 
 
 def file_by_file(files: Sequence[str], work: Callable[[int, Report], None]) -> int:
-    """Call `work` with the place of each file, under a progress bar; returns the exit status.
+    """Call `work` with the place of each file, under a progress bar of its own; returns the exit status.
 
     A file that fails is named, and the others go on.
     """
-    failed = 0
-    with progress_bar() as bar:
-        task = bar.add_task("", total=float(len(files)))
-        for number, path in enumerate(files):
-            bar.update(task, description=Path(path).name[:30])
-
-            def report(share: float, doing: str, number: int = number) -> None:
-                bar.update(task, completed=number + share)
-
-            try:
-                work(number, report)
-            except FluxBeatError as error:
-                failed += 1
-                complain(error)
-    return FAILED if failed else 0
+    status = 0
+    for number, path in enumerate(files):
+        place = f"{number + 1} of {len(files)}, " if len(files) > 1 else ""
+        try:
+            with progress_of(place + Path(path).name[:30]) as on_progress:
+                work(number, on_progress)
+        except FluxBeatError as error:
+            complain(error)
+            status = FAILED
+    return status
 
 
 def show(drawn: RenderableType) -> None:

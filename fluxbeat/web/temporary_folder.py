@@ -18,8 +18,6 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from fluxbeat.errors import FluxBeatError
-
 PREFIX = "fluxbeat-server-"
 LOCK_FILE = "in-use"
 GRADIO_VARIABLE = "GRADIO_TEMP_DIR"
@@ -37,21 +35,16 @@ def use_own_folder() -> None:
 
     Raises
     ------
-    FluxBeatError
+    OSError
         If no temporary folder can be made.
     """
     if _own:
         return
     place = Path(tempfile.gettempdir())
     remove_left(place)
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
-        _own.append(FileLock(folder / LOCK_FILE))
-        _own[0].acquire(timeout=0)
-    except OSError as error:
-        raise FluxBeatError(
-            f"no folder for temporary files can be made ({error.strerror}): make room, or set TMPDIR"
-        ) from error
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
+    _own.append(FileLock(folder / LOCK_FILE))
+    _own[0].acquire(timeout=0)
     atexit.register(leave_own_folder)
     tempfile.tempdir = str(folder)
     os.environ.setdefault(GRADIO_VARIABLE, str(folder / "page"))
