@@ -54,11 +54,13 @@ def _markdown(models: list[LoadedModel], entries: list[dict[str, Any]]) -> list[
     metrics = {
         (row["measure"], row["split"], model.info.name): row for model in models for row in model.network.config.metrics
     }
-    splits = dict.fromkeys(split for _, split, _ in metrics if split.endswith(PUBLISHED))
+    splits = list(dict.fromkeys(split for _, split, _ in metrics))
+    published = [split for split in splits if split.endswith(PUBLISHED)] or splits
     names = [model.info.name for model in models]
-    lines += ["", f"| | on | {' | '.join(names)} |", "|---" * (2 + len(names)) + "|"]
+    if published:
+        lines += ["", f"| | on | {' | '.join(names)} |", "|---" * (2 + len(names)) + "|"]
     for measure, title in MEASURES.items():
-        for split in splits:
+        for split in published:
             rows = [metrics.get((measure, split, name)) for name in names]
             if any(rows):
                 lines.append(f"| {title} | {split} | {' | '.join(map(_cell, rows))} |")
