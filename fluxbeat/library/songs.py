@@ -148,7 +148,7 @@ class SongReader:
         cache: Path | None = None,
         count: int | None = None,
         max_duration_s: float = MAX_DURATION_S,
-        turn: TurnOf = nullcontext,
+        turn: TurnOf | None = None,
     ) -> None:
         if not isinstance(model.network, GenreTempoModel):
             raise FluxBeatError(
@@ -157,7 +157,7 @@ class SongReader:
         self.network, self.revision = model.network, model.info.revision
         self._folder = cache / f"songs-{self.revision}" if cache else None
         self._max_duration_s = max_duration_s
-        self._turn = turn
+        self._turn: TurnOf = turn or (lambda stop: nullcontext(lambda: None))
         self._pool = threads_that_compute_alone(count or cores(), "fluxbeat-songs")
 
     def read(self, files: Sequence[SoundFile], stop: threading.Event) -> Iterator[tuple[int, Song | str]]:

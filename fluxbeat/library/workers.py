@@ -23,7 +23,7 @@ from fluxbeat.models.registry import LoadedModel
 
 Answer: TypeAlias = TrackAnalysis | str
 """The analysis of one file, or in one sentence, in which its name may stand, why there is none."""
-TurnOf: TypeAlias = Callable[[threading.Event], AbstractContextManager[object]]
+TurnOf: TypeAlias = Callable[[threading.Event], AbstractContextManager[Callable[[], None]]]
 
 
 class Workers(Protocol):
@@ -54,17 +54,17 @@ class ThreadWorkers:
     max_duration_s : float
         Longest recording in seconds that they take.
     turn : callable, optional
-        Called with a job's `stop` before each file: a context to wait in for the file's turn. Where not given, nobody
-        else computes.
+        Called with a job's `stop` before each file: a context to wait in for the file's turn, whose value is called
+        now and then while the file is analysed, to let others go first. Where not given, nobody else computes.
     """
 
     def __init__(
-        self, count: int | None = None, max_duration_s: float = MAX_DURATION_S, turn: TurnOf = nullcontext
+        self, count: int | None = None, max_duration_s: float = MAX_DURATION_S, turn: TurnOf | None = None
     ) -> None:
         count = count or cores()
         self.at_once = count + 1  # one waits, so that no thread has to
         self._max_duration_s = max_duration_s
-        self._turn = turn
+        self._turn: TurnOf = turn or (lambda stop: nullcontext(lambda: None))
         self._pool = threads_that_compute_alone(count, "fluxbeat-library")
 
     def begin(self, file: SoundFile, model: LoadedModel, stop: threading.Event) -> Future[Answer]:
@@ -74,12 +74,14 @@ class ThreadWorkers:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _in_turn(self, file: SoundFile, model: LoadedModel, stop: threading.Event) -> Answer:
-        def go_on(share: float, doing: str) -> None:
-            if stop.is_set():
-                raise AnalysisCancelled("no longer wanted")
+        with self._turn(stop) as give_way:
 
-        with self._turn(stop):
-            return analyse_file(file.path, file.shown, model, go_on, self._max_duration_s)
+            def watch(share: float, doing: str) -> None:
+                if stop.is_set():
+                    raise AnalysisCancelled("no longer wanted")
+                give_way()
+
+            return analyse_file(file.path, file.shown, model, watch, self._max_duration_s)
 
 
 def analyse_file(

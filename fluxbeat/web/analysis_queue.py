@@ -1,7 +1,8 @@
-"""Who computes when: the one queue of page, REST, explanations and libraries.
+"""Who computes when: the one queue of page, REST, explanations, libraries and live sessions.
 
 At most `at_once` of them compute at any moment, in the order in which they came. A live prediction, which takes
-milliseconds and must not be late, is computed beside them.
+milliseconds and must not be late, goes first: where all turns are taken, whatever else computes lends it one at its
+next report of progress.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
@@ -59,15 +61,16 @@ class AnalysisQueue:
         self.at_once = at_once
         self.places = at_once + waiting_at_most
         self.inside = 0
-        # in the order of coming: the first `at_once` have their turn, the others wait
-        self._turns = list[Turn]()
+        self._free = at_once
+        self._live, self._lent, self._waiting = deque[Turn](), deque[Turn](), deque[Turn]()
         self._lock = threading.Lock()
-        self._threads, self._live = CapacityLimiter(math.inf), CapacityLimiter(at_once)
+        # as many as have a turn, and those that lent theirs
+        self._threads = CapacityLimiter(math.inf)
 
     @property
     def running(self) -> int:
         """How many compute."""
-        return min(self.at_once, len(self._turns))
+        return self.at_once - self._free
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -109,10 +112,11 @@ class AnalysisQueue:
 
         def progress(share: float, doing: str) -> None:
             from_thread.check_cancelled()
+            self.give_way()
             if on_progress:
                 from_thread.run_sync(on_progress, share, doing)
 
-        with self._turn() as turn:
+        with self._turn(self._waiting) as turn:
             if on_wait:
                 on_wait(self._before(turn))
             while not await _has_come(turn):
@@ -121,13 +125,18 @@ class AnalysisQueue:
             return await to_thread.run_sync(work, progress, limiter=self._threads)
 
     async def run_live(self, work: Callable[[], Result]) -> Result:
-        """Compute a live prediction in a thread, beside whatever else computes; `at_once` of them at the same time."""
-        return await to_thread.run_sync(work, limiter=self._live)
+        """Compute a live prediction in a thread, before all others."""
+        with self._turn(self._live) as turn:
+            while not await _has_come(turn):
+                pass
+            return await to_thread.run_sync(work, limiter=self._threads)
 
     async def run_steps(
         self, steps: Iterator[Result], wanted: Callable[[], bool]
     ) -> AsyncGenerator[Waiting | Result, None]:
         """Wait, then compute: first `Waiting` now and then, if at all, then what `steps` gives.
+
+        Whoever computes in `steps` calls `give_way` now and then.
 
         Parameters
         ----------
@@ -143,7 +152,7 @@ class AnalysisQueue:
         AnalysisCancelled
             If it is not wanted any more before its turn comes.
         """
-        with self.place(), self._turn() as turn:
+        with self.place(), self._turn(self._waiting) as turn:
             while not turn.done():
                 yield Waiting(self._before(turn))
                 await _has_come(turn)
@@ -153,43 +162,58 @@ class AnalysisQueue:
                 yield step
 
     @contextmanager
-    def turn_of_thread(self, stop: threading.Event) -> Iterator[None]:
-        """Wait for a turn in a thread, and have it until the block ends.
+    def turn_of_thread(self, stop: threading.Event) -> Iterator[Callable[[], None]]:
+        """Wait for a turn in a thread, and have it until the block ends; the value is its `give_way`.
 
         Raises
         ------
         AnalysisCancelled
             If `stop` is set while it waits.
         """
-        with self._turn() as turn:
+        with self._turn(self._waiting) as turn:
             while not turn.done():
                 wait([turn], LOOK_EVERY_S)
                 if stop.is_set():
                     raise AnalysisCancelled("no longer wanted")
-            yield
+            yield self.give_way
+
+    def give_way(self) -> None:
+        """Lend one's turn to a live prediction, if one waits, and go on when it is back."""
+        if not self._live:  # most of the time, and then without the lock
+            return
+        back: Turn = Future()
+        with self._lock:
+            self._free += 1
+            self._lent.append(back)
+            self._grant()
+        back.result()
 
     @contextmanager
-    def _turn(self) -> Iterator[Turn]:
-        """A place in the queue, and then a turn, until the block ends."""
+    def _turn(self, queue: deque[Turn]) -> Iterator[Turn]:
+        """A place in a queue, and then a turn, until the block ends."""
         turn: Turn = Future()
         with self._lock:
-            self._turns.append(turn)
+            queue.append(turn)
             self._grant()
         try:
             yield turn
         finally:
             with self._lock:
-                self._turns.remove(turn)
+                if turn.done():
+                    self._free += 1
+                else:
+                    queue.remove(turn)
                 self._grant()
 
     def _grant(self) -> None:
-        for turn in self._turns[: self.at_once]:
-            if not turn.done():
-                turn.set_result(None)
+        """Hand out free turns: to live predictions, then to those who lent theirs, then in the order of coming."""
+        while self._free and (queue := self._live or self._lent or self._waiting):
+            self._free -= 1
+            queue.popleft().set_result(None)
 
     def _before(self, turn: Turn) -> int:
         with self._lock:
-            return max(0, self._turns.index(turn) - self.at_once)
+            return self._waiting.index(turn) if turn in self._waiting else 0
 
 
 async def _has_come(turn: Turn) -> bool:

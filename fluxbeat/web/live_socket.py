@@ -64,7 +64,8 @@ class Ending(Exception):
 class LiveSessions:
     """The open conversations of one program, of which there are not too many.
 
-    Predictions are computed beside all other work. `most` may be open at once; one more is told to try again later.
+    Each prediction waits for its turn in the queue, before all other work. `most` may be open at once; one more is told
+    to try again later.
     """
 
     def __init__(self, queue: AnalysisQueue, most: int = MOST_SESSIONS) -> None:

@@ -47,8 +47,8 @@ class WebSettings(BaseSettings):
     max_duration_s : float
         Longest recording in seconds.
     analyses_at_once : int
-        How many analyses, explanations and files of libraries are computed at the same time, and how many live
-        predictions beside them; memory grows with every one.
+        How many analyses, explanations, files of libraries and live predictions are computed at the same time; memory
+        grows with every one.
     waiting_at_most : int
         How many more requests may be uploading or waiting for their turn before others are told to come back.
     upload_pause_s : float

@@ -1,4 +1,4 @@
-"""One queue for all who compute: how many at once, and in which order."""
+"""One queue for all who compute: how many at once, in which order, and who goes first."""
 
 from __future__ import annotations
 
@@ -68,13 +68,14 @@ def test_whatever_computes_no_more_than_so_many_do_at_once(at_once: int) -> None
         await asyncio.gather(
             *(queue.run(computing.work("rest")) for _ in range(5)),
             *(page() for _ in range(5)),
+            *(queue.run_live(computing.work("live", 0.005)) for _ in range(5)),
         )
         for file in files:
             await asyncio.to_thread(file.join)
 
     asyncio.run(everybody())
     assert computing.most == at_once
-    assert len(computing.begun) == 5 + 5 + 15
+    assert len(computing.begun) == 5 + 5 + 15 + 5
     assert (queue.running, queue.inside) == (0, 0)
 
 
@@ -93,12 +94,15 @@ def test_first_come_is_first_served_and_told_how_many_go_before() -> None:
     assert told[4] == sorted(told[4], reverse=True)
 
 
-def test_a_live_prediction_does_not_wait_for_what_computes_for_long() -> None:
+def test_a_live_prediction_is_lent_a_turn_by_what_computes_for_long() -> None:
     computing, queue = Computing(), AnalysisQueue(1, 10)
     order: list[str] = []
 
-    def long(_: Callable[[float, str], None]) -> None:
-        time.sleep(0.5)
+    def long(progress: Callable[[float, str], None]) -> None:
+        for step in range(100):
+            with computing.going_on("long"):
+                time.sleep(0.005)
+            progress(step / 100, "listening")
         order.append("long")
 
     async def everybody() -> None:
@@ -112,6 +116,7 @@ def test_a_live_prediction_does_not_wait_for_what_computes_for_long() -> None:
 
     asyncio.run(everybody())
     assert order == ["live", "live", "live", "long", "waiting"]
+    assert computing.most == 1, "what lends its turn does not compute meanwhile"
 
 
 def test_those_who_leave_make_room() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,10 +91,14 @@ class ExampleAnswers:
     def _analyse_first(self) -> None:
         example = self.examples[0]
         try:
-            with self._queue.turn_of_thread(threading.Event()):
-                for found in TrackResults(str(example.path), example.name).answers(self._models, lambda *_: None):
-                    self.remember(found)
+            with self._queue.turn_of_thread(threading.Event()) as give_way:
+                self._analyse(example, give_way)
         except FluxBeatError as error:
             _log.warning("the example %s could not be analysed: %s", example.file, error)
         finally:
             self._first.set_result(None)
+
+    def _analyse(self, example: Example, give_way: Callable[[], None]) -> None:
+        steps = TrackResults(str(example.path), example.name).answers(self._models, lambda *_: give_way())
+        for found in steps:
+            self.remember(found)

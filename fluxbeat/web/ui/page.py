@@ -235,7 +235,8 @@ class _Page(PageParts):
         self._answered.remember(found)
 
     def _go_on(self, job: Job) -> None:
-        """Raises where nobody waits for the job any more."""
+        """Let others have their turn; raises where nobody waits for the job any more."""
+        self._queue.give_way()
         if not self._jobs.wanted(job):
             raise AnalysisCancelled("a newer track was given")
 

@@ -96,9 +96,14 @@ class SaveMenu:
         yield save_view(share=0.0, words="Opening the track")
         track, images = results.track(chosen.network.config.features), list[CaptionedImage]()
         genres = explained_genres(analysis)
+
+        def look(*_: Any) -> None:
+            self._queue.give_way()
+
         for number, genre in enumerate(genres, 1):
             yield save_view(share=number / (len(genres) + 1), words=f"Looking for what speaks for {genre}")
-            images.append(explanation_image(track, chosen, analysis, genre, results.path))
+            self._queue.give_way()
+            images.append(explanation_image(track, chosen, analysis, genre, results.path, look))
         yield self._written(results, analysis, REPORT, images)
 
     def _written(

@@ -131,6 +131,7 @@ class StageLayers:
         for number, block in enumerate(missing, 1):
             if not wanted():
                 raise AnalysisCancelled("something newer is pointed at")
+            self._queue.give_way()
             _add_block(kept.heat, track, model, label, block)
             kept.done.add(block)
             yield heat_view(results.key, label, kept.heat, track, number == len(missing))
