@@ -1,1 +1,1 @@
-"""`fluxbeat COMMAND`: `main` runs it, one file per group of commands, each registers its own with `add`."""
+"""`fluxbeat COMMAND`: `options` says what each takes, `main` runs it, a file per group of commands does it."""

@@ -4,35 +4,19 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from rich.table import Table
+
+from fluxbeat.cli.models import models_of
 from fluxbeat.cli.output import print_json
-from fluxbeat.cli.registering import Commands, command
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-
-def add(commands: Commands) -> None:
-    """Register the commands of this file."""
-    benchmark = command(commands, "benchmark", _benchmark, "How fast analyses and explanations are on this machine.")
-    benchmark.add_argument("file", nargs="?", metavar="FILE", help="default: a drawn stereo MP3")
-    benchmark.add_argument(
-        "--minutes", nargs="+", type=float, default=[4.0], metavar="N", help="length of what is drawn (default 4)"
-    )
-    benchmark.add_argument("--models", nargs="+", metavar="MODEL", help="default: all")
-    benchmark.add_argument("--runs", type=int, default=3, metavar="N", help="how often each step is timed (default 3)")
-    benchmark.add_argument("--json", action="store_true")
+from fluxbeat.cli.terminal import show
+from fluxbeat.models import GenreTempoModel
+from fluxbeat.training.evaluation.timings import drawn_mp3, machine_facts, track_report, window_report
 
 
-def _benchmark(options: argparse.Namespace) -> int:
-    from rich.console import Console
-
-    from fluxbeat.models import GenreTempoModel
-    from fluxbeat.models.registry import load, load_all
-    from fluxbeat.training.evaluation.timings import drawn_mp3, machine_facts, track_report, window_report
-
-    models = [load(name) for name in options.models] if options.models else load_all()
+def benchmark_command(options: argparse.Namespace) -> int:
+    models = models_of(options.models)
     networks = {model.info.name: model.network for model in models if isinstance(model.network, GenreTempoModel)}
     runs = max(1, options.runs)
     sources = [Path(options.file)] if options.file else (drawn_mp3(60 * minutes) for minutes in options.minutes)
@@ -45,13 +29,11 @@ def _benchmark(options: argparse.Namespace) -> int:
         print_json(report)
     else:
         for table in (_windows(report), *map(_track, report["tracks"])):
-            Console().print(table)
+            show(table)
     return 0
 
 
 def _windows(report: dict[str, Any]) -> Table:
-    from rich.table import Table
-
     machine = report["machine"]
     title = f"{machine['processor']}, {machine['cores']} cores, torch {machine['torch']}"
     heads = ("one window", "one thread", f"{machine['torch_threads']} threads", "its explanation", "ratio")
@@ -63,8 +45,6 @@ def _windows(report: dict[str, Any]) -> Table:
 
 
 def _track(track: dict[str, Any]) -> Table:
-    from rich.table import Table
-
     decoding_s = track["decode"]["median_s"]
     title = f"A track of {track['duration_s']:.0f} s: decoding alone takes {decoding_s:.2f} s"
     heads = ("step", "seconds", "least to most", "/ decoding", "times real time")

@@ -5,82 +5,40 @@ from __future__ import annotations
 import argparse
 import logging
 import signal
-import threading
 import unicodedata
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from contextlib import closing
 
-from fluxbeat.cli.output import complain, print_json
-from fluxbeat.cli.registering import FAILED, MODEL_HELP, STOPPED, Commands, command
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from fluxbeat.analysis import analyze, wanted_bpm
+from fluxbeat.analysis.correction import WORDS
+from fluxbeat.audio.sound_files import SoundFile, find_sound_files
+from fluxbeat.charts.wording import clock, tempo_words
+from fluxbeat.cli.output import FAILED, STOPPED, complain, print_json
+from fluxbeat.cli.terminal import progress_bar, show
 from fluxbeat.errors import FluxBeatError
+from fluxbeat.library.cache import AnalysisCache
+from fluxbeat.library.job import LibraryJob
+from fluxbeat.library.table import LibraryRow, filtered, ordered, write_csv
+from fluxbeat.library.workers import ThreadWorkers, Workers
+from fluxbeat.models.registry import LoadedModel, load
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from fluxbeat.audio.sound_files import SoundFile
-    from fluxbeat.library import AnalysisCache, LibraryJob, LibraryRow, Workers
-    from fluxbeat.models.registry import LoadedModel
-
-SORTS = ("bpm", "title", "length", "genre")
 WIDE = 110
 """Columns of a terminal from which the paths are shown as well."""
 
 
-def add(commands: Commands) -> None:
-    """Register the commands of this file."""
-    library = command(commands, "library", _library, "Genres and tempo of every sound file in a folder, as one table.")
-    library.add_argument("folder", type=Path, metavar="FOLDER", help="with all folders below it")
-    library.add_argument("--model", help=MODEL_HELP)
-    library.add_argument("--csv", type=Path, metavar="FILE", help="write the table there instead of showing it")
-    library.add_argument("--json", action="store_true", help="print the rows as one JSON list")
-    library.add_argument("--sort", choices=SORTS, help="rising, unknown last (default: by path)")
-    library.add_argument("--genre", metavar="GENRE", help="only files in which this genre is present")
-    library.add_argument("--bpm", type=_bpm_range, metavar="LOW-HIGH", help="only files of such a tempo: 120-130")
-    library.add_argument(
-        "--tempo",
-        action="append",
-        default=[],
-        type=_correction,
-        metavar="FILE=BPM",
-        help="a file's tempo, if you know better: half, double or a number; it is remembered until FILE=back",
-    )
-    library.add_argument("--fresh", action="store_true", help="analyse everything anew, whatever is remembered")
-    library.add_argument("--workers", type=_count, metavar="N", help="files in work at once (default: one per core)")
-    library.add_argument(
-        "--ray", metavar="ADDRESS", help="analyse them on a Ray cluster: auto, HOST:PORT, ray://HOST:PORT, or local"
-    )
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= 4096:
-        raise argparse.ArgumentTypeError(f"must be 1 to 4096, got {text}")
-    return value
-
-
-def _bpm_range(text: str) -> tuple[float, float]:
-    low, dash, high = text.partition("-")
-    try:
-        found = float(low), float(high)
-    except ValueError:
-        found = (0.0, -1.0)
-    if not dash or not 0 <= found[0] <= found[1] <= 1000:
-        raise argparse.ArgumentTypeError(f"must be LOW-HIGH, such as 120-130, got {text!r}")
-    return found
-
-
-def _library(options: argparse.Namespace) -> int:
-    from fluxbeat.library import AnalysisCache, LibraryJob, filtered, find_sound_files, ordered
-    from fluxbeat.models.registry import load
-
+def library_command(options: argparse.Namespace) -> int:
     if options.csv and (options.csv.is_dir() or not options.csv.absolute().parent.is_dir()):
         # before hours of work, not after them
         raise FluxBeatError(f"--csv {options.csv} cannot be written: give a file in a folder that exists")
     files = find_sound_files(options.folder)
     model = load(options.model)
-    _check_genre(options.genre, model)
+    labels = model.network.config.labels
+    if options.genre is not None and options.genre not in labels:
+        raise FluxBeatError(f"{model.info.name} knows no genre {options.genre!r}: it knows {', '.join(sorted(labels))}")
     with closing(AnalysisCache()) as cache, closing(_workers(options)) as workers:
         _correct(options, files, model, cache)
         job = LibraryJob(files, model, cache, workers, fresh=options.fresh)
@@ -94,22 +52,12 @@ def _library(options: argparse.Namespace) -> int:
     return FAILED if failed else 0
 
 
-def _correction(text: str) -> tuple[str, str]:
-    file, equals, given = text.rpartition("=")
-    if not equals or not file or not given:
-        raise argparse.ArgumentTypeError(f"must be FILE=BPM, such as song.mp3=half, got {text!r}")
-    return file, given
-
-
 def _correct(options: argparse.Namespace, files: Sequence[SoundFile], model: LoadedModel, cache: AnalysisCache) -> None:
     """Remember what the person says of files' tempi; each is analysed for it if it was not yet."""
-    from fluxbeat.analysis import analyze, wanted_bpm
-    from fluxbeat.analysis.correction import WORDS
-
     # a name that is typed and one that a Mac wrote are spelled differently in Unicode
-    by_name = {unicodedata.normalize("NFC", file.shown): file for file in files} | {file.shown: file for file in files}
+    by_name = {unicodedata.normalize("NFC", file.shown): file for file in files}
     for name, given in options.tempo:
-        file = by_name.get(name) or by_name.get(unicodedata.normalize("NFC", name))
+        file = by_name.get(unicodedata.normalize("NFC", name))
         if file is None:
             raise FluxBeatError(f"--tempo: there is no {name!r} in {options.folder}: give it as the table shows it")
         sha256 = cache.digest(file)
@@ -118,20 +66,11 @@ def _correct(options: argparse.Namespace, files: Sequence[SoundFile], model: Loa
             continue
         analysis = None
         if given in WORDS:
-            analysis = cache.find(sha256, model.info.revision, name)
-            analysis = analysis or analyze(file.path, model, name=name)
+            analysis = cache.find(sha256, model.info.revision, name) or analyze(file.path, model, name=name)
         cache.correct(sha256, wanted_bpm(analysis, given))
 
 
-def _check_genre(genre: str | None, model: LoadedModel) -> None:
-    labels = model.network.config.labels
-    if genre is not None and genre not in labels:
-        raise FluxBeatError(f"{model.info.name} knows no genre {genre!r}: it knows {', '.join(sorted(labels))}")
-
-
 def _workers(options: argparse.Namespace) -> Workers:
-    from fluxbeat.library import ThreadWorkers
-
     if options.ray is None:
         return ThreadWorkers(options.workers)
     from fluxbeat.library.ray_workers import RayWorkers
@@ -141,52 +80,26 @@ def _workers(options: argparse.Namespace) -> Workers:
 
 def _followed(job: LibraryJob, total: int) -> list[LibraryRow] | None:
     """All rows, while a bar tells how far it is; None if the person stopped it."""
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-
-    from fluxbeat.charts.wording import clock
-    from fluxbeat.cli.terminal import progress_bar
-
     rows: list[LibraryRow] = []
     # a bar and the log share the screen: what a file does to the program is told in its row
     logging.getLogger("fluxbeat.library").addHandler(logging.NullHandler())
-    columns = BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}")
-    with _ended_by_ctrl_c(job), progress_bar(*columns) as bar:
-        task = bar.add_task("library", total=total, left="")
-        for step in job.steps():
-            rows += step.rows
-            left = "" if step.remaining_s is None else f"{clock(step.remaining_s)} left"
-            doing = step.rows[-1].title[:30] if step.rows else bar.tasks[0].description
-            bar.update(task, completed=step.done, left=left, description=doing)
+    # Ctrl+C ends the job between two files, so that what is told is what is kept
+    interrupt = signal.signal(signal.SIGINT, lambda *_: job.cancel())
+    try:
+        with progress_bar() as bar:
+            task = bar.add_task("", total=total)
+            for step in job.steps():
+                rows += step.rows
+                bar.update(task, completed=step.done, description=f"{step.done} of {total} files")
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
     if len(rows) == total:
         return rows
     complain(f"stopped after {len(rows)} of {total} files; the same command goes on from there")
     return None
 
 
-@contextmanager
-def _ended_by_ctrl_c(job: LibraryJob) -> Iterator[None]:
-    """The first Ctrl+C ends the job between two files, so that what is told is what is kept; the next one at once."""
-    before = signal.getsignal(signal.SIGINT)
-    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
-        yield  # Ctrl+C is ignored, or somebody else's
-        return
-
-    def end(*_: object) -> None:
-        signal.signal(signal.SIGINT, before)
-        job.cancel()
-
-    signal.signal(signal.SIGINT, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def _show(rows: Sequence[LibraryRow], options: argparse.Namespace) -> None:
-    from rich.console import Console
-
-    from fluxbeat.library import write_csv
-
     if options.csv:
         with open(options.csv, "w", encoding="utf-8", newline="") as file:
             write_csv(rows, file)
@@ -195,17 +108,11 @@ def _show(rows: Sequence[LibraryRow], options: argparse.Namespace) -> None:
     elif options.csv:
         print(f"{options.csv}: {len(rows)} files")
     else:
-        console = Console()
-        console.print(_table(rows, console.width))
+        show(_table(rows, Console().width))
 
 
 def _table(rows: Sequence[LibraryRow], width: int) -> Table:
     """The rows; where they fit, with their paths."""
-    from rich.table import Table
-    from rich.text import Text
-
-    from fluxbeat.charts.wording import clock, tempo_words
-
     table = Table(expand=True)
     table.add_column("title", no_wrap=True, overflow="ellipsis", ratio=3)
     table.add_column("length", justify="right", min_width=6)

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
-from fluxbeat import __version__
-from fluxbeat.cli import analyze, benchmark, evaluate, explain, export, library, models, push, serve, train
-from fluxbeat.cli.output import complain, discard_output, hold_any_character
-from fluxbeat.cli.registering import FAILED, STOPPED
+from fluxbeat.cli.options import parser
+from fluxbeat.cli.output import FAILED, STOPPED, complain, discard_output, hold_any_character
 from fluxbeat.errors import FluxBeatError
 
-GROUPS = (analyze, explain, library, export, models, push, benchmark, serve, evaluate, train)
-"""In the order in which `fluxbeat --help` names them."""
 PIPE_CLOSED = 141
 """Exit status where the reader of a pipe has gone, as the shell gives it to a program that SIGPIPE ends."""
 EXTRAS = {
@@ -52,34 +47,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    program = parser()
+    options = program.parse_args(arguments)
     if options.run is None:
-        parser.print_help(sys.stderr)
+        program.print_help(sys.stderr)
         return FAILED
     try:
         status: int = options.run(options)
+        return status
     except FluxBeatError as error:
         complain(error)
-        return FAILED
     except ModuleNotFoundError as error:
         module = (error.name or "").partition(".")[0]
         if module == "fluxbeat":
             raise
         cure = f"'fluxbeat[{EXTRAS[module]}]'" if module in EXTRAS else module
         complain(f"{module} is not installed; install it with: pip install {cure}")
-        return FAILED
     except KeyboardInterrupt:
         complain("stopped")
         return STOPPED
-    return status
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="fluxbeat", description="See how genre and tempo flow through music.")
-    parser.add_argument("--version", action="version", version=f"fluxbeat {__version__}")
-    parser.set_defaults(run=None)
-    commands = parser.add_subparsers(metavar="COMMAND")
-    for group in GROUPS:
-        group.add(commands)
-    return parser
+    return FAILED

@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
 
 from fluxbeat.cli.output import print_json
-from fluxbeat.cli.registering import Commands, command
-
-if TYPE_CHECKING:
-    from fluxbeat.models.registry import LoadedModel
+from fluxbeat.cli.terminal import show
+from fluxbeat.models.hub.model_card import MEASURES, facts_of
+from fluxbeat.models.registry import LoadedModel, load, load_all
+from fluxbeat.models.speed import milliseconds_per_window
 
 PUBLISHED = ", test"
 """How a split's name ends that was measured once and never chosen on."""
 
 
-def add(commands: Commands) -> None:
-    """Register the commands of this file."""
-    models = command(commands, "models", _models, "The bundled models, or the one named.")
-    models.add_argument("names", nargs="*", metavar="MODEL")
-    models.add_argument("--measure", action="store_true", help="also measure milliseconds per window on this machine")
-    models.add_argument("--markdown", action="store_true", help="the README's tables; measures as well")
-    models.add_argument("--json", action="store_true")
+def models_of(names: Sequence[str] | None) -> list[LoadedModel]:
+    """The models of these names; all bundled ones where none is named."""
+    return [load(name) for name in names] if names else load_all()
 
 
-def _models(options: argparse.Namespace) -> int:
-    from rich.console import Console
-    from rich.table import Table
-
-    from fluxbeat.models.hub.model_card import facts_of
-    from fluxbeat.models.registry import load, load_all
-    from fluxbeat.models.speed import milliseconds_per_window
-
+def models_command(options: argparse.Namespace) -> int:
     entries = []
-    models = [load(name) for name in options.names] if options.names else load_all()
+    models = models_of(options.names)
     for model in models:
         entry: dict[str, Any] = facts_of(model)
         if options.measure or options.markdown:
@@ -52,28 +43,27 @@ def _models(options: argparse.Namespace) -> int:
             shown = entry | {"parameters": f"{entry['parameters']:,}", "labels": ", ".join(entry["labels"])}
             names = ("name", "parameters", "labels", "source", "revision", "ms_per_window")
             table.add_row(*(str(shown[name]) for name in names if name in shown))
-        Console().print(table)
+        show(table)
     return 0
 
 
 def _markdown(models: list[LoadedModel], entries: list[dict[str, Any]]) -> list[str]:
     """The README's two tables: what the models are, and what was measured on the split that nothing was chosen on."""
-    from fluxbeat.models.hub.model_card import MEASURES
-
     lines = ["| model | parameters | ms per window |", "|---|---|---|"]
     lines += [f"| {entry['name']} | {entry['parameters']:,} | {entry['ms_per_window']:.1f} |" for entry in entries]
-    found = {
+    metrics = {
         (row["measure"], row["split"], model.info.name): row for model in models for row in model.network.config.metrics
     }
-    order = list(MEASURES)
-    keys = dict.fromkeys((measure, split) for measure, split, _ in found if measure in MEASURES)
-    tested = [key for key in keys if key[1].endswith(PUBLISHED)] or list(keys)
-    if tested:
-        names = [model.info.name for model in models]
+    splits = list(dict.fromkeys(split for _, split, _ in metrics))
+    published = [split for split in splits if split.endswith(PUBLISHED)] or splits
+    names = [model.info.name for model in models]
+    if published:
         lines += ["", f"| | on | {' | '.join(names)} |", "|---" * (2 + len(names)) + "|"]
-    for measure, split in sorted(tested, key=lambda key: order.index(key[0])):
-        cells = (_cell(found.get((measure, split, model.info.name))) for model in models)
-        lines.append(f"| {MEASURES[measure]} | {split} | {' | '.join(cells)} |")
+    for measure, title in MEASURES.items():
+        for split in published:
+            rows = [metrics.get((measure, split, name)) for name in names]
+            if any(rows):
+                lines.append(f"| {title} | {split} | {' | '.join(map(_cell, rows))} |")
     return lines
 
 

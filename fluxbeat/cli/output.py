@@ -8,6 +8,11 @@ import sys
 from contextlib import suppress
 from typing import Any
 
+FAILED = 2
+"""Exit status when something failed and was named on standard error."""
+STOPPED = 130
+"""Exit status when a person stopped it."""
+
 
 def hold_any_character() -> None:
     """From now on a character that an output cannot hold is written as `?`, and ends nothing.

@@ -5,20 +5,21 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console, Group, RenderableType
-from rich.progress import BarColumn, Progress, ProgressColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from fluxbeat.analysis import Progress as Report
+from fluxbeat.analysis import TrackAnalysis
 from fluxbeat.charts.wording import clock, confidence, no_tempo, segment_name, tempo_choice
-from fluxbeat.cli.output import can_hold
-
-if TYPE_CHECKING:
-    from fluxbeat.analysis import TrackAnalysis
-    from fluxbeat.explanation import Explanation, SegmentEvidence
+from fluxbeat.cli.output import FAILED, can_hold, complain
+from fluxbeat.errors import FluxBeatError
+from fluxbeat.explanation import Explanation, SegmentEvidence
 
 BARS = " ▁▂▃▄▅▆▇█"
 PLAIN_BARS = " .:-=+*#%"
@@ -26,19 +27,41 @@ PLAIN_BARS = " .:-=+*#%"
 LEAST_SHOWN = 0.15
 
 
-def progress_bar(*columns: ProgressColumn) -> Progress:
+def progress_bar() -> Progress:
     """A bar on standard error that is drawn only in a terminal and leaves nothing behind."""
-    columns = columns or (BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    name, console = TextColumn("{task.description}", markup=False), Console(stderr=True)
-    return Progress(name, *columns, console=console, transient=True, disable=not console.is_terminal)
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 @contextmanager
-def progress_of(name: str) -> Iterator[Callable[[float, str], None]]:
+def progress_of(name: str) -> Iterator[Report]:
     """A bar for one thing; what it gives is called with the finished share and what is being done."""
     with progress_bar() as bar:
         task = bar.add_task(name, total=1.0)
         yield lambda share, doing: bar.update(task, completed=share, description=f"{name}: {doing}")
+
+
+def file_by_file(files: Sequence[str], work: Callable[[int, Report], None]) -> int:
+    """Call `work` with the place of each file, under a progress bar of its own; returns the exit status.
+
+    A file that fails is named, and the others go on.
+    """
+    status = 0
+    for number, path in enumerate(files):
+        place = f"{number + 1} of {len(files)}, " if len(files) > 1 else ""
+        try:
+            with progress_of(place + Path(path).name[:30]) as on_progress:
+                work(number, on_progress)
+        except FluxBeatError as error:
+            complain(error)
+            status = FAILED
+    return status
+
+
+def show(drawn: RenderableType) -> None:
+    """Print what was drawn on standard output."""
+    Console().print(drawn)
 
 
 def sparkline(values: np.ndarray, width: int) -> str:
@@ -49,7 +72,7 @@ def sparkline(values: np.ndarray, width: int) -> str:
     return "".join(bars[min(int(mean * len(bars)), len(bars) - 1)] for mean in means)
 
 
-def draw_analysis(analysis: TrackAnalysis, width: int) -> RenderableType:
+def draw_analysis(analysis: TrackAnalysis) -> RenderableType:
     """One track: headline, answer, tempo, genres with their timeline, segments, warnings."""
     parts: list[RenderableType] = [
         Text.assemble((analysis.file, "bold"), f"  {clock(analysis.duration_s)}  ({analysis.model.name})"),
@@ -58,7 +81,7 @@ def draw_analysis(analysis: TrackAnalysis, width: int) -> RenderableType:
     ]
     timeline = analysis.timeline
     table = Table.grid(padding=(0, 1))
-    columns = max(10, min(60, width - 24))
+    columns = max(10, min(60, Console().width - 24))
     for genre in analysis.genres:
         curve = timeline.probability[:, timeline.labels.index(genre.label)]
         if genre.active or curve.max() >= LEAST_SHOWN:
@@ -99,10 +122,10 @@ def tempo_text(analysis: TrackAnalysis) -> Text:
     return Text(f"{tempo_choice(tempo)} ({tempo.bpm:.1f}, {sure})")
 
 
-def draw_comparison(analyses: Sequence[TrackAnalysis], apart: np.ndarray | None, width: int) -> RenderableType:
+def draw_comparison(analyses: Sequence[TrackAnalysis], apart: np.ndarray | None) -> RenderableType:
     """The models one under the other, with where they disagree and what each took."""
     table = Table(title=f"{analyses[0].file}  {clock(analyses[0].duration_s)}", title_justify="left")
-    columns = max(10, min(40, width - 60))
+    columns = max(10, min(40, Console().width - 60))
     for name in ("model", "genres", "tempo", "its first genre along the track", "took"):
         table.add_column(name)
     for analysis in analyses:

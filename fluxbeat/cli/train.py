@@ -10,12 +10,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.table import Table
+
+from fluxbeat.charts.wording import took
 from fluxbeat.cli.output import print_json
-from fluxbeat.cli.registering import Commands, add_machine, command, machine_of
+from fluxbeat.cli.terminal import progress_bar, show
 from fluxbeat.errors import FluxBeatError
+from fluxbeat.library.own_genres import OwnGenres, groups_of
+from fluxbeat.training.data.store import FeatureStore
+from fluxbeat.training.own_stores import labelled_store, unlabelled_store
+from fluxbeat.training.probe import probe
+from fluxbeat.training.quick import teach_own_data
 
 if TYPE_CHECKING:
-    from fluxbeat.library.own_genres import OwnGenres
+    from fluxbeat.training.machine import Machine
 
 FULL_TRAINING = """\
 The full training teaches the whole network instead of its last layer alone: about 300 steps, some minutes to half an
@@ -25,61 +33,7 @@ set aside, so that you see whether it beats the number above. {yours}
 ENOUGH_FOR_FULL = 20
 
 
-def add(commands: Commands) -> None:
-    """Register the commands of this file."""
-    train = command(commands, "train", _train, "Train a model on your own music, or by a recipe.")
-    own = train.add_argument_group("on your own music")
-    own.add_argument(
-        "--data",
-        metavar="PATH",
-        help="FOLDER/GENRE/FILE, a CSV (path, labels), or the folder of GTZAN, FMA or MTG-Jamendo",
-    )
-    own.add_argument("--model", default="", help="network it rests on: crnn (default), cnn or vit; with --full cnn")
-    own.add_argument(
-        "--from", dest="start", default="", metavar="CHECKPOINT", help="default: the bundled one; none: random weights"
-    )
-    own.add_argument("--full", action="store_true", help="after the quick head, train the whole network: much longer")
-    own.add_argument("--epochs", type=int, default=0, help="of --full; default: as many as are needed")
-    own.add_argument("--seed", type=int, default=0, help="of everything random in --full (default 0)")
-    _add_cache(train)
-    _add_recipe(train, nargs="?")
-    add_machine(train)
-
-    pretrain = command(commands, "pretrain", _pretrain, "Pretrain a model by SimCLR on music without labels.")
-    pretrain.add_argument("--data", type=Path, metavar="FOLDER", help="any music, in place of the recipe's stores")
-    _add_cache(pretrain)
-    _add_recipe(pretrain)
-    add_machine(pretrain)
-
-    probe = command(
-        commands, "probe", _probe, "What pretraining is worth with few labels, beside random weights and MFCC."
-    )
-    probe.add_argument("checkpoints", nargs="+", metavar="CHECKPOINT", help="none may have seen what is tested on")
-    source = probe.add_mutually_exclusive_group(required=True)
-    source.add_argument("--data", type=Path, metavar="PATH", help="labelled music, as train takes it")
-    source.add_argument("--store", type=Path, metavar="FOLDER", help="features with labels and a split")
-    _add_cache(probe)
-    probe.add_argument("--split", default="dev", help="whose rows are tested on (default dev)")
-    probe.add_argument("--seeds", type=int, default=3, metavar="N", help="how often labels are drawn (default 3)")
-    probe.add_argument(
-        "--shares", type=float, nargs="+", default=[0.01, 0.1, 1.0], metavar="SHARE", help="of the labels"
-    )
-    probe.add_argument("--json", action="store_true")
-
-
-def _add_cache(added: argparse.ArgumentParser) -> None:
-    added.add_argument("--cache", type=Path, metavar="FOLDER", help="where features are kept (default: your cache)")
-
-
-def _add_recipe(added: argparse.ArgumentParser, nargs: str | None = None) -> None:
-    by_recipe = added.add_argument_group("by a recipe")
-    by_recipe.add_argument("recipe", nargs=nargs, metavar="RECIPE.yaml")
-    by_recipe.add_argument("--data-root", type=Path, default=Path("."), metavar="FOLDER", help="where its stores lie")
-    by_recipe.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change one setting")
-    added.add_argument("--output", type=Path, metavar="FOLDER", help="run folder (default: runs/NAME)")
-
-
-def _train(options: argparse.Namespace) -> int:
+def train_command(options: argparse.Namespace) -> int:
     if bool(options.recipe) == bool(options.data):
         raise FluxBeatError("train needs either a RECIPE.yaml or --data with your own music")
     if options.data:
@@ -90,7 +44,7 @@ def _train(options: argparse.Namespace) -> int:
     recipe = read_recipe(options.recipe, options.set)
     output = options.output or Path("runs", Path(options.recipe).stem)
     finished = is_finished(output)
-    train(recipe, open_stores(recipe, options.data_root), output, machine=machine_of(options))
+    train(recipe, open_stores(recipe, options.data_root), output, machine=_machine(options))
     if finished:
         print(f"fluxbeat: {output} holds a finished run, it is not done again", file=sys.stderr)
     print(f"The checkpoint is {output}. Calibrate and measure it with fluxbeat evaluate, or use it:")
@@ -99,8 +53,6 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _train_own(options: argparse.Namespace) -> int:
-    from fluxbeat.training.quick import teach_own_data
-
     data = Path(options.data)
     output = options.output or Path("runs", data.resolve().stem)
     nothing = options.start == "none"
@@ -123,20 +75,11 @@ def _train_own(options: argparse.Namespace) -> int:
 
 
 def _train_whole(options: argparse.Namespace, data: Path, output: Path, own: OwnGenres) -> int:
-    from fluxbeat.library.own_genres import groups_of
     from fluxbeat.training.own_data import OwnPlan, train_own_data
 
     print(f"Now the full training; until it is done {output} holds the quick head.", flush=True)
-    plan = OwnPlan(
-        data,
-        output,
-        options.model,
-        options.start,
-        options.epochs,
-        options.seed,
-        options.cache,
-        machine=machine_of(options),
-    )
+    wanted = (options.model, options.start, options.epochs, options.seed, options.cache)
+    plan = OwnPlan(data, output, *wanted, machine=_machine(options))
     prints = {example.song.name: example.song.fingerprint for example in own.examples}
     groups = dict(zip([example.song.name for example in own.examples], groups_of(own.examples), strict=True))
     with _reading("Full training") as report:
@@ -156,9 +99,6 @@ def _train_whole(options: argparse.Namespace, data: Path, output: Path, own: Own
 @contextmanager
 def _reading(name: str) -> Iterator[Callable[[int, int], None]]:
     """A bar with the remaining time in a terminal; elsewhere a line about every twentieth part of the recordings."""
-    from fluxbeat.charts.wording import took
-    from fluxbeat.cli.terminal import progress_bar
-
     began_s = time.monotonic()
     with progress_bar() as bar:
         task = bar.add_task(f"{name}: reading", total=None)
@@ -173,8 +113,7 @@ def _reading(name: str) -> Iterator[Callable[[int, int], None]]:
         yield report
 
 
-def _pretrain(options: argparse.Namespace) -> int:
-    from fluxbeat.training.own_stores import unlabelled_store
+def pretrain_command(options: argparse.Namespace) -> int:
     from fluxbeat.training.recipe import read_recipe
     from fluxbeat.training.run import open_stores, pretrain
 
@@ -185,20 +124,14 @@ def _pretrain(options: argparse.Namespace) -> int:
             stores = [unlabelled_store(options.data, recipe.features, options.cache, report)]
     else:
         stores = open_stores(recipe, options.data_root)
-    pretrain(recipe, stores, output, machine=machine_of(options))
+    pretrain(recipe, stores, output, machine=_machine(options))
     print(f"The checkpoint is {output}. See what it is worth, or start from it:")
     print(f"  fluxbeat probe {output} --data FOLDER\n  fluxbeat train --data FOLDER --full --from {output}")
     return 0
 
 
-def _probe(options: argparse.Namespace) -> int:
-    from rich.console import Console
-    from rich.table import Table
-
-    from fluxbeat.training.data.store import FeatureStore
+def probe_command(options: argparse.Namespace) -> int:
     from fluxbeat.training.own_data import single_network
-    from fluxbeat.training.own_stores import labelled_store
-    from fluxbeat.training.probe import probe
 
     networks = {name: single_network(name) for name in options.checkpoints}
     if options.store:
@@ -207,14 +140,8 @@ def _probe(options: argparse.Namespace) -> int:
         features = next(iter(networks.values())).config.features
         with _reading("Probe") as report:
             store, _ = labelled_store(options.data, features, options.cache, report=report)
-    scores = probe(
-        networks,
-        store,
-        options.split,
-        options.seeds,
-        options.shares,
-        report=lambda doing: print(doing, file=sys.stderr),
-    )
+    wanted = (options.split, options.seeds, options.shares)
+    scores = probe(networks, store, *wanted, report=lambda doing: print(doing, file=sys.stderr))
     if options.json:
         print_json([score.to_dict() for score in scores])
         return 0
@@ -226,5 +153,13 @@ def _probe(options: argparse.Namespace) -> int:
         row = [score for score in scores if (score.start, score.probe) == (start, kind)]
         table.add_row(start, kind, *(f"{score.mean:.1%} ± {100 * score.spread:.1f}" for score in row))
     table.caption = f"{scores[0].tested} test excerpts; mean ± standard deviation over {options.seeds} seeds"
-    Console().print(table)
+    show(table)
     return 0
+
+
+def _machine(options: argparse.Namespace) -> Machine:
+    """The machine that those options describe."""
+    from fluxbeat.training.machine import Machine
+
+    named = ("devices", "nodes", "strategy", "precision", "workers")
+    return Machine(**{name: getattr(options, name) for name in named})

@@ -88,7 +88,7 @@ class AnalysisCache:
             raise FluxBeatError(
                 f"results cannot be kept in {self.path.parent} ({reason}): choose a folder with {CACHE_VARIABLE}"
             ) from error
-        with self._explained():
+        with self._in_use():
             self._base = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
             self._base.execute("PRAGMA journal_mode = WAL")
             # WAL stays whole after a crash without waiting for the disk at every answer
@@ -115,13 +115,12 @@ class AnalysisCache:
             return known
         check_file(file.path, safe_name(file.shown))
         with open(file.path, "rb") as opened:
-            before = os.fstat(opened.fileno())
+            state = os.fstat(opened.fileno())
             sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
-            after = os.fstat(opened.fileno())
-        if time.time() - after.st_mtime > SETTLED_S and before.st_mtime_ns == after.st_mtime_ns:
-            row = (_key(file.path), after.st_size, after.st_mtime_ns, sha256)
-            with self._using() as base:
-                base.execute("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?)", row)
+        if time.time() - state.st_mtime > SETTLED_S:
+            row = (_key(file.path), state.st_size, state.st_mtime_ns, sha256)
+            with self._in_use():
+                self._base.execute("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?)", row)
         return sha256
 
     def known_digest(self, file: SoundFile) -> str | None:
@@ -130,8 +129,8 @@ class AnalysisCache:
             state = os.stat(file.path)
         except (OSError, ValueError):
             return None
-        with self._using() as base:
-            found = base.execute(
+        with self._in_use():
+            found = self._base.execute(
                 "SELECT sha256 FROM digests WHERE path = ? AND bytes = ? AND changed_ns = ?",
                 (_key(file.path), state.st_size, state.st_mtime_ns),
             ).fetchone()
@@ -142,8 +141,8 @@ class AnalysisCache:
 
         A person's correction of the tempo is in it.
         """
-        with self._using() as base:
-            found = base.execute(
+        with self._in_use():
+            found = self._base.execute(
                 "SELECT analysis FROM analyses WHERE sha256 = ? AND question = ? AND program = ?",
                 (sha256, revision, program_revision()),
             ).fetchone()
@@ -158,8 +157,8 @@ class AnalysisCache:
     def keep(self, sha256: str, revision: str, analysis: TrackAnalysis) -> None:
         """Remember an answer; one that is there already is replaced."""
         row = (sha256, revision, program_revision(), pack(analysis))
-        with self._using() as base:
-            base.execute("INSERT OR REPLACE INTO analyses VALUES (?, ?, ?, ?)", row)
+        with self._in_use():
+            self._base.execute("INSERT OR REPLACE INTO analyses VALUES (?, ?, ?, ?)", row)
 
     def correct(self, sha256: str, bpm: float | None) -> None:
         """Remember what a person says the tempo of this content is, whichever model is asked; None takes it back.
@@ -169,27 +168,23 @@ class AnalysisCache:
         TempoError
             If it is no tempo.
         """
-        with self._using() as base:
+        with self._in_use():
             if bpm is None:
-                base.execute("DELETE FROM tempo_corrections WHERE sha256 = ?", (sha256,))
+                self._base.execute("DELETE FROM tempo_corrections WHERE sha256 = ?", (sha256,))
             else:
-                base.execute("INSERT OR REPLACE INTO tempo_corrections VALUES (?, ?)", (sha256, check_bpm(bpm)))
+                self._base.execute("INSERT OR REPLACE INTO tempo_corrections VALUES (?, ?)", (sha256, check_bpm(bpm)))
 
     def with_correction(self, sha256: str, analysis: TrackAnalysis) -> TrackAnalysis:
         """An analysis of this content with the tempo that a person gave, if one did."""
-        with self._using() as base:
-            kept = base.execute("SELECT bpm FROM tempo_corrections WHERE sha256 = ?", (sha256,)).fetchone()
+        with self._in_use():
+            kept = self._base.execute("SELECT bpm FROM tempo_corrections WHERE sha256 = ?", (sha256,)).fetchone()
         return corrected(analysis, kept[0]) if kept else analysis
 
     @contextmanager
-    def _using(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._explained():
-            yield self._base
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _in_use(self) -> Iterator[None]:
         try:
-            yield
+            with self._lock:
+                yield
         except sqlite3.DatabaseError as error:
             cure = f"delete it, or choose a folder with {CACHE_VARIABLE}"
             raise FluxBeatError(f"the library's cache {self.path} cannot be used ({error}): {cure}") from error

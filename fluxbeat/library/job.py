@@ -11,7 +11,6 @@ from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from fluxbeat.audio import safe_name
 from fluxbeat.audio.sound_files import SoundFile
 from fluxbeat.errors import AnalysisCancelled, AudioDecodeError
 from fluxbeat.library.cache import AnalysisCache
@@ -34,8 +33,6 @@ class Step:
         Rows that are new since the step before, each with the place of its file among the job's files; may be empty.
     done, total : int
         Files.
-    analysed : int
-        Files that were analysed now; the others were known, failed, or are copies.
     remaining_s : float or None
         None before there is anything to judge by.
     """
@@ -43,7 +40,6 @@ class Step:
     placed: tuple[Placed, ...]
     done: int
     total: int
-    analysed: int
     remaining_s: float | None
 
     @property
@@ -83,8 +79,7 @@ class LibraryJob:
         self._fresh = fresh
         self._revision = model.info.revision
         self._stop = threading.Event()
-        self._running: dict[Future[Answer], str] = {}
-        self._copies: dict[str, list[int]] = {}
+        self._running: dict[Future[Answer], tuple[int, str]] = {}
         self._answered: set[str] = set()
         self._done = self._analysed = 0
         self._began_s = 0.0
@@ -106,7 +101,8 @@ class LibraryJob:
         try:
             waiting: deque[int] = deque()
             for place, file in enumerate(self._files):
-                row = None if self._fresh or self._stop.is_set() else self._known(file)
+                sha256 = None if file.problem or self._stop.is_set() else self._cache.known_digest(file)
+                row = self._kept(file, sha256) if sha256 else None
                 if row is None:
                     waiting.append(place)
                 else:
@@ -120,76 +116,66 @@ class LibraryJob:
             for future in self._running:
                 future.cancel()
 
-    def _known(self, file: SoundFile) -> LibraryRow | None:
-        """The row of a file that looks unchanged and was answered before; its content is not read."""
-        sha256 = None if file.problem else self._cache.known_digest(file)
-        kept = self._cache.find(sha256, self._revision, file.shown) if sha256 else None
-        return analysed_row(file, kept) if kept else None
+    def _kept(self, file: SoundFile, sha256: str) -> LibraryRow | None:
+        """The row of a file whose content was answered before."""
+        if self._fresh and sha256 not in self._answered:
+            return None
+        analysis = self._cache.find(sha256, self._revision, file.shown)
+        return analysed_row(file, analysis) if analysis else None
 
     def _begin_some(self, waiting: deque[int]) -> list[Placed]:
         """Give the workers enough to do; returns the rows of files that need no worker."""
         placed: list[Placed] = []
         until_s = time.monotonic() + TICK_S
         while waiting and len(self._running) < self._workers.at_once and time.monotonic() < until_s:
-            place = waiting.popleft()
+            place = waiting[0]
+            file = self._files[place]
             try:
-                row = self._begin(place)
+                row = failed_row(file, file.problem) if file.problem else None
+                if row is None:
+                    sha256 = self._cache.digest(file)
+                    if any(sha256 == running for _, running in self._running.values()):
+                        break  # a copy, whose answer will be there soon
+                    row = self._kept(file, sha256)
+                    if row is None:
+                        self._running[self._workers.begin(file, self._model, self._stop)] = place, sha256
             except (AudioDecodeError, OSError) as error:
-                row = failed_row(self._files[place], str(error))
+                row = failed_row(file, str(error))
+            waiting.popleft()
             if row is not None:
                 placed.append((place, row))
         return placed
-
-    def _begin(self, place: int) -> LibraryRow | None:
-        file = self._files[place]
-        if file.problem:
-            return failed_row(file, file.problem)
-        sha256 = self._cache.digest(file)
-        if sha256 in self._copies:
-            self._copies[sha256].append(place)
-            return None
-        wanted = not self._fresh or sha256 in self._answered
-        kept = self._cache.find(sha256, self._revision, file.shown) if wanted else None
-        if kept:
-            return analysed_row(file, kept)
-        future = self._workers.begin(file, self._model, self._stop)
-        self._copies[sha256] = [place]
-        self._running[future] = sha256
-        return None
 
     def _finished(self, at_once: bool) -> list[Placed]:
         """Rows of the answers that are there, after waiting a little for one."""
         ready, _ = wait(self._running, timeout=0 if at_once else TICK_S, return_when=FIRST_COMPLETED)
         placed: list[Placed] = []
         for future in ready:
-            sha256 = self._running.pop(future)
-            placed += self._rows(future, sha256, self._copies.pop(sha256))
+            place, sha256 = self._running.pop(future)
+            row = self._row(self._files[place], sha256, future)
+            if row is not None:
+                placed.append((place, row))
         return placed
 
-    def _rows(self, future: Future[Answer], sha256: str, copies: list[int]) -> list[Placed]:
-        """The rows of one content: one for each of the files that hold it."""
-        files = [self._files[place] for place in copies]
+    def _row(self, file: SoundFile, sha256: str, future: Future[Answer]) -> LibraryRow | None:
         try:
             answer = future.result()
         except (AnalysisCancelled, CancelledError):
-            return []
+            return None
         # whatever a file does to a worker, the others still get their turn
         except Exception as error:
-            _log.exception("%s could not be analysed", files[0].shown)
+            _log.exception("%s could not be analysed", file.shown)
             answer = f"the analysis failed unexpectedly ({type(error).__name__}: {error})"
         self._analysed += 1
         if isinstance(answer, str):
-            named = f'"{safe_name(files[0].shown)}"'
-            rows = [failed_row(file, answer.replace(named, f'"{safe_name(file.shown)}"')) for file in files]
-        else:
-            self._answered.add(sha256)
-            self._cache.keep(sha256, self._revision, answer)
-            rows = [analysed_row(file, self._cache.with_correction(sha256, answer)) for file in files]
-        return list(zip(copies, rows, strict=True))
+            return failed_row(file, answer)
+        self._answered.add(sha256)
+        self._cache.keep(sha256, self._revision, answer)
+        return analysed_row(file, self._cache.with_correction(sha256, answer))
 
     def _step(self, placed: list[Placed]) -> Step:
         self._done += len(placed)
         total, remaining_s = len(self._files), None
         if self._analysed:
             remaining_s = (time.monotonic() - self._began_s) / self._analysed * (total - self._done)
-        return Step(tuple(placed), self._done, total, self._analysed, remaining_s)
+        return Step(tuple(placed), self._done, total, remaining_s)

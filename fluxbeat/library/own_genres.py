@@ -10,12 +10,14 @@ import datetime
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from threadpoolctl import threadpool_limits
 
 from fluxbeat.errors import FluxBeatError
@@ -23,7 +25,7 @@ from fluxbeat.features.fingerprint import same_recordings
 from fluxbeat.features.overlap import sharing
 from fluxbeat.library.songs import Song
 from fluxbeat.models import GenreTempoModel, save_checkpoint
-from fluxbeat.models.config_file import LONGEST_LABEL, MOST_LABELS
+from fluxbeat.models.config_file import LONGEST_LABEL
 from fluxbeat.models.fingerprint_file import write_fingerprints
 from fluxbeat.models.hub.model_card import Card, card_to_publish
 from fluxbeat.models.label_calibration import LabelledWindows, fit_labels, fit_thresholds, wilson
@@ -72,55 +74,21 @@ class Judgement:
 
     Attributes
     ----------
+    sentences : list of str
+        All of it in words.
     hits, n : int
         Songs whose first genre was right, of how many; n is 0 where too little was there to measure.
     interval : tuple of float
         95 % of the share (Wilson 1927), of as many independent answers as there are artists.
-    each : dict of str to (int, int)
-        The same of the songs of each genre.
-    guessing : float
-        Share that the most frequent genre alone would have right.
     apart : 'artists' or 'recordings'
         Whether no artist was on both sides, or whose the songs are is not known of all.
-    unknown : int
-        Songs of which nobody names the artist.
-    more : dict of str to (int, int)
-        How many more songs of a genre, and by how many other artists, a measurement needs.
     """
 
-    hits: int
-    n: int
-    interval: tuple[float, float]
-    each: dict[str, tuple[int, int]]
-    guessing: float
-    apart: Apart
-    unknown: int
-    more: dict[str, tuple[int, int]]
-
-    @property
-    def sentences(self) -> list[str]:
-        """All of it in words."""
-        if not self.n:
-            alike: dict[tuple[int, int], list[str]] = {}
-            for label, count in self.more.items():
-                alike.setdefault(count, []).append(label)
-            wanted = "; ".join(_more(*count, labels) for count, labels in alike.items())
-            return [f"Too few songs to say how good it is. What is missing: {wanted}."]
-        new = "by artists that it had not learned from" if self.apart == "artists" else "that it had not learned from"
-        low, high = (f"{end:.0%}" for end in self.interval)
-        each = ", ".join(f"{label} {hits} of {count}" for label, (hits, count) in self.each.items())
-        told = [
-            f"Right first on {self.hits} of {self.n} songs {new}: {self.hits / self.n:.0%}, and with 95 % certainty "
-            f"between {low} and {high} of other songs like these. Guessing would be right on {self.guessing:.0%}.",
-            f"By genre: {each}.",
-        ]
-        if self.apart == "recordings":
-            whose = "any song" if self.unknown == self.n else f"{self.unknown} of {self.n} songs"
-            told.append(
-                f"Nobody says who made {whose} (no tag, no “Artist - Title”): copies and parts of one recording were "
-                "kept apart, artists were not, so for other artists the true number may be lower."
-            )
-        return told
+    sentences: list[str]
+    hits: int = 0
+    n: int = 0
+    interval: tuple[float, float] = (0.0, 1.0)
+    apart: Apart = "recordings"
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,25 +118,6 @@ class OwnGenres:
         return {label: found[label] for label in self.network.config.labels}
 
 
-def check_genres(names: Sequence[str]) -> tuple[str, ...]:
-    """Names of genres as a checkpoint can hold them, sorted.
-
-    Raises
-    ------
-    FluxBeatError
-        If there are fewer than two or too many, or one is too long or cannot be printed.
-    """
-    labels = tuple(sorted(set(names)))
-    if len(labels) < 2:
-        found = f"only {labels[0]!r}" if labels else "none"
-        raise FluxBeatError(f"at least two genres are needed to tell apart, found {found}")
-    if len(labels) > MOST_LABELS:
-        raise FluxBeatError(f"{len(labels)} genres are more than the {MOST_LABELS} that a checkpoint holds")
-    for label in labels:
-        check_genre(label)
-    return labels
-
-
 def check_genre(name: str) -> None:
     """Refuse a name that no checkpoint can hold.
 
@@ -193,8 +142,13 @@ def teach(examples: Sequence[Example], base: LoadedModel) -> OwnGenres:
     """
     network = base.network
     assert isinstance(network, GenreTempoModel)  # SongReader takes no other
-    labels = check_genres([label for example in examples for label in example.genres])
     counts = Counter(label for example in examples for label in example.genres)
+    labels = tuple(sorted(counts))
+    if len(labels) < 2:
+        found = f"only {labels[0]!r}" if labels else "none"
+        raise FluxBeatError(f"at least two genres are needed to tell apart, found {found}")
+    for label in labels:
+        check_genre(label)
     rare = min(labels, key=lambda label: counts[label])
     if counts[rare] < LEAST_PER_LABEL:
         raise FluxBeatError(f"{rare!r} has {counts[rare]} song, every genre needs {LEAST_PER_LABEL} at least: add one")
@@ -203,20 +157,19 @@ def teach(examples: Sequence[Example], base: LoadedModel) -> OwnGenres:
     row = np.repeat(np.arange(len(examples)), [len(example.song.embedding) for example in examples])
     groups = groups_of(examples)
     head = fit_head(embedding, row, truth)
-    more = _missing(labels, truth, groups)
-    if more:
+    missing = _missing(labels, truth, groups)
+    if missing:
         made = with_head(network, labels, head)
-        judgement = _judgement(labels, truth, None, groups, examples, more)
+        judgement = Judgement([f"Too few songs to say how good it is. What is missing: {missing}."])
     else:
         windows = LabelledWindows(row, crossed_logits(embedding, row, truth, groups), np.ones(len(row)), truth)
         calibration = fit_labels(windows)
         probability = windows.probability(calibration)
         # one for all: genres are named in order of their odds above their thresholds, and few songs stand behind each
         (least,) = fit_thresholds(probability.reshape(-1, 1), truth.reshape(-1, 1))
+        judgement = _judgement(labels, truth, probability, groups, sum(not example.whose for example in examples))
         made = with_head(network, labels, head, calibration)
-        made.config = replace(made.config, thresholds=(least,) * len(labels))
-        judgement = _judgement(labels, truth, probability, groups, examples, more)
-    made.config = replace(made.config, metrics=tuple(_metrics(judgement)))
+        made.config = replace(made.config, thresholds=(least,) * len(labels), metrics=(_metric(judgement),))
     return OwnGenres(made, base, tuple(examples), judgement)
 
 
@@ -225,22 +178,15 @@ def groups_of(examples: Sequence[Example]) -> list[int]:
 
     Those of one artist, one recording in two files, recordings that share a passage, and parts of one piece.
     """
-    above = list(range(len(examples)))
-
-    def top(place: int) -> int:
-        while above[place] != place:
-            place = above[place]
-        return place
-
+    prints = [example.song.fingerprint for example in examples]
+    together = same_recordings(prints, prints) + sharing([example.song.course for example in examples])
     first: dict[str, int] = {}
     for place, example in enumerate(examples):
         for key in filter(None, (example.whose and f"by {example.whose}", _piece(example.song.name))):
-            above[top(place)] = top(first.setdefault(key, place))
-    prints = [example.song.fingerprint for example in examples]
-    alike = same_recordings(prints, prints) if prints else []
-    for one, other in (*alike, *sharing([example.song.course for example in examples])):
-        above[top(one)] = top(other)
-    return [top(place) for place in range(len(examples))]
+            together.append((first.setdefault(key, place), place))
+    one, other = np.array(together, int).reshape(-1, 2).T
+    pairs = coo_array((np.ones(len(one)), (one, other)), shape=(len(examples),) * 2)
+    return list(connected_components(pairs, directed=False)[1].tolist())
 
 
 def without_repeats(examples: Sequence[Example], merge: bool = True) -> tuple[list[Example], list[tuple[str, str]]]:
@@ -250,7 +196,7 @@ def without_repeats(examples: Sequence[Example], merge: bool = True) -> tuple[li
     """
     prints, kept = [example.song.fingerprint for example in examples], dict(enumerate(examples))
     repeats: list[tuple[str, str]] = []
-    for one, other in same_recordings(prints, prints) if prints else ():
+    for one, other in same_recordings(prints, prints):
         if one in kept and other in kept:
             copy = kept.pop(other)
             if merge:
@@ -282,14 +228,15 @@ def _piece(name: str) -> str:
     return f"part of {PurePath(name).parent}/{shorter.casefold()}" if shorter and shorter != stem else ""
 
 
-def _missing(labels: Sequence[str], truth: np.ndarray, groups: Sequence[int]) -> dict[str, tuple[int, int]]:
-    found = {}
-    for label, true in zip(labels, truth.T, strict=True):
-        songs, apart = int(true.sum()), len({group for group, own in zip(groups, true, strict=True) if own})
-        others = max(0, LEAST_GROUPS - apart)
-        if songs < LEAST_SONGS or others:
-            found[label] = max(LEAST_SONGS - songs, others), others
-    return found
+def _missing(labels: Sequence[str], truth: np.ndarray, groups: Sequence[int]) -> str:
+    """What a measurement needs beyond these songs, in words; empty where they are enough."""
+    wanted: dict[tuple[int, int], list[str]] = {}
+    for label, has_label in zip(labels, truth.T, strict=True):
+        others = max(0, LEAST_GROUPS - len(set(np.array(groups)[has_label])))
+        songs = max(LEAST_SONGS - int(has_label.sum()), others)
+        if songs > 0:
+            wanted.setdefault((songs, others), []).append(label)
+    return "; ".join(_more(*count, alike) for count, alike in wanted.items())
 
 
 def _more(songs: int, artists: int, labels: Sequence[str]) -> str:
@@ -299,38 +246,41 @@ def _more(songs: int, artists: int, labels: Sequence[str]) -> str:
 
 
 def _judgement(
-    labels: Sequence[str],
-    truth: np.ndarray,
-    scores: np.ndarray | None,
-    groups: Sequence[int],
-    examples: Sequence[Example],
-    more: dict[str, tuple[int, int]],
+    labels: Sequence[str], truth: np.ndarray, scores: np.ndarray, groups: Sequence[int], unknown: int
 ) -> Judgement:
-    unknown = sum(not example.whose for example in examples)
-    apart: Apart = "recordings" if unknown else "artists"
+    """How good these scores are; of `unknown` songs nobody names the artist."""
+    n, artists = len(truth), len(set(groups))
+    right = truth[np.arange(n), scores.argmax(axis=1)]
+    hits, share = int(right.sum()), float(right.mean())
+    interval = wilson(round(artists * share), artists)
+    low, high = (f"{end:.0%}" for end in interval)
+    # what the most frequent genre alone would have right
     guessing = float(truth.mean(axis=0).max())
-    if scores is None:
-        return Judgement(0, 0, (0.0, 1.0), {}, guessing, apart, unknown, more)
-    right = truth[np.arange(len(truth)), scores.argmax(axis=1)]
-    each = {label: (int(right[own].sum()), int(own.sum())) for label, own in zip(labels, truth.T, strict=True)}
-    people = len(set(groups))
-    interval = wilson(round(people * float(right.mean())), people)
-    return Judgement(int(right.sum()), len(right), interval, each, guessing, apart, unknown, more)
-
-
-def _metrics(judgement: Judgement) -> list[dict[str, Any]]:
-    if not judgement.n:
-        return []
-    return [
-        {
-            "measure": "accuracy",
-            "value": round(judgement.hits / judgement.n, 4),
-            "n": judgement.n,
-            "split": OWN_SPLIT[judgement.apart],
-            "interval_95": list(judgement.interval),
-            "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
-        }
+    each = [f"{label} {right[own].sum()} of {own.sum()}" for label, own in zip(labels, truth.T, strict=True)]
+    new = "that it had not learned from" if unknown else "by artists that it had not learned from"
+    sentences = [
+        f"Right first on {hits} of {n} songs {new}: {share:.0%}, and with 95 % certainty "
+        f"between {low} and {high} of other songs like these. Guessing would be right on {guessing:.0%}.",
+        f"By genre: {', '.join(each)}.",
     ]
+    if unknown:
+        whose = "any song" if unknown == n else f"{unknown} of {n} songs"
+        sentences.append(
+            f"Nobody says who made {whose} (no tag, no “Artist - Title”): copies and parts of one recording were "
+            "kept apart, artists were not, so for other artists the true number may be lower."
+        )
+    return Judgement(sentences, hits, n, interval, "recordings" if unknown else "artists")
+
+
+def _metric(judgement: Judgement) -> dict[str, Any]:
+    return {
+        "measure": "accuracy",
+        "value": round(judgement.hits / judgement.n, 4),
+        "n": judgement.n,
+        "split": OWN_SPLIT[judgement.apart],
+        "interval_95": list(judgement.interval),
+        "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
+    }
 
 
 def _card(own: OwnGenres, title: str) -> str:
@@ -369,7 +319,3 @@ fingerprints.safetensors beside the weights knows these recordings again; it hol
 - Genres beyond these {len(config.labels)}: music of other kinds gets the nearest of them, or none.
 - Judging music, people or rights: a handful of artists is not a genre.
 """
-
-
-Told = Callable[[int, int], None]
-"""Called with how many songs are read, and how many there are."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import socket
 import threading
 from concurrent.futures import Future
 from typing import Any
+from urllib.parse import urlsplit
 
 import ray
 from ray.exceptions import GetTimeoutError, RayError
@@ -61,26 +61,17 @@ class RayWorkers:
         except (ConnectionError, ValueError, RuntimeError, TimeoutError, OSError, RayError) as error:
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise FluxBeatError(f"no Ray cluster answers at {address!r}: {reason}") from error
-        try:
-            self._check_workers(address)
-            self.count = count or max(1, int(ray.cluster_resources().get("CPU", 1)))
-        except BaseException:
-            ray.shutdown()
-            raise
-        self.at_once = self.count + max(1, self.count // 2)  # the next files travel while the first are analysed
-        self._task = ray.remote(num_cpus=1, max_retries=1)(_analyse_content)
+        self._check_workers(address)
+        count = count or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        self.at_once = count + max(1, count // 2)  # the next files travel while the first are analysed
+        self._task = ray.remote(num_cpus=1, max_retries=1)(analyse_file)
         self._model: tuple[LoadedModel, ray.ObjectRef] | None = None
 
     def begin(self, file: SoundFile, model: LoadedModel, stop: threading.Event) -> Future[Answer]:
         """Send one file; `close` ends what is no longer wanted."""
         if self._model is None or self._model[0] is not model:
             self._model = model, ray.put(model)
-        content = file.path.read_bytes()
-        try:
-            future: Future[Answer] = self._task.remote(content, file.shown, self._model[1], __version__).future()
-        except RayError as error:
-            future = Future()
-            future.set_exception(error)
+        future: Future[Answer] = self._task.remote(file.path.read_bytes(), file.shown, self._model[1]).future()
         return future
 
     def close(self) -> None:
@@ -88,9 +79,9 @@ class RayWorkers:
         ray.shutdown()
 
     def _check_workers(self, address: str) -> None:
-        probe = ray.remote(num_cpus=1, max_retries=0)(_version)
+        probe = ray.remote(num_cpus=1, max_retries=0)(_check_version)
         try:
-            there = ray.get(probe.remote(), timeout=ANSWER_S)
+            ray.get(probe.remote(__version__), timeout=ANSWER_S)
         except GetTimeoutError as error:
             raise FluxBeatError(
                 f"the Ray cluster at {address!r} started no worker within {ANSWER_S:.0f} s: are its cores taken?"
@@ -100,37 +91,22 @@ class RayWorkers:
                 f"the workers of the Ray cluster at {address!r} cannot run FluxBeat: install FluxBeat {__version__} "
                 f"on every node ({type(error).__name__})"
             ) from error
-        _same_version(there, __version__)
 
 
 def _check_address(address: str) -> None:
     """Refuse what is no address, and where nobody listens: Ray itself would go on trying for many minutes."""
     if address in (LOCAL, "auto"):
         return
-    parts = re.fullmatch(r"(?:ray://)?(?:\[([0-9a-fA-F:.]+)\]|([^\s:/]+)):(\d{1,5})", address)
-    if parts is None:
-        raise FluxBeatError(
-            f"{address!r} is no address of a Ray cluster: give auto, HOST:PORT, ray://HOST:PORT or local"
-        )
     try:
-        socket.create_connection((parts[1] or parts[2], int(parts[3])), timeout=CONNECT_S).close()
-    except (OSError, OverflowError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise FluxBeatError(f"no Ray cluster answers at {address!r}: {reason}") from error
+        parts = urlsplit(address if "://" in address else f"//{address}")
+        socket.create_connection((parts.hostname, parts.port), timeout=CONNECT_S).close()
+    except (OSError, ValueError) as error:
+        cure = "give auto, HOST:PORT, ray://HOST:PORT or local"
+        raise FluxBeatError(f"no Ray cluster answers at {address!r} ({error}): {cure}") from error
 
 
-def _version() -> str:
-    return __version__
-
-
-def _same_version(there: str, here: str) -> None:
-    if there != here:
+def _check_version(asking: str) -> None:
+    if asking != __version__:
         raise ConfigMismatchError(
-            f"a Ray worker has FluxBeat {there}, this machine {here}: install the same on every node"
+            f"a Ray worker has FluxBeat {__version__}, this machine {asking}: install the same on every node"
         )
-
-
-def _analyse_content(content: bytes, name: str, model: LoadedModel, version: str) -> Answer:
-    """What runs on the cluster."""
-    _same_version(__version__, version)
-    return analyse_file(content, name, model)

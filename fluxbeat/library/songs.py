@@ -96,12 +96,7 @@ def excerpts_of(log_mel_db: np.ndarray, frame_rate_hz: float) -> list[np.ndarray
     return [np.ascontiguousarray(log_mel_db[:, start : start + length]) for start in starts]
 
 
-def read_song(
-    file: SoundFile,
-    network: GenreTempoModel,
-    max_duration_s: float = MAX_DURATION_S,
-    stop: threading.Event | None = None,
-) -> Song:
+def read_song(file: SoundFile, network: GenreTempoModel, max_duration_s: float, stop: threading.Event) -> Song:
     """Read one song.
 
     Raises
@@ -119,7 +114,7 @@ def read_song(
     moves, found = course(log_mel_db, features), []
     del log_mel_db  # of an hour it is large
     for excerpt in excerpts:
-        if stop is not None and stop.is_set():
+        if stop.is_set():
             raise AnalysisCancelled("no longer wanted")
         track = track_of(excerpt, features, name)
         windows = slide(network, track.log_mel, HOP_S)
@@ -206,15 +201,9 @@ def _key(path: Path) -> str:
 
 def _keep(path: Path, song: Song) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    fields = {"embedding": song.embedding, "artist": song.artist, "course": song.course, **vars(song.fingerprint)}
     with atomic_write(path) as partial, partial.open("wb") as file:
-        np.savez(
-            file,
-            embedding=song.embedding,
-            curve=song.fingerprint.curve,
-            digest=song.fingerprint.digest,
-            artist=song.artist,
-            course=song.course,
-        )
+        np.savez(file, **fields)
 
 
 def _kept(path: Path, name: str) -> Song | None:

@@ -61,11 +61,11 @@ class ThreadWorkers:
     def __init__(
         self, count: int | None = None, max_duration_s: float = MAX_DURATION_S, turn: TurnOf | None = None
     ) -> None:
-        self.count = count or cores()
-        self.at_once = self.count + 1  # one waits, so that no thread has to
+        count = count or cores()
+        self.at_once = count + 1  # one waits, so that no thread has to
         self._max_duration_s = max_duration_s
         self._turn: TurnOf = turn or (lambda stop: nullcontext(lambda: None))
-        self._pool = threads_that_compute_alone(self.count, "fluxbeat-library")
+        self._pool = threads_that_compute_alone(count, "fluxbeat-library")
 
     def begin(self, file: SoundFile, model: LoadedModel, stop: threading.Event) -> Future[Answer]:
         return self._pool.submit(self._in_turn, file, model, stop)

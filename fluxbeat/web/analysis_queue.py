@@ -94,8 +94,8 @@ class AnalysisQueue:
     async def run(
         self,
         work: Work[Result],
-        report: Callable[[float, str], Any] | None = None,
-        told: Callable[[int], Any] | None = None,
+        on_progress: Callable[[float, str], Any] | None = None,
+        on_wait: Callable[[int], Any] | None = None,
     ) -> Result:
         """Do `work` in a thread as soon as it is its turn.
 
@@ -104,24 +104,24 @@ class AnalysisQueue:
         Parameters
         ----------
         work : callable
-        report : callable, optional
+        on_progress : callable, optional
             Called in the event loop with the finished share (0..1) and what is being done.
-        told : callable, optional
+        on_wait : callable, optional
             Called in the event loop with how many others go first, at once and now and then while it waits.
         """
 
         def progress(share: float, doing: str) -> None:
             from_thread.check_cancelled()
             self.give_way()
-            if report:
-                from_thread.run_sync(report, share, doing)
+            if on_progress:
+                from_thread.run_sync(on_progress, share, doing)
 
         with self._turn(self._waiting) as turn:
-            if told:
-                told(self._before(turn))
+            if on_wait:
+                on_wait(self._before(turn))
             while not await _has_come(turn):
-                if told:
-                    told(self._before(turn))
+                if on_wait:
+                    on_wait(self._before(turn))
             return await to_thread.run_sync(work, progress, limiter=self._threads)
 
     async def run_live(self, work: Callable[[], Result]) -> Result:

@@ -13,8 +13,8 @@ interleaved, and for each hop the server sends `{"type": "prediction", ...}`, wh
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from typing import Any, Literal
@@ -22,10 +22,10 @@ from typing import Any, Literal
 import anyio
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+from pydantic_core import from_json
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from fluxbeat.analysis.live import HOPS_S, LIVE_HOP_S, MOST_CHANNELS, RATES_HZ, LiveAnalysis
-from fluxbeat.audio import MAX_DURATION_S
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.models.registry import LoadedModel, default_model
 from fluxbeat.web.analysis_queue import AnalysisQueue
@@ -39,7 +39,6 @@ SOUND_WAIT_S = 30.0
 
 NORMAL, UNSUPPORTED, NOT_SOUND, POLICY, TOO_LARGE, BUSY = 1000, 1003, 1007, 1008, 1009, 1013
 _SAMPLE_TYPES: dict[str, np.dtype[Any]] = {"f32le": np.dtype("<f4"), "s16le": np.dtype("<i2")}
-_REASON_BYTES = 120  # the protocol allows 123
 
 
 class LiveSettings(BaseModel):
@@ -92,10 +91,12 @@ class LiveSessions:
         await _close(socket, ending)
 
     async def _converse(self, socket: WebSocket, models: Mapping[str, LoadedModel]) -> Ending:
-        settings = await _settings(socket, list(models))
-        samples = _SAMPLE_TYPES[settings.format]
-        model, rate_hz, channels = models[settings.model], settings.sample_rate_hz, settings.channels
-        begin = partial(LiveAnalysis, model, sample_rate_hz=rate_hz, channels=channels, hop_s=settings.hop_s)
+        settings = await _settings(socket)
+        name = settings.model or default_model(list(models))
+        if name not in models:
+            raise Ending(POLICY, f"model: expected one of {', '.join(models)}")
+        model, samples, rate_hz = models[name], _SAMPLE_TYPES[settings.format], settings.sample_rate_hz
+        begin = partial(LiveAnalysis, model, sample_rate_hz=rate_hz, channels=settings.channels, hop_s=settings.hop_s)
         analysis = await self._queue.run_live(begin)
         config = model.network.config
         await socket.send_json(
@@ -107,7 +108,7 @@ class LiveSessions:
                 "hop_s": settings.hop_s,
             }
         )
-        waiting = Waiting(round(rate_hz * MOST_WAITING_S), samples.itemsize * channels)
+        waiting = Waiting(round(rate_hz * MOST_WAITING_S), samples.itemsize * settings.channels)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_read, socket, waiting)
             ending = await self._answer(socket, waiting, analysis, samples)
@@ -120,17 +121,17 @@ class LiveSessions:
             pcm, dropped_frames = taken
             dropped_s += dropped_frames / analysis.sample_rate_hz
             analysis.skip(dropped_frames / analysis.sample_rate_hz)
-            samples = np.frombuffer(pcm, kind).reshape(-1, analysis.channels).astype(kind.newbyteorder("="))
+            samples = np.frombuffer(pcm, kind).reshape(-1, analysis.channels)
             try:
-                found = await self._queue.run_live(partial(analysis.push, samples))
+                prediction = await self._queue.run_live(partial(analysis.push, samples))
             except FluxBeatError as error:
                 return Ending(NOT_SOUND, str(error))
-            if found is not None:
-                prediction = {"type": "prediction", **found.to_dict(), "dropped_s": round(dropped_s, 3)}
-                if not await _sent(socket, prediction):
+            if prediction is not None:
+                message = {"type": "prediction", **prediction.to_dict(), "dropped_s": round(dropped_s, 3)}
+                try:
+                    await socket.send_json(message)
+                except WebSocketDisconnect:
                     break
-            if analysis.elapsed_s > MAX_DURATION_S:
-                return Ending(POLICY, f"this has gone on for {MAX_DURATION_S / 3600:g} hours: connect again to go on")
         return waiting.ending or Ending(NORMAL)
 
 
@@ -149,7 +150,18 @@ class Waiting:
         self.ending: Ending | None = None
 
     def add(self, pcm: bytes) -> None:
-        """Keep a piece, which must hold whole frames."""
+        """Keep a piece.
+
+        Raises
+        ------
+        Ending
+            If it is too large, or does not hold whole frames.
+        """
+        if len(pcm) > MOST_MESSAGE_BYTES:
+            raise Ending(TOO_LARGE, f"a message may hold {MOST_MESSAGE_BYTES:,} bytes, got {len(pcm):,}: send less")
+        if len(pcm) % self.frame_bytes:
+            frames = f"whole frames of {self.frame_bytes} bytes"
+            raise Ending(NOT_SOUND, f"a message must hold {frames}, got {len(pcm):,} bytes")
         self._pcm += pcm
         excess = max(0, len(self._pcm) - self._most_bytes)
         del self._pcm[:excess]
@@ -161,7 +173,6 @@ class Waiting:
         self.ending = ending
         if ending.code != NORMAL:
             self._pcm.clear()
-            self._dropped_bytes = 0
         self._changed.set()
 
     async def take(self) -> tuple[bytes, int] | None:
@@ -177,48 +188,43 @@ class Waiting:
         return taken
 
 
-async def _settings(socket: WebSocket, models: Sequence[str]) -> LiveSettings:
-    text = ""
-    with anyio.move_on_after(SETTINGS_WAIT_S) as patience:
-        message = await _received(socket)
-        if message.get("text") is None:
-            raise Ending(UNSUPPORTED, "the first message must be text: the settings as JSON")
-        text = message["text"]
-    if patience.cancelled_caught:
-        raise Ending(POLICY, f"no settings came within {SETTINGS_WAIT_S:g} s: send them as JSON first")
+async def _settings(socket: WebSocket) -> LiveSettings:
+    try:
+        with anyio.fail_after(SETTINGS_WAIT_S):
+            text = (await _received(socket)).get("text")
+    except TimeoutError:
+        raise Ending(POLICY, f"no settings came within {SETTINGS_WAIT_S:g} s: send them as JSON first") from None
+    if text is None:
+        raise Ending(UNSUPPORTED, "the first message must be text: the settings as JSON")
     if len(text) > MOST_SETTINGS_CHARACTERS:
         raise Ending(TOO_LARGE, f"settings may have {MOST_SETTINGS_CHARACTERS:,} characters, got {len(text):,}")
     try:
-        settings = LiveSettings.model_validate_json(text)
+        return LiveSettings.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "settings"
         raise Ending(POLICY, f"{place}: {first['msg']}") from error
-    if not settings.model:
-        return settings.model_copy(update={"model": default_model(models)})
-    if settings.model not in models:
-        raise Ending(POLICY, f"model: expected one of {', '.join(models)}")
-    return settings
 
 
 async def _read(socket: WebSocket, waiting: Waiting) -> None:
     """Move what comes to what waits, until there is an ending."""
     try:
-        while waiting.ending is None:
+        while True:
             with anyio.fail_after(SOUND_WAIT_S):
                 message = await _received(socket)
             if (pcm := message.get("bytes")) is not None:
-                waiting.add(_checked(pcm, waiting))
-            elif _says_stop(message.get("text") or ""):
-                waiting.end(Ending(NORMAL))
-            else:
-                raise Ending(UNSUPPORTED, 'after the settings only PCM and {"type": "stop"} are understood')
+                waiting.add(pcm)
+                continue
+            with suppress(ValueError):
+                if from_json(message["text"]) == {"type": "stop"}:
+                    raise Ending(NORMAL)
+            raise Ending(UNSUPPORTED, 'after the settings only PCM and {"type": "stop"} are understood')
     except WebSocketDisconnect as gone:
         waiting.end(Ending(gone.code))
     except TimeoutError:
         waiting.end(Ending(POLICY, f"no sound came for {SOUND_WAIT_S:g} s: send silence to stay connected"))
-    except Ending as refused:
-        waiting.end(refused)
+    except Ending as ending:
+        waiting.end(ending)
 
 
 async def _received(socket: WebSocket) -> dict[str, Any]:
@@ -228,36 +234,11 @@ async def _received(socket: WebSocket) -> dict[str, Any]:
     return message
 
 
-def _checked(pcm: bytes, waiting: Waiting) -> bytes:
-    if len(pcm) > MOST_MESSAGE_BYTES:
-        raise Ending(TOO_LARGE, f"a message may hold {MOST_MESSAGE_BYTES:,} bytes, got {len(pcm):,}: send less")
-    if len(pcm) % waiting.frame_bytes:
-        size = waiting.frame_bytes
-        raise Ending(NOT_SOUND, f"a message must hold whole frames of {size} bytes, got {len(pcm):,} bytes")
-    return pcm
-
-
-def _says_stop(text: str) -> bool:
-    if len(text) > MOST_SETTINGS_CHARACTERS:
-        return False
-    try:
-        return bool(json.loads(text) == {"type": "stop"})
-    except ValueError:
-        return False
-
-
-async def _sent(socket: WebSocket, message: dict[str, Any]) -> bool:
-    """Whether it could be sent; not if the client has gone."""
-    try:
-        await socket.send_json(message)
-    except WebSocketDisconnect:
-        return False
-    return True
-
-
 async def _close(socket: WebSocket, ending: Ending) -> None:
+    """Say how a conversation ends, and close it, unless the client has gone."""
     last: dict[str, Any] = {"type": "end"}
     if ending.code != NORMAL:
         last = {"type": "error", "code": ending.code, "message": ending.message}
-    if socket.client_state is WebSocketState.CONNECTED and await _sent(socket, last):
-        await socket.close(ending.code, ending.message.encode()[:_REASON_BYTES].decode(errors="ignore"))
+    with suppress(WebSocketDisconnect, RuntimeError):  # the latter where it is known already that the client has gone
+        await socket.send_json(last)
+        await socket.close(ending.code)

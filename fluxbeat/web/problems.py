@@ -54,9 +54,6 @@ class Problem(BaseModel):
 class Refused(HTTPException):
     """A request that is answered with a problem."""
 
-    def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None) -> None:
-        super().__init__(status, detail, headers)
-
     @property
     def response(self) -> Response:
         """The answer."""
@@ -94,14 +91,14 @@ def crashed() -> Problem:
     return problem(500, "the server failed on this request; its log says why")
 
 
-UPLOAD_PROBLEMS: Responses = problems_of(
+BODY_PROBLEMS: Responses = problems_of(
+    {408: "the upload stood still", 413: "too many bytes", 429: "too many requests at the moment"}
+)
+UPLOAD_PROBLEMS: Responses = BODY_PROBLEMS | problems_of(
     {
         400: "the form is malformed",
         404: "there is no such model",
-        408: "the upload stood still",
-        413: "too many bytes",
         422: "not a recording that can be analysed, or a parameter out of range",
-        429: "too many requests at the moment",
     }
 )
 """Of every route that takes a recording and the name of a model."""

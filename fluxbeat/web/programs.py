@@ -14,7 +14,7 @@ from urllib.request import url2pathname
 
 from pydantic import TypeAdapter, ValidationError
 
-from fluxbeat.analysis import Progress, compare
+from fluxbeat.analysis import Progress
 from fluxbeat.errors import ConfigMismatchError, FluxBeatError
 from fluxbeat.models.registry import default_model
 from fluxbeat.web.service import Service
@@ -39,8 +39,7 @@ class Programs:
     """
 
     def __init__(self, service: Service) -> None:
-        self._service, self._queue = service, service.queue
-        self._longest_s = service.settings.max_duration_s
+        self._service = service
         self.names, self.folders = list(service.models), service.settings.folders
         self.default = default_model(self.names)
 
@@ -80,8 +79,8 @@ class Programs:
         name: str | None,
         models: Sequence[str],
         tempo_bpm: float,
-        report: Callable[[float, str], Any],
-        told: Callable[[int], Any] | None = None,
+        on_progress: Callable[[float, str], Any],
+        on_wait: Callable[[int], Any] | None = None,
     ) -> list[dict[str, Any]]:
         """What each model says of a recording, as `TrackAnalysis.to_dict`, when it is its turn.
 
@@ -92,7 +91,7 @@ class Programs:
         models : sequence of str
         tempo_bpm : float
             0 where it is not known better.
-        report, told : callable
+        on_progress, on_wait : callable
             As in `AnalysisQueue.run`.
 
         Raises
@@ -110,17 +109,10 @@ class Programs:
             raise FluxBeatError(f"no model {unknown[0][:80]!r}: there are {', '.join(offered)}")
 
         def work(progress: Progress) -> list[dict[str, Any]]:
-            analyses = compare(
-                recording,
-                [offered[model] for model in wanted],
-                name=name,
-                progress=progress,
-                max_duration_s=self._longest_s,
-                tempo_bpm=tempo_bpm or None,
-            )
-            return [analysis.to_dict() for analysis in analyses]
+            models = [offered[model] for model in wanted]
+            return self._service.analyses(recording, name, models, progress, tempo_bpm or None)
 
-        return await self._queue.run(work, report, told)
+        return await self._service.queue.run(work, on_progress, on_wait)
 
 
 def mcp_wanted(chosen: bool | None) -> bool:

@@ -93,15 +93,15 @@ def may_use_login(allowed: bool | None, headers: Mapping[str, str], client: str)
     return allowed is not False and may_fetch_weights(None, headers, client)
 
 
-def names_to_know(settings: WebSettings, told: str, bound: str) -> tuple[str, ...]:
+def names_to_know(settings: WebSettings, host: str, address: str) -> tuple[str, ...]:
     """The names that a server must be called by; empty where any will do.
 
-    `told` is what it was told to listen on, maybe a name, and `bound` the numeric address that this is; each is empty
+    `host` is what it was told to listen on, maybe a name, and `address` the numeric one that this is; each is empty
     where that is not known.
     """
     if ANY_HOST in settings.hosts:
         return ()
-    return (*settings.hosts, told) if is_loopback(bound) else settings.hosts
+    return (*settings.hosts, host) if is_loopback(address) else settings.hosts
 
 
 class KnownHosts:

@@ -10,17 +10,17 @@ from fastapi import FastAPI
 
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.web.settings import port_of_environment, read_settings
-from fluxbeat.web.temporary_folder import leave_own_folder, use_own_folder
+from fluxbeat.web.temporary_folder import use_own_folder
 
 
-def build_app(api_only: bool = False, told: str = "", bound: str = "") -> FastAPI:
+def build_app(api_only: bool = False, host: str = "", address: str = "") -> FastAPI:
     """The web page with the REST service beside it, or the service alone; temporary files get a folder of their own.
 
     Parameters
     ----------
     api_only : bool
         Without the page; Gradio is then not even imported.
-    told, bound : str
+    host, address : str
         The address that the server was told to listen on, and the numeric one that it is; empty where they are not
         known. A program that only this machine can reach answers to no other machine's name, see `names_to_know`.
 
@@ -55,7 +55,7 @@ def build_app(api_only: bool = False, told: str = "", bound: str = "") -> FastAP
             startup()
         if settings.api_key and not settings.open_page:
             app.add_middleware(KeyNeeded, key=settings.api_key, page=True)
-    if names := names_to_know(settings, told, bound):
+    if names := names_to_know(settings, host, address):
         app.add_middleware(KnownHosts, names=names, cors_origins=settings.cors_origins)
     return app
 
@@ -91,8 +91,6 @@ def serve(host: str | None = None, port: int | None = None, api_only: bool = Fal
             uvicorn.Server(config).run(sockets=[listener])
         except KeyboardInterrupt:
             return
-        finally:
-            leave_own_folder()
 
 
 def _listening(host: str, port: int) -> socket.socket:

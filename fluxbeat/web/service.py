@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-from fluxbeat.analysis.windows import free_gpu
+from fluxbeat.analysis import DEFAULT_HOP_S, Progress, compare
+from fluxbeat.analysis.windows import free_gpu, hop_frames
 from fluxbeat.errors import FluxBeatError, ModelLoadError
 from fluxbeat.models.registry import LoadedModel, checkpoints_folder, forget, load_all
 from fluxbeat.web.analysis_queue import AnalysisQueue
 from fluxbeat.web.hub_fetching import with_fetched
 from fluxbeat.web.live_socket import LiveSessions
 from fluxbeat.web.settings import WebSettings
+
+MOST_WINDOWS = 20_000
+"""Four hours have 14,400 at one a second. More of them cost minutes of segmenting that cannot be cancelled."""
 
 
 class Service:
@@ -36,6 +42,30 @@ class Service:
         self.queue = AnalysisQueue(settings.analyses_at_once, settings.waiting_at_most)
         self.fetches = AnalysisQueue(1, settings.waiting_at_most)
         self.live = LiveSessions(self.queue)
+
+    def analyses(
+        self,
+        recording: str | Path | bytes,
+        name: str | None,
+        models: Sequence[LoadedModel],
+        progress: Progress,
+        tempo_bpm: float | None,
+        hop_s: float = DEFAULT_HOP_S,
+    ) -> list[dict[str, Any]]:
+        """What each model says of a recording, as `TrackAnalysis.to_dict`. Parameters and errors as in `compare`, and:
+
+        Raises
+        ------
+        AudioDecodeError
+            If the recording is longer than the settings allow, or a model would cut it into too many windows.
+        """
+        networks = [model.network for model in models]
+        done_s = min(hop_frames(hop_s, network) / network.config.features.frame_rate_hz for network in networks)
+        longest_s = min(self.settings.max_duration_s, MOST_WINDOWS * done_s)
+        analyses = compare(
+            recording, models, name=name, hop_s=hop_s, progress=progress, max_duration_s=longest_s, tempo_bpm=tempo_bpm
+        )
+        return [analysis.to_dict() for analysis in analyses]
 
     def add(self, found: Sequence[LoadedModel]) -> None:
         """Offer these to programs too. Errors as in `with_fetched`."""

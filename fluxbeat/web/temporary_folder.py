@@ -7,6 +7,7 @@ that was left. `tempfile.TemporaryDirectory` leaves its folder behind when the p
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -16,8 +17,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock
-
-from fluxbeat.errors import FluxBeatError
 
 PREFIX = "fluxbeat-server-"
 LOCK_FILE = "in-use"
@@ -36,21 +35,17 @@ def use_own_folder() -> None:
 
     Raises
     ------
-    FluxBeatError
+    OSError
         If no temporary folder can be made.
     """
     if _own:
         return
     place = Path(tempfile.gettempdir())
     remove_left(place)
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
-        _own.append(FileLock(folder / LOCK_FILE))
-        _own[0].acquire(timeout=0)
-    except OSError as error:
-        raise FluxBeatError(
-            f"no folder for temporary files can be made ({error.strerror}): make room, or set TMPDIR"
-        ) from error
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
+    _own.append(FileLock(folder / LOCK_FILE))
+    _own[0].acquire(timeout=0)
+    atexit.register(leave_own_folder)
     tempfile.tempdir = str(folder)
     os.environ.setdefault(GRADIO_VARIABLE, str(folder / "page"))
     threading.Thread(target=_sweep_on_and_on, args=(folder,), daemon=True, name="sweep").start()

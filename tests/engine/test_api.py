@@ -18,9 +18,9 @@ from web_driving import CHANGE, TECHNO
 from fluxbeat import __version__
 from fluxbeat.cli.main import main
 from fluxbeat.models.registry import bundled_names
+from fluxbeat.web import service as web_service
 from fluxbeat.web.api import build_api_alone
 from fluxbeat.web.api.contract import AnalysisDocument
-from fluxbeat.web.api.routes import analysis as analysis_routes
 from fluxbeat.web.problems import API_PREFIX
 from fluxbeat.web.settings import WebSettings
 
@@ -163,7 +163,7 @@ def test_too_long_a_recording_is_refused_with_the_limit():
 
 def test_how_long_a_recording_may_be_follows_from_the_hop_that_is_done(monkeypatch):
     """A hop of 0.05 s was counted as one, where the windows that were done lay 0.33 s apart."""
-    monkeypatch.setattr(analysis_routes, "MOST_WINDOWS", 40)
+    monkeypatch.setattr(web_service, "MOST_WINDOWS", 40)
     done = send("/analyze?model=cnn&hop_s=0.05", clicks(12.9))
     assert done.status_code == 200
     assert done.json()["timeline"]["hop_s"] == pytest.approx(1 / 3, abs=1e-3)
@@ -209,7 +209,7 @@ def test_crash_is_a_problem_that_tells_nothing_of_the_server(monkeypatch):
     def crash(*_: Any, **__: Any) -> None:
         raise RuntimeError("secret of the house")
 
-    monkeypatch.setattr(analysis_routes, "analyze", crash)
+    monkeypatch.setattr(web_service, "compare", crash)
 
     async def once(**headers: str) -> httpx.Response:
         transport = httpx.ASGITransport(PLAIN, raise_app_exceptions=False)

@@ -15,8 +15,8 @@ import pytest
 from api_asking import FORM, HEAD, LINES, TAIL, asgi, ask, clicks, client, refused, send, status
 
 from fluxbeat.analysis import Progress
+from fluxbeat.web import service as web_service
 from fluxbeat.web.api import build_api_alone
-from fluxbeat.web.api.routes import analysis as analysis_routes
 from fluxbeat.web.settings import WebSettings
 
 
@@ -31,14 +31,14 @@ def uploads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize("headers", [{}, LINES])
 def test_upload_is_removed_whatever_comes_of_it(monkeypatch, uploads, headers):
     seen: list[Path] = []
-    analyze = analysis_routes.analyze
+    analyze = web_service.compare
 
     def watched(path: str, *arguments: Any, **options: Any) -> Any:
         seen.append(Path(path))
         assert uploads in seen[-1].parents
         return analyze(path, *arguments, **options)
 
-    monkeypatch.setattr(analysis_routes, "analyze", watched)
+    monkeypatch.setattr(web_service, "compare", watched)
     send("/analyze?model=cnn", clicks(5), headers=headers)
     send("/analyze?model=cnn", b"no music", headers=headers)
     assert len(seen) == 2
@@ -88,8 +88,8 @@ class Held:
         self.now, self.most = 0, 0
         self.paths: list[str] = []
         self._lock = threading.Lock()
-        self._analyze = analysis_routes.analyze
-        monkeypatch.setattr(analysis_routes, "analyze", self)
+        self._analyze = web_service.compare
+        monkeypatch.setattr(web_service, "compare", self)
 
     def __call__(self, path: str, *arguments: Any, progress: Progress, **options: Any) -> Any:
         with self._lock:

@@ -29,8 +29,8 @@ from mutagen.id3 import ID3, TIT2, TPE1
 from fluxbeat.analysis import analyze
 from fluxbeat.audio import load_audio
 from fluxbeat.audio.tags import one_line
-from fluxbeat.cli.library import SORTS
 from fluxbeat.cli.main import main
+from fluxbeat.cli.options import SORTS
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.features.torch_threads import shared_threads
 from fluxbeat.library import (

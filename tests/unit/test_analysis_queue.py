@@ -83,7 +83,9 @@ def test_first_come_is_first_served_and_told_how_many_go_before() -> None:
     computing, queue, told = Computing(), AnalysisQueue(1, 10), dict[int, list[int]]()
 
     async def everybody() -> None:
-        await asyncio.gather(*(queue.run(computing.work(str(n)), told=told.setdefault(n, []).append) for n in range(5)))
+        await asyncio.gather(
+            *(queue.run(computing.work(str(n)), on_wait=told.setdefault(n, []).append) for n in range(5))
+        )
 
     asyncio.run(everybody())
     assert computing.begun == ["0", "1", "2", "3", "4"]
@@ -125,7 +127,7 @@ def test_those_who_leave_make_room() -> None:
         running = asyncio.create_task(queue.run(lambda _: release.wait(10)))
         leaving = [asyncio.create_task(queue.run(lambda _: None)) for _ in range(2)]
         await asyncio.sleep(0.05)
-        last = asyncio.create_task(queue.run(lambda _: "served", told=told.append))
+        last = asyncio.create_task(queue.run(lambda _: "served", on_wait=told.append))
         await asyncio.sleep(0.05)
         for each in leaving:
             each.cancel()

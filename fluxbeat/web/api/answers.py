@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from anyio import BrokenResourceError, CancelScope, WouldBlock, create_memory_object_stream, create_task_group
-from anyio.streams.memory import MemoryObjectSendStream
+from anyio import CancelScope
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
@@ -22,7 +19,6 @@ from fluxbeat.web.analysis_queue import AnalysisQueue
 from fluxbeat.web.problems import Problem, crashed, problem_of
 
 LINES_MEDIA_TYPE = "application/x-ndjson"
-REPORT_EVERY_S = 0.1
 WAITING = "waiting for its turn"
 
 _log = logging.getLogger(__name__)
@@ -56,27 +52,19 @@ async def answer(request: Request, queue: AnalysisQueue, work: Answer) -> Respon
 
 async def done(request: Request, queue: AnalysisQueue, work: Callable[[Progress], bytes]) -> bytes:
     """Do `work` in its turn; it ends early if the client leaves. Errors as in `answer`."""
-    body: list[bytes] = []
-    errors: list[Exception] = []
-
-    async with create_task_group() as group:
-
-        async def leave() -> None:
-            while (await request.receive())["type"] != "http.disconnect":
-                pass
-            group.cancel_scope.cancel()
-
-        group.start_soon(leave)
+    with CancelScope() as scope:  # the work notices when this is cancelled
+        leaving = asyncio.create_task(_cancel_when_left(request, scope))
         try:
-            body.append(await queue.run(work))
-        except Exception as error:  # out of the group, which would wrap it
-            errors.append(error)
-        group.cancel_scope.cancel()
-    if errors:
-        raise errors[0]
-    if not body:
-        raise ClientDisconnect
-    return body[0]
+            return await queue.run(work)
+        finally:
+            leaving.cancel()
+    raise ClientDisconnect
+
+
+async def _cancel_when_left(request: Request, scope: CancelScope) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
 
 
 async def _lines(queue: AnalysisQueue, work: Answer) -> AsyncIterator[bytes]:
@@ -84,46 +72,36 @@ async def _lines(queue: AnalysisQueue, work: Answer) -> AsyncIterator[bytes]:
 
     Lines of a request that waits also have `before`: how many others go first.
     """
-    sending, lines = create_memory_object_stream[bytes](16)
-    scope = CancelScope()  # the work notices when this is cancelled
-    computing = asyncio.create_task(_compute(queue, work, sending, scope))
+    lines = asyncio.Queue[bytes | None]()
+    scope = CancelScope()
+    computing = asyncio.create_task(_compute(queue, work, lines.put_nowait, scope))
     try:
-        async for line in lines:
+        while (line := await lines.get()) is not None:
             yield line + b"\n"
     finally:
-        lines.close()
         scope.cancel()
         with CancelScope(shield=True):
             await asyncio.gather(computing, return_exceptions=True)
 
 
 async def _compute(
-    queue: AnalysisQueue, work: Answer, lines: MemoryObjectSendStream[bytes], scope: CancelScope
+    queue: AnalysisQueue, work: Answer, send: Callable[[bytes | None], None], scope: CancelScope
 ) -> None:
-    next_s = 0.0
+    def on_progress(share: float, doing: str) -> None:
+        send(_json({"progress": round(share, 3), "doing": doing}))
 
-    def say(line: dict[str, Any]) -> None:
-        with suppress(WouldBlock, BrokenResourceError):  # never waits for a client that reads slowly, or is leaving
-            lines.send_nowait(_json(line))
+    def on_wait(before: int) -> None:
+        send(_json({"progress": 0.0, "doing": WAITING, "before": before}))
 
-    def report(share: float, doing: str) -> None:
-        nonlocal next_s
-        if time.monotonic() >= next_s:
-            next_s = time.monotonic() + REPORT_EVERY_S
-            say({"progress": round(share, 3), "doing": doing})
-
-    def place(before: int) -> None:
-        say({"progress": 0.0, "doing": WAITING, "before": before})
-
-    with scope, lines:
+    with scope:
         try:
-            last = b'{"result": ' + await queue.run(partial(_json_of, work), report, place) + b"}"
+            send(b'{"result": ' + await queue.run(partial(_json_of, work), on_progress, on_wait) + b"}")
         except FluxBeatError as error:
-            last = _problem_line(problem_of(error))
+            send(_problem_line(problem_of(error)))
         except Exception:
             _log.exception("an analysis failed")
-            last = _problem_line(crashed())
-        await lines.send(last)
+            send(_problem_line(crashed()))
+        send(None)
 
 
 def _accepts_lines(request: Request) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
@@ -15,7 +14,7 @@ from starlette.routing import Route
 
 from fluxbeat import __version__
 from fluxbeat.web.api.request_limits import RequestLimits
-from fluxbeat.web.api.routes import adding, analysis, catalogue, explanation, exports, live
+from fluxbeat.web.api.routes import analysis, catalogue, explanation, exports, live
 from fluxbeat.web.problems import API_PREFIX, MEDIA_TYPE, answer_with_problems, problems_of
 from fluxbeat.web.security import KeyNeeded
 from fluxbeat.web.service import Service, start_service
@@ -23,8 +22,8 @@ from fluxbeat.web.settings import WebSettings
 from fluxbeat.web.temporary_folder import leave_own_folder
 
 ROUTERS: tuple[APIRouter, ...] = (
-    analysis.router, explanation.router, exports.router, catalogue.router, adding.router,
-    live.router,
+    analysis.router, explanation.router, exports.router, catalogue.router,
+    catalogue.adding, live.router,
 )  # fmt: skip
 
 DESCRIPTION = """See how genre and tempo flow through a piece of music.
@@ -41,10 +40,17 @@ def build_api(service: Service) -> FastAPI:
     """The REST service as a program of its own, to be mounted at `API_PREFIX`."""
     settings = service.settings
     layers = [Middleware(RequestLimits, service=service)]
+    cross_origin = Middleware(
+        CORSMiddleware,
+        allow_origins=list(settings.cors_origins),
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "X-API-Key"],
+        expose_headers=["Retry-After"],
+    )
     if settings.api_key:
         layers.insert(0, Middleware(KeyNeeded, key=settings.api_key))
     if settings.cors_origins:
-        layers.insert(0, _cors(settings))
+        layers.insert(0, cross_origin)
     app = FastAPIOffline(
         redoc_url=None,
         title="FluxBeat",
@@ -89,35 +95,13 @@ async def _leaving_nothing(site: FastAPI) -> AsyncIterator[None]:
     leave_own_folder()
 
 
-def _cors(settings: WebSettings) -> Middleware:
-    return Middleware(
-        CORSMiddleware,
-        allow_origins=list(settings.cors_origins),
-        allow_methods=["GET", "POST", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "X-API-Key"],
-        expose_headers=["Retry-After"],
-    )
-
-
 def _complete_openapi(app: FastAPI) -> None:
     """Say in the description what holds for all routes: the keys, and the media type of problems."""
-    plain = app.openapi
-
-    def complete() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            described = plain()
-            described["components"]["securitySchemes"] = _KEYS
-            described["security"] = [{}, *({name: []} for name in _KEYS)]
-            for operations in described["paths"].values():
-                for operation in operations.values():
-                    _name_problems(operation["responses"])
-        assert app.openapi_schema is not None
-        return app.openapi_schema
-
-    app.openapi = complete  # type: ignore[method-assign]
-
-
-def _name_problems(responses: dict[str, Any]) -> None:
-    for status, response in responses.items():
-        if int(status) >= 400:
-            response["content"] = {MEDIA_TYPE: response["content"].pop("application/json")}
+    described = app.openapi()  # which FastAPI keeps, and answers with
+    described["components"]["securitySchemes"] = _KEYS
+    described["security"] = [{}, *({name: []} for name in _KEYS)]
+    for operations in described["paths"].values():
+        for operation in operations.values():
+            for status, response in operation["responses"].items():
+                if int(status) >= 400:
+                    response["content"] = {MEDIA_TYPE: response["content"].pop("application/json")}

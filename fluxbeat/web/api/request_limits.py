@@ -35,34 +35,32 @@ class RequestLimits:
             return
         try:
             with self._queue.place():
-                await self._app(scope, _BodyReader(receive, most_bytes, self._settings.upload_pause_s), send)
+                await self._app(scope, _body_reader(receive, most_bytes, self._settings.upload_pause_s), send)
         except QueueFullError as full:
             await refuse(Refused(429, str(full), {"Retry-After": str(COME_BACK_S)}), scope, receive, send)
 
 
-class _BodyReader:
+def _body_reader(receive: Receive, limit_bytes: int, pause_s: float) -> Receive:
     """The body as it comes in: counted, and not waited for forever."""
+    read_bytes, complete = 0, False
 
-    def __init__(self, receive: Receive, limit_bytes: int, pause_s: float) -> None:
-        self._receive, self._limit_bytes, self._pause_s = receive, limit_bytes, pause_s
-        self._read_bytes = 0
-        self._complete = False
-
-    async def __call__(self) -> Message:
-        if self._complete:
-            return await self._receive()
+    async def receive_body() -> Message:
+        nonlocal read_bytes, complete
+        if complete:
+            return await receive()
         try:
-            with anyio.fail_after(self._pause_s):
-                message = await self._receive()
+            with anyio.fail_after(pause_s):
+                message = await receive()
         except TimeoutError:
-            raise Refused(
-                408, f"nothing came for {self._pause_s:g} s in the middle of the upload: send it again"
-            ) from None
-        self._read_bytes += len(message.get("body", b""))
-        self._complete = not message.get("more_body", False)
-        if self._read_bytes > self._limit_bytes:
-            raise _too_large(self._limit_bytes)
+            words = f"nothing came for {pause_s:g} s in the middle of the upload: send it again"
+            raise Refused(408, words) from None
+        read_bytes += len(message.get("body", b""))
+        complete = not message.get("more_body", False)
+        if read_bytes > limit_bytes:
+            raise _too_large(limit_bytes)
         return message
+
+    return receive_body
 
 
 def _too_large(limit_bytes: int) -> Refused:

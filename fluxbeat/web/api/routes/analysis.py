@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from fluxbeat.analysis import BPM_RANGE, DEFAULT_HOP_S, Progress, analyze, compare
-from fluxbeat.analysis.windows import hop_frames
-from fluxbeat.models.registry import LoadedModel
+from fluxbeat.analysis import BPM_RANGE, DEFAULT_HOP_S, Progress
 from fluxbeat.web.api.answers import LINES_MEDIA_TYPE, answer
 from fluxbeat.web.api.contract import AnalysisDocument
-from fluxbeat.web.api.running_service import ChosenModel, RunningService, model_named
-from fluxbeat.web.api.uploads import ReceivedUpload
+from fluxbeat.web.api.parameters import ChosenModel, ReceivedUpload, RunningService, model_named
 from fluxbeat.web.problems import UPLOAD_PROBLEMS, Responses
-from fluxbeat.web.service import Service
+from fluxbeat.web.service import MOST_WINDOWS
 
 router = APIRouter(tags=["analysis"], responses=UPLOAD_PROBLEMS)
-
-MOST_WINDOWS = 20_000
-"""Four hours have 14,400 at one a second. More of them cost minutes of segmenting that cannot be cancelled."""
 
 HopS = Annotated[
     float,
@@ -55,15 +48,7 @@ async def analyze_recording(
     """Genres and tempo of a recording, along its whole length."""
 
     def work(progress: Progress) -> dict[str, Any]:
-        return analyze(
-            upload.path,
-            chosen,
-            name=upload.name,
-            hop_s=hop_s,
-            progress=progress,
-            max_duration_s=_longest_s(service, [chosen], hop_s),
-            tempo_bpm=tempo_bpm,
-        ).to_dict()
+        return service.analyses(upload.path, upload.name, [chosen], progress, tempo_bpm, hop_s)[0]
 
     return await answer(request, service.queue, work)
 
@@ -85,22 +70,6 @@ async def compare_models(
     ]
 
     def work(progress: Progress) -> list[dict[str, Any]]:
-        analyses = compare(
-            upload.path,
-            chosen,
-            name=upload.name,
-            hop_s=hop_s,
-            progress=progress,
-            max_duration_s=_longest_s(service, chosen, hop_s),
-            tempo_bpm=tempo_bpm,
-        )
-        return [analysis.to_dict() for analysis in analyses]
+        return service.analyses(upload.path, upload.name, chosen, progress, tempo_bpm, hop_s)
 
     return await answer(request, service.queue, work)
-
-
-def _longest_s(service: Service, models: Sequence[LoadedModel], hop_s: float) -> float:
-    """Longest recording that none of the models cuts into too many windows, by the hops that they can do."""
-    networks = [model.network for model in models]
-    done_s = min(hop_frames(hop_s, one) / one.config.features.frame_rate_hz for one in networks)
-    return min(service.settings.max_duration_s, MOST_WINDOWS * done_s)

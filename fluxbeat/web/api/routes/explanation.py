@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
@@ -14,8 +14,7 @@ from fluxbeat.explanation.drawing import draw_png
 from fluxbeat.explanation.files import npz_bytes
 from fluxbeat.web.api.answers import answer, done
 from fluxbeat.web.api.contract import ExplanationDocument
-from fluxbeat.web.api.running_service import ChosenModel, RunningService
-from fluxbeat.web.api.uploads import ReceivedUpload
+from fluxbeat.web.api.parameters import ChosenModel, ReceivedUpload, RunningService
 from fluxbeat.web.problems import UPLOAD_PROBLEMS, Responses
 
 router = APIRouter(tags=["explanation"], responses=UPLOAD_PROBLEMS)
@@ -56,12 +55,8 @@ async def explain_recording(
             return explain_track_tempo(track, chosen, None, start_s)
         return explain_track(track, chosen, about, start_s, sound=upload.path, progress=part_of(progress, 1, 2))
 
-    def document(progress: Progress) -> dict[str, Any]:
-        return found(progress).to_dict()
-
-    def file(progress: Progress) -> bytes:
-        return draw_png(found(progress)) if format == "png" else npz_bytes(found(progress))
-
     if format == "json":
-        return await answer(request, service.queue, document)
-    return Response(await done(request, service.queue, file), media_type=MEDIA_TYPES[format])
+        return await answer(request, service.queue, lambda progress: found(progress).to_dict())
+    write = draw_png if format == "png" else npz_bytes
+    content = await done(request, service.queue, lambda progress: write(found(progress)))
+    return Response(content, media_type=MEDIA_TYPES[format])

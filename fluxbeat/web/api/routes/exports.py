@@ -14,9 +14,8 @@ from fluxbeat.export.explained import explanation_images
 from fluxbeat.export.formats import FORMATS
 from fluxbeat.export.writing import file_name, render
 from fluxbeat.web.api.answers import done
+from fluxbeat.web.api.parameters import ChosenModel, ReceivedUpload, RunningService
 from fluxbeat.web.api.routes.analysis import TempoBpm
-from fluxbeat.web.api.running_service import ChosenModel, RunningService
-from fluxbeat.web.api.uploads import ReceivedUpload
 from fluxbeat.web.problems import UPLOAD_PROBLEMS, Responses
 
 if TYPE_CHECKING:

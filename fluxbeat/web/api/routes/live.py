@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, WebSocket
 
-from fluxbeat.web.api.running_service import RunningService
+from fluxbeat.web.api.parameters import RunningService
 
 router = APIRouter()
 

@@ -1,10 +1,16 @@
-"""How a route gets at the service that it belongs to, and at the models that a client names."""
+"""What a route is given: the service that it belongs to, the model that a client names, and the recording that came."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
-from fastapi import Depends, Query
+from anyio import to_thread
+from fastapi import Depends, File, Query, UploadFile
 from starlette.requests import HTTPConnection
 
 from fluxbeat.models.hub.address import SCHEME
@@ -51,3 +57,34 @@ def _chosen(
 
 ChosenModel = Annotated[LoadedModel, Depends(_chosen)]
 """Parameter of a route: the model that the query names."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A recording on this server's disk.
+
+    Attributes
+    ----------
+    path : str
+        Of its bytes; without the client's name or extension, which decide nothing.
+    name : str
+        What the client calls it.
+    """
+
+    path: str
+    name: str
+
+
+async def _received(
+    file: Annotated[UploadFile, File(description="a recording in any usual audio format")],
+) -> AsyncIterator[Upload]:
+    with TemporaryDirectory(prefix="fluxbeat-upload-") as folder:
+        path = Path(folder, "recording")
+        with path.open("wb") as kept:
+            await to_thread.run_sync(shutil.copyfileobj, file.file, kept, 1 << 20)
+        await file.close()  # its bytes would else lie on the disk twice
+        yield Upload(str(path), file.filename or "upload")
+
+
+ReceivedUpload = Annotated[Upload, Depends(_received)]
+"""Parameter of a route that takes a recording as the multipart field `file`; gone when the answer is sent."""
