@@ -83,8 +83,14 @@ def _followed(job: LibraryJob, total: int) -> list[LibraryRow] | None:
     rows: list[LibraryRow] = []
     # a bar and the log share the screen: what a file does to the program is told in its row
     logging.getLogger("fluxbeat.library").addHandler(logging.NullHandler())
+    interrupt = signal.getsignal(signal.SIGINT)
+
+    def stop(*_: object) -> None:
+        signal.signal(signal.SIGINT, interrupt)  # Ctrl+C once more ends it at once
+        job.cancel()
+
     # Ctrl+C ends the job between two files, so that what is told is what is kept
-    interrupt = signal.signal(signal.SIGINT, lambda *_: job.cancel())
+    signal.signal(signal.SIGINT, stop)
     try:
         with progress_bar() as bar:
             task = bar.add_task("", total=total)

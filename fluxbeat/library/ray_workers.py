@@ -68,10 +68,20 @@ class RayWorkers:
         self._model: tuple[LoadedModel, ray.ObjectRef] | None = None
 
     def begin(self, file: SoundFile, model: LoadedModel, stop: threading.Event) -> Future[Answer]:
-        """Send one file; `close` ends what is no longer wanted."""
-        if self._model is None or self._model[0] is not model:
-            self._model = model, ray.put(model)
-        future: Future[Answer] = self._task.remote(file.path.read_bytes(), file.shown, self._model[1]).future()
+        """Send one file; `close` ends what is no longer wanted.
+
+        Raises
+        ------
+        FluxBeatError
+            If the cluster has gone.
+        """
+        content = file.path.read_bytes()
+        try:
+            if self._model is None or self._model[0] is not model:
+                self._model = model, ray.put(model)
+            future: Future[Answer] = self._task.remote(content, file.shown, self._model[1]).future()
+        except (RayError, ConnectionError) as error:
+            raise FluxBeatError(f"the Ray cluster answers no more ({type(error).__name__}): start it again") from error
         return future
 
     def close(self) -> None:
