@@ -40,15 +40,13 @@ def corrected(analysis: TrackAnalysis, bpm: float) -> TrackAnalysis:
     found = as_found(analysis)
     timeline, before = found.timeline, found.tempo.bpm
     curve = np.full(len(timeline.bpm), bpm) if before is None else timeline.bpm * (bpm / before)
-    onsets = found.onsets
-    beats_s = np.zeros(0) if onsets is None else track_beats(onsets, curve, timeline.centre_s)
     tempo = replace(
         found.tempo,
         bpm=bpm,
         confidence=1.0,
         candidates=(TempoCandidate(bpm, 1.0),),
         corrected=True,
-        beats_s=beats_s,
+        beats_s=track_beats(found.onsets, curve, timeline.centre_s),
         downbeats_s=np.zeros(0),  # other beats make other bars
     )
     return replace(

@@ -17,7 +17,7 @@ from fluxbeat.analysis.onsets import OnsetStream
 from fluxbeat.analysis.presence import own_scale
 from fluxbeat.analysis.result import Tempo, TrackKind
 from fluxbeat.analysis.steady import exact_bpm
-from fluxbeat.analysis.tempo import pulses_needed, softmax, tempo_of
+from fluxbeat.analysis.tempo import softmax, tempo_of
 from fluxbeat.analysis.tempo_parts import LEAST_PART_S, with_number
 from fluxbeat.analysis.track import LEAST_AUDIBLE_SHARE
 from fluxbeat.analysis.track_warnings import MOSTLY
@@ -47,10 +47,8 @@ SILENCE_S = 0.8
 """As long as this under `SILENCE_DB` is silence. Rooms hiss at -70 to -60 dB in a microphone without gain control."""
 PAUSE_S = 2.0
 """After this much silence, what sounds next is something new: nothing before it counts."""
-FLOOR_DB = -120.0
 LISTENS_TO_ONE = "left and right cancel each other: only one of them is listened to"
 
-_SLICE_S = 10.0
 _LOUDEST = 1e12
 
 
@@ -126,6 +124,11 @@ class LiveAnalysis:
     hop_s : float
         Least time from one answer to the next in seconds, 0.25 to 10.
 
+    Attributes
+    ----------
+    elapsed_s : float
+        Sound taken and left out so far, in seconds.
+
     Raises
     ------
     ValueError
@@ -156,17 +159,10 @@ class LiveAnalysis:
             None if sample_rate_hz == self._rate_hz else soxr.ResampleStream(sample_rate_hz, self._rate_hz, 1)
         )
         self._held_frames = round(HELD_S * network.config.features.frame_rate_hz)
-        self._log_mel_db: np.ndarray
-        self._received: int
-        self._clock_s = 0.0
+        self.elapsed_s = 0.0
         self._since_answer = 0
         self._newest = np.zeros(0, np.float32)
         self._begin_anew()
-
-    @property
-    def elapsed_s(self) -> float:
-        """Sound taken and left out so far, in seconds."""
-        return self._clock_s
 
     def push(self, samples: npt.NDArray[Any]) -> LivePrediction | None:
         """Take the next sound; answer if a hop has passed since the last answer.
@@ -189,18 +185,16 @@ class LiveAnalysis:
             If samples are NaN, infinite or beyond 1e12; none of them is taken.
         """
         mono = self._mix.mix(self._checked(samples))[:, 0]
-        slice_samples = round(_SLICE_S * self.sample_rate_hz)
         # An answer is 30 ms of work on one core. On a busy machine two threads that wait for each other took 1.4 s.
         with self._thread_pools.limit(limits=1, user_api="openmp"):
-            for first in range(0, len(mono), slice_samples):
-                self._take(mono[first : first + slice_samples])
+            self._take(mono)
             if self._since_answer < round(self.hop_s * self._rate_hz):
                 return None
             return self._answer()
 
     def skip(self, duration_s: float) -> None:
         """Let time pass in which sound was lost; what comes next follows what came before."""
-        self._clock_s += duration_s
+        self.elapsed_s += duration_s
 
     def _checked(self, samples: npt.NDArray[Any]) -> Samples:
         if samples.dtype not in (np.dtype(np.float32), np.dtype(np.int16)):
@@ -224,7 +218,7 @@ class LiveAnalysis:
         log_mel_db = np.concatenate([self._log_mel_db, self._stream.push(samples)], axis=1)
         self._log_mel_db = np.ascontiguousarray(log_mel_db[:, -self._held_frames :])
         self._onsets.push(samples)
-        self._clock_s += len(samples) / self._rate_hz
+        self.elapsed_s += len(samples) / self._rate_hz
         self._received += len(samples)
         self._since_answer += len(samples)
 
@@ -237,7 +231,7 @@ class LiveAnalysis:
 
     def _answer(self) -> LivePrediction | None:
         if self._is_quiet(SILENCE_S):
-            answer = self._silence()
+            answer = self._prediction()
             if self._is_quiet(PAUSE_S):
                 self._begin_anew()
         elif self._received < LEAST_SOUND_S * self._rate_hz:
@@ -253,7 +247,7 @@ class LiveAnalysis:
         # without the last frame, which is centred on the end, as in a file
         log_mel_db = np.concatenate([self._log_mel_db, self._stream.tail()], axis=1)[:, -self._held_frames - 1 : -1]
         if self._front_end.active(log_mel_db)[-config.window_frames :].mean() < LEAST_AUDIBLE_SHARE:
-            return self._silence()
+            return self._prediction()
         found = last_window(network, self._front_end.normalise(log_mel_db))
         probability = own_scale(found.probability[0], network.thresholds)
         kind = TrackKind(float(found.kind[0, 0]), float(found.kind[0, 1]), float(found.unfamiliarity[0]))
@@ -262,27 +256,24 @@ class LiveAnalysis:
         onsets = self._onsets.newest(ONSETS_S)
         if config.tempo_taught and kind.speech < MOSTLY and self._received >= LEAST_TEMPO_S * self._rate_hz:
             self._tempo += softmax(found.tempo_logits[0].astype(np.float64))
-            distribution = self._tempo / self._tempo.sum()
-            needed = pulses_needed(config.tempo_threshold, kind.music)
-            freely_bpm = freely_bpm_of(config.labels, probability)
-            readings = (tempo_of(distribution, config.tempo_grid, pulse, freely_bpm, onsets) for pulse in needed)
-            tempo = next(filter(None, readings), None)
+            distribution, freely_bpm = self._tempo / self._tempo.sum(), freely_bpm_of(config.labels, probability)
+            threshold, grid = config.tempo_threshold, config.tempo_grid
+            tempo = tempo_of(distribution, grid, threshold, freely_bpm, onsets, kind.music)
             if tempo and onsets.duration_s >= LEAST_PART_S:
                 tempo = with_number(tempo, exact_bpm(onsets, tempo.candidates[0].bpm, [(0.0, onsets.duration_s)]))
-        return self._prediction(probability, tempo, kind)
+        return self._prediction(kind, probability, tempo)
 
-    def _silence(self) -> LivePrediction:
-        return self._prediction(np.zeros(len(self.model.network.config.labels)), None, None)
-
-    def _prediction(self, probability: np.ndarray, tempo: Tempo | None, kind: TrackKind | None) -> LivePrediction:
-        """An answer about the newest window; silence has no kind."""
+    def _prediction(
+        self, kind: TrackKind | None = None, probability: np.ndarray | None = None, tempo: Tempo | None = None
+    ) -> LivePrediction:
+        """An answer about the newest window; silence has no kind, and no genre."""
         config = self.model.network.config
         length_s = min(config.window_s, self._received / self._rate_hz)
         return LivePrediction(
-            start_s=self._clock_s - length_s,
-            end_s=self._clock_s,
+            start_s=self.elapsed_s - length_s,
+            end_s=self.elapsed_s,
             labels=config.labels,
-            probability=probability,
+            probability=np.zeros(len(config.labels)) if probability is None else probability,
             bpm=tempo.bpm if tempo else None,
             level_db=self._level_db(self.hop_s),
             silence=kind is None,
@@ -297,8 +288,7 @@ class LiveAnalysis:
 
     def _level_db(self, duration_s: float) -> float:
         newest = self._newest[-round(duration_s * self._rate_hz) :].astype(np.float64)
-        power = float(np.mean(np.square(newest))) if len(newest) else 0.0
-        return max(10 * math.log10(power), FLOOR_DB) if power > 0 else FLOOR_DB
+        return 10 * math.log10(max(float(np.mean(np.square(newest))), 1e-12))
 
 
 def _check_range(name: str, value: float, allowed: tuple[float, float]) -> None:

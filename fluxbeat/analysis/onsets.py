@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +51,10 @@ class OnsetStrength:
         return len(self.strength) / self.rate_hz
 
 
+NO_ONSETS = OnsetStrength(FRAME_RATE_HZ, np.zeros(0, np.float32), np.zeros(0, np.float32))
+"""Of what has no sound."""
+
+
 class OnsetStream:
     """Spectral flux of log-compressed mel energy with a maximum filter over neighbouring bands, block by block.
 
@@ -99,12 +102,6 @@ class OnsetStream:
         if count:
             self._power = np.concatenate([self._power, self._band_power(samples, count)])
             self._decide(len(self._power) - self._reach)
-
-    def watch(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Take each block, and pass it on."""
-        for block in blocks:
-            self.push(block)
-            yield block
 
     def finish(self) -> OnsetStrength:
         """The onset strength of all that was taken; nothing may be pushed any more."""

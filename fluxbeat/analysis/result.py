@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fluxbeat.analysis.onsets import OnsetStrength
+from fluxbeat.analysis.onsets import NO_ONSETS, OnsetStrength
 from fluxbeat.analysis.presence import PRESENT, Presence, presence
 from fluxbeat.analysis.summary import summary
 from fluxbeat.errors import TrackWarning, WarningCode
@@ -293,7 +293,7 @@ class TrackAnalysis:
         Not part of `to_dict`.
     elapsed_s : float
         What the model took, without decoding; not part of `to_dict`.
-    onsets : OnsetStrength or None
+    onsets : OnsetStrength
         What the beats rest on; not part of `to_dict`.
     found : TrackAnalysis or None
         Where a person corrected the tempo: the analysis as it was before; not part of `to_dict`.
@@ -315,7 +315,7 @@ class TrackAnalysis:
     warnings: tuple[TrackWarning, ...]
     envelope: Envelope
     elapsed_s: float
-    onsets: OnsetStrength | None = None
+    onsets: OnsetStrength = NO_ONSETS
     found: TrackAnalysis | None = None
     title: str = ""
     artist: str = ""

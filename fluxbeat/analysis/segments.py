@@ -10,6 +10,7 @@ import numpy as np
 
 from fluxbeat.analysis.presence import own_scale
 from fluxbeat.analysis.result import Segment, SegmentKind
+from fluxbeat.analysis.runs import runs
 from fluxbeat.analysis.tempo_parts import bpm_between
 
 SHORTEST_S = 8.0
@@ -30,7 +31,6 @@ MOVED_S = 8.0
 COMPARED_S = 8.0
 """So much sound on either side decides where it lies."""
 POOLED_S = 0.25
-FEWEST_CELLS = 4
 LEAST_VARIANCE = 0.05
 """Keeps a moment in which nothing changes from outweighing all others; features have a variance of 1."""
 NEAR_S = 5.0
@@ -142,21 +142,19 @@ def sharpen(segments: tuple[Segment, ...], log_mel: np.ndarray, frame_rate_hz: f
     tuple of Segment
         In the same order; none under 4 s unless it was so before.
     """
-    borders_s: list[float] = []
-    for number, before in enumerate(segments[:-1]):
-        begin_s = borders_s[-1] if borders_s else before.start_s
-        after = segments[number + 1]
-        if "silence" in (before.kind, after.kind):
-            borders_s.append(max(before.end_s, begin_s))  # what is normalised locally changes for seconds after an end
-            continue
-        until_s = after.end_s
+    edges_s = [segments[0].start_s]
+    for before, after in itertools.pairwise(segments):
+        begin_s, until_s = edges_s[-1], after.end_s
         low_s = max(begin_s + LEAST_S, before.end_s - MOVED_S)
         high_s = min(until_s - LEAST_S, before.end_s + MOVED_S)
-        # between its neighbours only: a third part would part the sound as well
-        inside_s = max(begin_s, low_s - COMPARED_S), min(until_s, high_s + COMPARED_S)
-        border_s = _parting(log_mel, frame_rate_hz, inside_s, (low_s, high_s)) if low_s < high_s else None
-        borders_s.append(max(before.end_s, begin_s) if border_s is None else border_s)
-    edges_s = [segments[0].start_s, *borders_s, segments[-1].end_s]
+        # what is normalised locally changes for seconds after silence ends
+        if "silence" in (before.kind, after.kind) or low_s >= high_s:
+            edges_s.append(max(before.end_s, begin_s))
+        else:
+            # between its neighbours only: a third part would part the sound as well
+            inside_s = max(begin_s, low_s - COMPARED_S), min(until_s, high_s + COMPARED_S)
+            edges_s.append(_parting(log_mel, frame_rate_hz, inside_s, (low_s, high_s)))
+    edges_s.append(segments[-1].end_s)
     return tuple(
         replace(segment, start_s=start_s, end_s=end_s)
         for segment, (start_s, end_s) in zip(segments, itertools.pairwise(edges_s), strict=True)
@@ -165,22 +163,18 @@ def sharpen(segments: tuple[Segment, ...], log_mel: np.ndarray, frame_rate_hz: f
 
 def _parting(
     log_mel: np.ndarray, frame_rate_hz: float, inside_s: tuple[float, float], allowed_s: tuple[float, float]
-) -> float | None:
-    """The allowed moment at which the sound inside is best parted in two; None where there is too little of it."""
+) -> float:
+    """The allowed moment at which the sound inside is best parted in two; `LEAST_S` of it lie on either side."""
     pooled = max(1, round(POOLED_S * frame_rate_hz))
     first, end = (round(at_s * frame_rate_hz) for at_s in inside_s)
     sound = log_mel[:, first:end].astype(np.float64)
     count = sound.shape[1] // pooled
     cells = sound[:, : count * pooled].reshape(len(sound), count, pooled)
     seen = np.concatenate([cells.mean(axis=2), cells.std(axis=2)])  # (2 * mels, count)
-    low, high = (round(at_s * frame_rate_hz - first) // pooled for at_s in allowed_s)
-    places = np.arange(max(low, FEWEST_CELLS), min(high, count - FEWEST_CELLS) + 1)
-    if not len(places):
-        return None
     seen /= seen.std(axis=1, keepdims=True) + 1e-6
-    zero = np.zeros((len(seen), 1))
-    sums = np.concatenate([zero, seen.cumsum(axis=1)], axis=1)
-    squares = np.concatenate([zero, np.square(seen).cumsum(axis=1)], axis=1)
+    sums, squares = (np.pad(values.cumsum(axis=1), ((0, 0), (1, 0))) for values in (seen, np.square(seen)))
+    low, high = (round(at_s * frame_rate_hz - first) // pooled for at_s in allowed_s)
+    places = np.arange(low, high + 1)
     reach = round(COMPARED_S * frame_rate_hz / pooled)
     begin, until = np.maximum(places - reach, 0), np.minimum(places + reach, count)
 
@@ -248,12 +242,13 @@ def with_silence(segments: Sequence[Segment], active: np.ndarray, frame_rate_hz:
 
 def _silences(active: np.ndarray, frame_rate_hz: float, end_s: float) -> list[tuple[float, float]]:
     """When each silence of at least `LEAST_S` begins and ends."""
-    turns = np.flatnonzero(np.diff(np.concatenate([[False], ~active, [False]]).astype(np.int8)))
-    times_s = [min(float(turn) / frame_rate_hz, end_s) for turn in turns]
-    if len(active) and not active[-1]:
-        times_s[-1] = end_s
-    pairs = zip(times_s[::2], times_s[1::2], strict=True)
-    return [(from_s, until_s) for from_s, until_s in pairs if until_s - from_s >= LEAST_S]
+    silences = []
+    for run in runs(~active):
+        from_s = run.start / frame_rate_hz
+        until_s = end_s if run.stop == len(active) else run.stop / frame_rate_hz
+        if until_s - from_s >= LEAST_S:
+            silences.append((from_s, until_s))
+    return silences
 
 
 def _sounding(segments: Sequence[Segment], from_s: float, until_s: float) -> list[Segment]:

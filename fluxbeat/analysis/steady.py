@@ -48,10 +48,14 @@ def exact_bpm(onsets: OnsetStrength, near_bpm: float, spans_s: list[tuple[float,
     best = int(score.argmax())
     if not 0 < best < len(score) - 1:
         return near_bpm * float(factors[best]) if score[best] > 0 else near_bpm
-    before, at, after = score[best - 1 : best + 2]
+    return near_bpm * float(factors[best] + peak_offset(*score[best - 1 : best + 2]) * step)
+
+
+def peak_offset(before: np.ndarray, at: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """How far from the middle one of three values the parabola through them peaks, in steps; 0 where that is none."""
     bend = before - 2 * at + after
-    shift = 0.5 * (before - after) / bend if bend < 0 else 0.0
-    return near_bpm * float(factors[best] + shift * step)
+    peaked = (at >= before) & (at >= after) & (bend < 0)
+    return np.where(peaked, 0.5 * (before - after) / np.where(peaked, bend, -1.0), 0.0)
 
 
 def _chunks(onsets: OnsetStrength, start_s: float, end_s: float) -> list[np.ndarray]:
@@ -64,11 +68,8 @@ def _chunks(onsets: OnsetStrength, start_s: float, end_s: float) -> list[np.ndar
     size = length if count == 1 else 2 * length // (count + 1)
     begins = np.linspace(first, end - size, count).round().astype(int)
     fade = np.hanning(size)
-    return [fade * _levelled(onsets.strength[begin : begin + size], onsets.rate_hz) for begin in begins]
-
-
-def _levelled(strength: np.ndarray, rate_hz: float) -> np.ndarray:
-    return np.sqrt(strength) - np.sqrt(strength).mean()
+    roots = [np.sqrt(onsets.strength[begin : begin + size]) for begin in begins]
+    return [fade * (root - root.mean()) for root in roots]
 
 
 def _harmonic_power(chunk: np.ndarray, rate_hz: float, beat_hz: np.ndarray) -> np.ndarray:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from fluxbeat.analysis import DEFAULT_HOP_S, Progress, Track, read_track
-from fluxbeat.analysis.hearing import Hearing
 from fluxbeat.analysis.presence import own_scale
+from fluxbeat.analysis.sound_windows import SoundWindows
 from fluxbeat.analysis.track import audible_windows, part_of
 from fluxbeat.analysis.windows import KnownWindows, slide
 from fluxbeat.audio import AudioSource
@@ -137,16 +137,16 @@ def _by_sound(
         label_index(network, label)
     if start_s is None:
         hop_s = network.config.window_s / 2
-        hearing = Hearing(network, hop_s)
-        track = read_track(sound, network.config.features, track.file, part_of(progress, 0, 2), hearing=hearing)
+        windows = SoundWindows(network, hop_s)
+        track = read_track(sound, track.features, track.file, part_of(progress, 0, 2), sound_windows=windows)
         progress = part_of(progress, 1, 2)
-        known = hearing.finish(track.log_mel.shape[1])
+        known = windows.finish(track.log_mel.shape[1])
         start_s, strongest = _strongest(track, network, label, hop_s, known)
         label = label or strongest
     cut = _audible_window(track, network, start_s)
     samples = window_sound(sound, cut.start_s, network.window_samples / network.rate_hz, network.rate_hz)
     if track.log_mel.shape[1] < network.config.window_frames:
-        samples = np.resize(samples, network.window_samples)  # as `Hearing` fills a window
+        samples = np.resize(samples, network.window_samples)  # as `SoundWindows` fills a window
     samples = np.pad(samples, (0, network.window_samples - len(samples)))
     with torch.inference_mode():
         probability = network.probabilities(network(torch.from_numpy(samples[None])).genre_logits)[0]
