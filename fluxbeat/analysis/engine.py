@@ -13,7 +13,7 @@ from fluxbeat.analysis.correction import check_bpm, corrected
 from fluxbeat.analysis.downbeats import find_downbeats
 from fluxbeat.analysis.octave import freely_bpm_of
 from fluxbeat.analysis.presence import own_scale
-from fluxbeat.analysis.result import Genre, OtherLabel, Tempo, Timeline, TrackAnalysis, TrackKind
+from fluxbeat.analysis.result import Genre, OtherLabel, Timeline, TrackAnalysis, TrackKind
 from fluxbeat.analysis.segments import find_segments, sharpen, with_silence, with_tempo
 from fluxbeat.analysis.sound_windows import SoundWindows
 from fluxbeat.analysis.tempo import find_tempo
@@ -24,7 +24,7 @@ from fluxbeat.analysis.windows import KnownWindows, WindowPredictions, slide
 from fluxbeat.audio import MAX_DURATION_S, AudioSource
 from fluxbeat.audio.decoding import TELEPHONE_HZ
 from fluxbeat.features import FeatureConfig
-from fluxbeat.models import HubClassifier, ModelConfig, WindowModel
+from fluxbeat.models import HubClassifier
 from fluxbeat.models.registry import LoadedModel, load, model_title
 
 DEFAULT_HOP_S = 1.0
@@ -61,7 +61,7 @@ def analyze_track(
         If the track was read with other features than the model's.
     """
     network = model.network
-    config, thresholds = network.config, network.thresholds
+    config, thresholds, rate_hz = network.config, network.thresholds, track.features.frame_rate_hz
     if track.features != config.features:
         raise ValueError(f"track has features {track.features.hash}, {model.info.name} needs {config.features.hash}")
     began = time.perf_counter()
@@ -69,12 +69,7 @@ def analyze_track(
     report = (lambda share: progress(share, doing)) if progress else None
     windows = slide(network, track.log_mel, hop_s, report, known)
     sounding = sounding_share(track, windows.start_s, config.window_s)
-    probability = np.where(sounding[:, None] > 0, windows.probability, 0.0)
-    if track.duration_s < SHORTEST_GENRE_S:
-        probability = np.zeros_like(probability)
-    if track.upper_edge_hz is not None and track.upper_edge_hz < TELEPHONE_HZ:
-        # models learned from music with its treble: what they say without it is at most a trace
-        probability = np.minimum(probability, MOST_WITHOUT_TREBLE * thresholds)
+    probability = _probability(track, windows, thresholds, sounding)
     scaled, whole = own_scale(probability, thresholds), own_scale(_over_sound(probability, sounding), thresholds)
     shown = _strongest(probability)
     labels = tuple(config.labels[index] for index in shown)
@@ -84,14 +79,26 @@ def analyze_track(
     window_s, start_s = min(config.window_s, track.duration_s), windows.start_s.copy()
     start_s[1:][-1:] = track.duration_s - window_s  # by less than a frame, to the very end
     centre_s = start_s + window_s / 2
-    beats_fit = (sounding > 0) & (kinds[:, 1] < MOSTLY)
-    tempo, bpm, borders_s = _tempo(
-        track, windows, config, beats_fit, centre_s, freely_bpm_of(labels, whole[shown]), kind.music
+    # in less than two slow beats what would be found is the repetition that fills the window
+    long_enough = config.tempo_taught and track.duration_s >= SHORTEST_TEMPO_S
+    tempo, bpm = find_tempo(
+        windows.tempo_logits,
+        (sounding > 0) & (kinds[:, 1] < MOSTLY) & long_enough,
+        config.tempo_grid,
+        config.tempo_threshold,
+        max(1.0, config.window_s / windows.hop_s),
+        freely_bpm_of(labels, whole[shown]),
+        track.onsets,
+        windows.hop_s,
+        kind.music,
     )
+    tempo, bpm, borders_s = settle_tempo(tempo, bpm, centre_s, track.duration_s, track.onsets)
+    if tempo.stable:  # bars are counted through from the first beat
+        tempo = replace(tempo, downbeats_s=find_downbeats(tempo.beats_s, track.log_mel, rate_hz))
     segments = find_segments(
         centre_s, probability[:, shown], thresholds[shown], labels, track.duration_s, kinds, sounding, config.window_s
     )
-    segments = sharpen(segments, track.log_mel, config.features.frame_rate_hz)
+    segments = sharpen(segments, track.log_mel, rate_hz)
     segments = with_tempo(segments, bpm, centre_s, borders_s)
     genres = [Genre(label, float(whole[index])) for label, index in zip(labels, shown, strict=True)]
     found = TrackAnalysis(
@@ -103,7 +110,7 @@ def analyze_track(
         timeline=Timeline(
             window_s, windows.hop_s, start_s, labels, scaled[:, shown], bpm, kinds, windows.unfamiliarity
         ),
-        segments=with_silence(segments, track.active, config.features.frame_rate_hz),
+        segments=with_silence(segments, track.active, rate_hz),
         warnings=(
             *track.warnings,
             *warnings_of(track.duration_s, windows.padded, not sounding.any(), kind, tempo, config),
@@ -117,6 +124,17 @@ def analyze_track(
         others=_others(config.labels, shown, whole, scaled, centre_s),
     )
     return found if tempo_bpm is None else corrected(found, tempo_bpm)
+
+
+def _probability(track: Track, windows: WindowPredictions, thresholds: np.ndarray, sounding: np.ndarray) -> np.ndarray:
+    """Of each genre as far as the sound allows it, (windows, labels)."""
+    if track.duration_s < SHORTEST_GENRE_S:
+        return np.zeros_like(windows.probability)
+    probability = np.where(sounding[:, None] > 0, windows.probability, 0.0)
+    if track.upper_edge_hz is not None and track.upper_edge_hz < TELEPHONE_HZ:
+        # models learned from music with its treble: what they say without it is at most a trace
+        probability = np.minimum(probability, MOST_WITHOUT_TREBLE * thresholds)
+    return probability
 
 
 def _strongest(probability: np.ndarray) -> np.ndarray:
@@ -137,36 +155,6 @@ def _others(
         for index in np.argsort(-most, kind="stable")
         if index not in shown
     )
-
-
-def _tempo(
-    track: Track,
-    windows: WindowPredictions,
-    config: ModelConfig,
-    beats_fit: np.ndarray,
-    centre_s: np.ndarray,
-    freely_bpm: tuple[float, float],
-    music: float,
-) -> tuple[Tempo, np.ndarray, list[float]]:
-    """The tempo of the track, along it, and where one steady tempo gives way to another."""
-    # less than two slow beats: what would be found is the repetition that fills the window
-    long_enough = config.tempo_taught and track.duration_s >= SHORTEST_TEMPO_S
-    tempo, bpm = find_tempo(
-        windows.tempo_logits,
-        beats_fit & long_enough,
-        config.tempo_grid,
-        config.tempo_threshold,
-        max(1.0, config.window_s / windows.hop_s),
-        freely_bpm,
-        track.onsets,
-        windows.hop_s,
-        music,
-    )
-    tempo, bpm, borders_s = settle_tempo(tempo, bpm, centre_s, track.duration_s, track.onsets)
-    if tempo.stable:  # bars are counted through from the first beat
-        downbeats_s = find_downbeats(tempo.beats_s, track.log_mel, config.features.frame_rate_hz)
-        tempo = replace(tempo, downbeats_s=downbeats_s)
-    return tempo, bpm, borders_s
 
 
 def _over_sound(values: np.ndarray, sounding: np.ndarray) -> np.ndarray:
@@ -217,13 +205,7 @@ def analyze(
         If `hop_s` is not above 0.
     """
     return compare(
-        source,
-        [model],
-        name=name,
-        hop_s=hop_s,
-        progress=progress,
-        max_duration_s=max_duration_s,
-        tempo_bpm=tempo_bpm,
+        source, [model], name=name, hop_s=hop_s, progress=progress, max_duration_s=max_duration_s, tempo_bpm=tempo_bpm
     )[0]
 
 

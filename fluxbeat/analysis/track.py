@@ -59,8 +59,8 @@ def read_track(
 ) -> Track:
     """Decode a recording block by block into the spectrogram that a model needs.
 
-    Parameters are those of `fluxbeat.analyze`, with the model's features, and `sound_windows` of a classifier that takes
-    the sound while it is decoded.
+    Parameters are those of `fluxbeat.analyze`, with the model's features, and `sound_windows` of a classifier that
+    takes the sound while it is decoded.
 
     Raises
     ------
