@@ -8,7 +8,6 @@ import numpy as np
 
 from fluxbeat.analysis.beats import track_beats
 from fluxbeat.analysis.result import Segment, TempoCandidate, TrackAnalysis
-from fluxbeat.analysis.tempo_parts import bpm_between
 from fluxbeat.errors import TempoError, TrackWarning
 
 BPM_RANGE = (20.0, 400.0)
@@ -53,7 +52,7 @@ def corrected(analysis: TrackAnalysis, bpm: float) -> TrackAnalysis:
         found,
         tempo=tempo,
         timeline=replace(timeline, bpm=curve),
-        segments=tuple(_segment(one, curve, timeline.centre_s, before, bpm) for one in found.segments),
+        segments=tuple(_segment(one, before, bpm) for one in found.segments),
         warnings=tuple(one for one in found.warnings if one.code != NO_BEAT.code),
         found=found,
     )
@@ -97,7 +96,7 @@ def check_bpm(bpm: float) -> float:
     return bpm
 
 
-def _segment(one: Segment, curve: np.ndarray, centre_s: np.ndarray, before: float | None, bpm: float) -> Segment:
+def _segment(one: Segment, before: float | None, bpm: float) -> Segment:
     if before is None:
-        return replace(one, bpm=bpm_between(curve, centre_s, one.start_s, one.end_s))
+        return replace(one, bpm=bpm)
     return replace(one, bpm=None if one.bpm is None else one.bpm * (bpm / before))

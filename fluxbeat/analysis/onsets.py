@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from scipy.fft import next_fast_len
-
-from fluxbeat.features import FeatureConfig, LogMel
+from scipy.ndimage import maximum_filter1d
+from torchaudio.functional import melscale_fbanks
 
 FRAME_RATE_HZ = 100.0
 N_FFT_S = 0.0232
@@ -73,17 +73,8 @@ class OnsetStream:
         self.rate_hz = sample_rate_hz / self._hop
         self._n_fft = 2 * next_fast_len(round(N_FFT_S * sample_rate_hz / 2))
         self._window = torch.hann_window(self._n_fft)
-        bands = LogMel(
-            FeatureConfig(
-                sample_rate_hz=sample_rate_hz,
-                n_fft=self._n_fft,
-                window_samples=self._n_fft,
-                hop_samples=self._hop,
-                n_mels=BANDS,
-                f_min_hz=0.0,
-                f_max_hz=min(F_MAX_HZ, sample_rate_hz / 2),
-            )
-        ).bands
+        bins, highest_hz = self._n_fft // 2 + 1, min(F_MAX_HZ, sample_rate_hz / 2)
+        bands = melscale_fbanks(bins, 0.0, highest_hz, BANDS, sample_rate_hz, norm="slaney", mel_scale="slaney")
         # real and imaginary parts lie side by side: their squares are summed by the same product
         self._bands = torch.repeat_interleave(bands, 2, dim=0) / (self._n_fft / 4) ** 2
         self._rest = np.zeros(self._n_fft // 2, np.float32)
@@ -149,13 +140,10 @@ class OnsetStream:
         level = (total[high] - total[low]) / (high - low) / BANDS
         floor = np.maximum(QUIETEST * level, FLOOR_POWER)[:, None].astype(np.float32)
         loud = torch.from_numpy(power[begin:until] / floor).log1p_().numpy()
-        before = loud[: max(len(loud) - LAG_FRAMES, 0)].copy()
-        np.maximum(before[:, 1:], loud[: len(before), :-1], out=before[:, 1:])
-        np.maximum(before[:, :-1], loud[: len(before), 1:], out=before[:, :-1])
+        before = maximum_filter1d(loud[: max(len(loud) - LAG_FRAMES, 0)], 3, axis=1, mode="nearest")
         rise = np.zeros((until - first, BANDS), np.float32)
         missing = min(LAG_FRAMES - (first - begin), until - first)  # nothing lies before the first frames of all
-        np.subtract(loud[LAG_FRAMES:], before, out=rise[missing:])
-        np.maximum(rise, 0, out=rise)
+        rise[missing:] = (loud[LAG_FRAMES:] - before).clip(min=0)
         return rise @ self._means
 
 

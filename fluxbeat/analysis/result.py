@@ -23,10 +23,6 @@ USUAL_BPM = (60.0, 200.0)
 SegmentKind = Literal["music", "speech", "noise", "silence"]
 
 
-def _no_moments() -> np.ndarray:
-    return np.zeros(0)
-
-
 @dataclass(frozen=True)
 class Genre:
     """How present a genre is in the whole track: mean probability on the label's own scale, 0.5 at its threshold."""
@@ -136,8 +132,8 @@ class Tempo:
     distribution: np.ndarray
     stable: bool = True
     corrected: bool = False
-    beats_s: np.ndarray = field(default_factory=_no_moments)
-    downbeats_s: np.ndarray = field(default_factory=_no_moments)
+    beats_s: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    downbeats_s: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     @property
     def rival_bpm(self) -> float | None:
@@ -160,8 +156,7 @@ class Tempo:
             "stable": self.stable,
             "corrected": self.corrected,
             "candidates": [
-                {"bpm": round(candidate.bpm, 2), "probability": round(candidate.probability, 4)}
-                for candidate in self.candidates
+                {"bpm": round(one.bpm, 2), "probability": round(one.probability, 4)} for one in self.candidates
             ],
             "beats_s": [round(float(beat_s), 3) for beat_s in self.beats_s],
             "downbeats_s": [round(float(beat_s), 3) for beat_s in self.downbeats_s],
@@ -170,8 +165,6 @@ class Tempo:
 
 def usual_octave(bpm: float) -> float:
     """The tempo itself, or its half or double where it is above 200 or below 60 BPM, which hardly anybody taps."""
-    if not bpm > 0:
-        return bpm
     while bpm > USUAL_BPM[1]:
         bpm /= 2
     while bpm < USUAL_BPM[0]:
