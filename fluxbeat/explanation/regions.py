@@ -96,15 +96,9 @@ def strongest_regions(
     for number, (bands, frames) in enumerate(find_objects(places), start=1):
         share = float(positive[bands, frames][places[bands, frames] == number].sum()) / total
         if share >= LEAST_SHARE:
-            found.append(
-                Region(
-                    start_s + frames.start / frame_rate_hz,
-                    start_s + frames.stop / frame_rate_hz,
-                    float(edges_hz[bands.start]),
-                    float(edges_hz[bands.stop]),
-                    share,
-                )
-            )
+            begin_s, end_s = (start_s + frame / frame_rate_hz for frame in (frames.start, frames.stop))
+            low_hz, high_hz = (float(edges_hz[band]) for band in (bands.start, bands.stop))
+            found.append(Region(begin_s, end_s, low_hz, high_hz, share))
     return tuple(sorted(found, key=lambda region: -region.share)[:MOST])
 
 

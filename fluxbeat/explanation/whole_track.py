@@ -156,7 +156,7 @@ def label_evidence(track: Track, model: LoadedModel, label: str, start_s: float,
     network, rate_hz = model.network, track.features.frame_rate_hz
     if track.log_mel.shape[1] < network.config.window_frames:
         raise ExplanationError(f"{track.file} is shorter than the {network.config.window_s:g} s that are explained")
-    first, end = (min(round(at * rate_hz), track.log_mel.shape[1]) for at in (start_s, end_s))
+    first, end = (min(round(at_s * rate_hz), track.log_mel.shape[1]) for at_s in (start_s, end_s))
     if end <= first:
         return np.zeros((len(track.log_mel), 0), np.float32)
     found = _map(track, network, slice(first, end), label_index(network, label), None) * rate_hz
@@ -166,7 +166,7 @@ def label_evidence(track: Track, model: LoadedModel, label: str, start_s: float,
 def _blocks(track: Track, segment: Segment) -> Iterator[slice]:
     """The frames of a segment, in blocks."""
     frames, rate_hz = track.log_mel.shape[1], track.features.frame_rate_hz
-    first, end = (min(round(at * rate_hz), frames) for at in (segment.start_s, segment.end_s))
+    first, end = (min(round(at_s * rate_hz), frames) for at_s in (segment.start_s, segment.end_s))
     size = round(BLOCK_S * rate_hz)
     for begin in range(first, end, size):
         yield slice(begin, min(begin + size, end))
@@ -183,7 +183,7 @@ def _map(track: Track, network: WindowModel, block: slice, label: int, cam: Cam 
     for begin in range(0, len(over), BATCH):
         batch = over[begin : begin + BATCH]
         windows = torch.stack([log_mel[:, start : start + window] for start in batch])
-        for start, found in zip(batch, attribute(network, windows, label, cam).evidence.numpy(), strict=True):
+        for start, found in zip(batch, attribute(network, windows, label, cam).numpy(), strict=True):
             total[:, start - origin : start - origin + window] += found
             count[start - origin : start - origin + window] += 1
     inside = slice(block.start - origin, block.stop - origin)
