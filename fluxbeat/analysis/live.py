@@ -13,7 +13,7 @@ import soxr
 from threadpoolctl import ThreadpoolController
 
 from fluxbeat.analysis.octave import freely_bpm_of
-from fluxbeat.analysis.onsets import OnsetStream
+from fluxbeat.analysis.onsets import onset_strength
 from fluxbeat.analysis.presence import own_scale
 from fluxbeat.analysis.result import Tempo, TrackKind
 from fluxbeat.analysis.steady import exact_bpm
@@ -25,7 +25,7 @@ from fluxbeat.analysis.windows import last_window
 from fluxbeat.audio import Samples
 from fluxbeat.audio.mono import MonoMix
 from fluxbeat.errors import AudioDecodeError, TrackWarning
-from fluxbeat.features import LogMel, LogMelStream
+from fluxbeat.features import LogMel
 from fluxbeat.models.registry import LoadedModel, load
 
 LIVE_HOP_S = 0.5
@@ -108,9 +108,9 @@ class LivePrediction:
 class LiveAnalysis:
     """One stream of sound through one model; not for several threads at once.
 
-    The spectrogram grows with the sound, by the front end that files go through, and the newest 30 s of it are kept.
-    An answer equals that of the last window of `analyze` over the sound held: since the stream began, since the last
-    pause of 2 s, or 30 s of it. Memory does not grow.
+    The newest 30 s of sound are kept, and go by the front end that files go through. An answer equals that of the last
+    window of `analyze` over the sound held: since the stream began, since the last pause of 2 s, or 30 s of it. Memory
+    does not grow.
 
     Parameters
     ----------
@@ -158,10 +158,9 @@ class LiveAnalysis:
         self._resampler = (
             None if sample_rate_hz == self._rate_hz else soxr.ResampleStream(sample_rate_hz, self._rate_hz, 1)
         )
-        self._held_frames = round(HELD_S * network.config.features.frame_rate_hz)
         self.elapsed_s = 0.0
         self._since_answer = 0
-        self._newest = np.zeros(0, np.float32)
+        self._sound = np.zeros(0, np.float32)
         self._begin_anew()
 
     def push(self, samples: npt.NDArray[Any]) -> LivePrediction | None:
@@ -185,11 +184,15 @@ class LiveAnalysis:
             If samples are NaN, infinite or beyond 1e12; none of them is taken.
         """
         mono = self._mix.mix(self._checked(samples))[:, 0]
-        # An answer is 30 ms of work on one core. On a busy machine two threads that wait for each other took 1.4 s.
+        sound = self._resampler.resample_chunk(mono) if self._resampler else mono
+        self._sound = np.concatenate([self._sound, sound])[-round(HELD_S * self._rate_hz) :]
+        self.elapsed_s += len(sound) / self._rate_hz
+        self._since_pause += len(sound)
+        self._since_answer += len(sound)
+        if self._since_answer < round(self.hop_s * self._rate_hz):
+            return None
+        # An answer is 40 ms of work on one core. On a busy machine two threads that wait for each other took 1.4 s.
         with self._thread_pools.limit(limits=1, user_api="openmp"):
-            self._take(mono)
-            if self._since_answer < round(self.hop_s * self._rate_hz):
-                return None
             return self._answer()
 
     def skip(self, duration_s: float) -> None:
@@ -212,29 +215,16 @@ class LiveAnalysis:
             )
         return shaped
 
-    def _take(self, mono: Samples) -> None:
-        samples = self._resampler.resample_chunk(mono) if self._resampler else mono
-        self._newest = np.concatenate([self._newest, samples])[-round(max(PAUSE_S, self.hop_s) * self._rate_hz) :]
-        log_mel_db = np.concatenate([self._log_mel_db, self._stream.push(samples)], axis=1)
-        self._log_mel_db = np.ascontiguousarray(log_mel_db[:, -self._held_frames :])
-        self._onsets.push(samples)
-        self.elapsed_s += len(samples) / self._rate_hz
-        self._received += len(samples)
-        self._since_answer += len(samples)
-
     def _begin_anew(self) -> None:
-        self._stream = LogMelStream(self._front_end)
-        self._log_mel_db = np.empty((self._front_end.config.n_mels, 0), np.float32)
+        self._since_pause = 0
         self._tempo = np.zeros(self.model.network.config.tempo_grid.bins)
-        self._onsets = OnsetStream(self._rate_hz)
-        self._received = 0
 
     def _answer(self) -> LivePrediction | None:
         if self._is_quiet(SILENCE_S):
             answer = self._prediction()
             if self._is_quiet(PAUSE_S):
                 self._begin_anew()
-        elif self._received < LEAST_SOUND_S * self._rate_hz:
+        elif self._since_pause < LEAST_SOUND_S * self._rate_hz:
             return None
         else:
             answer = self._listen()
@@ -244,8 +234,9 @@ class LiveAnalysis:
     def _listen(self) -> LivePrediction:
         """Ask the model about the newest window."""
         network, config = self.model.network, self.model.network.config
+        sound = self._sound[-self._since_pause :]
         # without the last frame, which is centred on the end, as in a file
-        log_mel_db = np.concatenate([self._log_mel_db, self._stream.tail()], axis=1)[:, -self._held_frames - 1 : -1]
+        log_mel_db = self._front_end.from_blocks([sound])[:, : len(sound) // config.features.hop_samples]
         if self._front_end.active(log_mel_db)[-config.window_frames :].mean() < LEAST_AUDIBLE_SHARE:
             return self._prediction()
         found = last_window(network, self._front_end.normalise(log_mel_db))
@@ -253,14 +244,14 @@ class LiveAnalysis:
         kind = TrackKind(float(found.kind[0, 0]), float(found.kind[0, 1]), float(found.unfamiliarity[0]))
         self._tempo *= np.exp(-self._since_answer / self._rate_hz / TEMPO_MEMORY_S)
         tempo = None
-        onsets = self._onsets.newest(ONSETS_S)
-        if config.tempo_taught and kind.speech < MOSTLY and self._received >= LEAST_TEMPO_S * self._rate_hz:
+        if config.tempo_taught and kind.speech < MOSTLY and self._since_pause >= LEAST_TEMPO_S * self._rate_hz:
+            onsets = onset_strength(sound[-round(ONSETS_S * self._rate_hz) :], self._rate_hz)
             self._tempo += softmax(found.tempo_logits[0].astype(np.float64))
             distribution, freely_bpm = self._tempo / self._tempo.sum(), freely_bpm_of(config.labels, probability)
             threshold, grid = config.tempo_threshold, config.tempo_grid
             tempo = tempo_of(distribution, grid, threshold, freely_bpm, onsets, kind.music)
-            if tempo and onsets.duration_s >= LEAST_PART_S:
-                tempo = with_number(tempo, exact_bpm(onsets, tempo.candidates[0].bpm, [(0.0, onsets.duration_s)]))
+            if tempo and self._since_pause >= LEAST_PART_S * self._rate_hz:
+                tempo = with_number(tempo, exact_bpm(onsets, tempo.candidates[0].bpm, [(0.0, ONSETS_S)]))
         return self._prediction(kind, probability, tempo)
 
     def _prediction(
@@ -268,7 +259,7 @@ class LiveAnalysis:
     ) -> LivePrediction:
         """An answer about the newest window; silence has no kind, and no genre."""
         config = self.model.network.config
-        length_s = min(config.window_s, self._received / self._rate_hz)
+        length_s = min(config.window_s, self._since_pause / self._rate_hz)
         return LivePrediction(
             start_s=self.elapsed_s - length_s,
             end_s=self.elapsed_s,
@@ -284,10 +275,10 @@ class LiveAnalysis:
 
     def _is_quiet(self, duration_s: float) -> bool:
         """Whether at least the last `duration_s` were under the level of silence."""
-        return len(self._newest) >= duration_s * self._rate_hz and self._level_db(duration_s) < SILENCE_DB
+        return len(self._sound) >= duration_s * self._rate_hz and self._level_db(duration_s) < SILENCE_DB
 
     def _level_db(self, duration_s: float) -> float:
-        newest = self._newest[-round(duration_s * self._rate_hz) :].astype(np.float64)
+        newest = self._sound[-round(duration_s * self._rate_hz) :].astype(np.float64)
         return 10 * math.log10(max(float(np.mean(np.square(newest))), 1e-12))
 
 

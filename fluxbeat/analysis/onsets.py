@@ -45,11 +45,6 @@ class OnsetStrength:
     strength: np.ndarray
     low: np.ndarray
 
-    @property
-    def duration_s(self) -> float:
-        """Length in seconds."""
-        return len(self.strength) / self.rate_hz
-
 
 NO_ONSETS = OnsetStrength(FRAME_RATE_HZ, np.zeros(0, np.float32), np.zeros(0, np.float32))
 """Of what has no sound."""
@@ -98,18 +93,8 @@ class OnsetStream:
         """The onset strength of all that was taken; nothing may be pushed any more."""
         self.push(np.zeros(self._n_fft // 2, np.float32))
         self._decide(len(self._power))
-        return _as_strength(self.rate_hz, self._found)
-
-    def newest(self, length_s: float) -> OnsetStrength:
-        """The onset strength of the last `length_s` seconds if the audio ended here; the stream goes on as before.
-
-        What lies further back is forgotten.
-        """
-        decided = np.concatenate(self._found) if self._found else np.zeros((0, 2), np.float32)
-        kept = round(length_s * self.rate_hz)
-        self._found = [decided[-kept:]]
-        waiting = self._strength(self._first_waiting, len(self._power))
-        return _as_strength(self.rate_hz, [np.concatenate([decided, waiting])[-kept:]])
+        strength, low = np.concatenate(self._found).T.copy()
+        return OnsetStrength(self.rate_hz, strength, low)
 
     @torch.inference_mode()
     def _band_power(self, samples: np.ndarray, count: int) -> np.ndarray:
@@ -124,15 +109,9 @@ class OnsetStream:
 
     def _decide(self, until: int) -> None:
         """Find the strength of the waiting frames before `until`, and forget what no later frame needs."""
-        if until <= self._first_waiting:
+        power, first = self._power, self._first_waiting
+        if until <= first:
             return
-        self._found.append(self._strength(self._first_waiting, until))
-        kept = max(until - self._reach - LAG_FRAMES, 0)
-        self._power, self._first_waiting = self._power[kept:], until - kept
-
-    def _strength(self, first: int, until: int) -> np.ndarray:
-        """Strength of frames `first` to `until` of those held, in all bands and in the low ones: (frames, 2)."""
-        power = self._power
         begin = max(first - LAG_FRAMES, 0)
         total = np.concatenate([[0.0], np.cumsum(power.sum(axis=1, dtype=np.float64))])
         frames = np.arange(begin, until)
@@ -144,9 +123,13 @@ class OnsetStream:
         rise = np.zeros((until - first, BANDS), np.float32)
         missing = min(LAG_FRAMES - (first - begin), until - first)  # nothing lies before the first frames of all
         rise[missing:] = (loud[LAG_FRAMES:] - before).clip(min=0)
-        return rise @ self._means
+        self._found.append(rise @ self._means)
+        kept = max(until - self._reach - LAG_FRAMES, 0)
+        self._power, self._first_waiting = power[kept:], until - kept
 
 
-def _as_strength(rate_hz: float, found: list[np.ndarray]) -> OnsetStrength:
-    joined = np.concatenate(found) if found else np.zeros((0, 2), np.float32)
-    return OnsetStrength(rate_hz, np.ascontiguousarray(joined[:, 0]), np.ascontiguousarray(joined[:, 1]))
+def onset_strength(samples: np.ndarray, sample_rate_hz: int) -> OnsetStrength:
+    """The onset strength of float32 samples, shape (samples,), as `OnsetStream` finds it."""
+    stream = OnsetStream(sample_rate_hz)
+    stream.push(samples)
+    return stream.finish()

@@ -81,15 +81,15 @@ def find_segments(
     seen = np.column_stack([own_scale(probability, thresholds), kind[:, 1:]]) * sounding[:, None]
     seen = np.column_stack([seen, 1 - sounding])
     edges = [0, *_change_points(centre_s, seen, window_s), len(centre_s)]
+    edges_s = [0.0, *((centre_s[1:] + centre_s[:-1]) / 2).tolist(), duration_s]
     found: list[Segment] = []
     for first, end in itertools.pairwise(edges):
-        part = slice(first, end)
-        start_s = 0.0 if first == 0 else float(centre_s[first - 1] + centre_s[first]) / 2
-        end_s = duration_s if end == len(centre_s) else float(centre_s[end - 1] + centre_s[end]) / 2
-        segment = Segment(start_s, end_s, (), kind=_kind(kind[part], sounding[part]))
+        part, end_s = slice(first, end), edges_s[end]
+        segment = Segment(edges_s[first], end_s, (), kind=_kind(kind[part], sounding[part]))
         if segment.kind == "music":
             mean = np.average(probability[part], axis=0, weights=sounding[part])
-            segment = replace(segment, labels=_present(mean, thresholds, labels))
+            order = np.argsort(-mean)
+            segment = replace(segment, labels=tuple(labels[one] for one in order if mean[one] >= thresholds[one]))
         if found and (found[-1].labels, found[-1].kind) == (segment.labels, segment.kind):
             found[-1] = replace(found[-1], end_s=end_s)
         else:
@@ -105,10 +105,7 @@ def _without_transitions(segments: Sequence[Segment], window_s: float) -> list[S
         if nameless and before.labels and after.labels and before.labels != after.labels:
             middle_s = (between.start_s + between.end_s) / 2
             place = kept.index(between)
-            kept[place - 1 : place + 2] = [
-                replace(kept[place - 1], end_s=middle_s),
-                replace(after, start_s=middle_s),
-            ]
+            kept[place - 1 : place + 2] = [replace(kept[place - 1], end_s=middle_s), replace(after, start_s=middle_s)]
     return kept
 
 
@@ -237,7 +234,7 @@ def with_silence(segments: Sequence[Segment], active: np.ndarray, frame_rate_hz:
         if until_s > from_s:
             found.append(Segment(from_s, until_s, (), kind="silence"))
         at_s = until_s
-    return tuple(found) or tuple(segments)
+    return tuple(found)
 
 
 def _silences(active: np.ndarray, frame_rate_hz: float, end_s: float) -> list[tuple[float, float]]:
@@ -274,11 +271,6 @@ def _without_slivers(segments: Sequence[Segment]) -> list[Segment]:
         first, last = min(short, into), max(short, into)
         kept[first : last + 1] = [replace(kept[into], start_s=kept[first].start_s, end_s=kept[last].end_s)]
     return kept
-
-
-def _present(mean: np.ndarray, thresholds: np.ndarray, labels: tuple[str, ...]) -> tuple[str, ...]:
-    order = np.argsort(-mean)
-    return tuple(labels[index] for index in order if mean[index] >= thresholds[index])
 
 
 def _change_points(centre_s: np.ndarray, seen: np.ndarray, window_s: float) -> list[int]:
