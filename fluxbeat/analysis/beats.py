@@ -117,17 +117,11 @@ def _best_sequence(evidence: np.ndarray, period: np.ndarray) -> np.ndarray:
         begins = value <= 0  # nothing before is worth the way: the sequence may begin here
         from_lag[first:end] = np.where(begins, 0, lags[best])
         score[longest + first : longest + end] = evidence[first:end] + np.where(begins, 0.0, value)
-    return _refined(evidence, _traced(score[longest:], from_lag, period))
-
-
-def _traced(score: np.ndarray, from_lag: np.ndarray, period: np.ndarray) -> np.ndarray:
-    last = max(0, len(score) - int(np.ceil(period[-1])))
-    at = last + int(score[last:].argmax())
-    beats = [at]
-    while from_lag[at]:
-        at -= int(from_lag[at])
-        beats.append(at)
-    return np.array(beats[::-1])
+    last = max(0, frames - int(np.ceil(period[-1])))
+    beats = [last + int(score[longest + last :].argmax())]
+    while from_lag[beats[-1]]:
+        beats.append(beats[-1] - int(from_lag[beats[-1]]))
+    return _refined(evidence, np.array(beats[::-1]))
 
 
 def _refined(evidence: np.ndarray, beats: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,7 +85,7 @@ def disagreement(analyses: Sequence[TrackAnalysis]) -> np.ndarray:
     return _apart(nearest).clip(0.0, 1.0)
 
 
-def _apart(probabilities: Sequence[np.ndarray]) -> np.ndarray:
+def _apart(probabilities: Iterable[np.ndarray]) -> np.ndarray:
     """Half the mean absolute difference, pairwise, summed over the last axis, which is that of genres."""
     pairs = itertools.combinations(probabilities, 2)
     apart: np.ndarray = np.mean([np.abs(one - other).sum(axis=-1) / 2 for one, other in pairs], axis=0)
@@ -97,7 +97,13 @@ def comparable(analyses: Sequence[TrackAnalysis]) -> list[TrackAnalysis]:
 
     A consensus belongs to it where its labels do.
     """
-    groups = [_comparable_with(first, analyses) for first in analyses]
+    groups = []
+    for first in analyses:
+        group = [first]
+        for one in analyses:
+            if one is not first and _common_genres([*group, one]):
+                group.append(one)
+        groups.append(sorted(group, key=analyses.index))
     return max(groups, key=len, default=[])
 
 
@@ -130,7 +136,7 @@ def disputed_passages(analyses: Sequence[TrackAnalysis]) -> tuple[DisputedPassag
         disputed = named.any(axis=0) & ~named.all(axis=0)
         apart = float(_apart(_means(compared, probabilities, start_s, end_s)[:, disputed]))
         if apart >= LEAST_APART:
-            present = {genre for genre, by_any in zip(common, named.any(axis=0), strict=True) if by_any}
+            present = {common[index] for index in np.flatnonzero(named.any(axis=0))}
             passages.append(DisputedPassage(start_s, end_s, apart, _statements(analyses, start_s, end_s, present)))
     return tuple(sorted(passages, key=lambda one: one.apart * (one.start_s - one.end_s))[:MOST_PASSAGES])
 
@@ -153,15 +159,6 @@ def _side_by_side(
     if not common:
         raise ValueError(f"{', '.join(one.model.name for one in compared)} have no label in common")
     return compared, common, [_probability(one.timeline, common) for one in compared]
-
-
-def _comparable_with(first: TrackAnalysis, analyses: Sequence[TrackAnalysis]) -> list[TrackAnalysis]:
-    """`first`, and of the others all that leave them a genre in common."""
-    group = [first]
-    for one in analyses:
-        if one is not first and _common_genres([*group, one]):
-            group.append(one)
-    return sorted(group, key=analyses.index)
 
 
 def _common_genres(analyses: Sequence[TrackAnalysis]) -> list[str]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import soxr
 from threadpoolctl import ThreadpoolController
 
+from fluxbeat.analysis.json_fields import json_fields
 from fluxbeat.analysis.octave import freely_bpm_of
 from fluxbeat.analysis.onsets import onset_strength
 from fluxbeat.analysis.presence import own_scale
@@ -91,14 +92,8 @@ class LivePrediction:
     def to_dict(self) -> dict[str, Any]:
         """As JSON, numbers rounded to what they mean."""
         return {
-            "start_s": round(self.start_s, 3),
-            "end_s": round(self.end_s, 3),
-            "probability": {
-                label: round(float(value), 4) for label, value in zip(self.labels, self.probability, strict=True)
-            },
-            "bpm": None if self.bpm is None else round(self.bpm, 1),
-            "rival_bpm": None if self.rival_bpm is None else round(self.rival_bpm, 1),
-            "level_db": round(self.level_db, 1),
+            **json_fields(self, start_s=3, end_s=3, bpm=1, rival_bpm=1, level_db=1),
+            "probability": dict(zip(self.labels, json_fields(self, probability=4)["probability"], strict=True)),
             "silence": self.silence,
             "kind": self.kind.to_dict(),
             "warnings": [{"code": warning.code, "text": warning.text} for warning in self.warnings],

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
+from fluxbeat.analysis.json_fields import json_fields
 from fluxbeat.analysis.onsets import NO_ONSETS, OnsetStrength
 from fluxbeat.analysis.presence import PRESENT, Presence, presence
 from fluxbeat.analysis.summary import summary
@@ -68,8 +68,7 @@ class OtherLabel:
 
     def to_dict(self) -> dict[str, Any]:
         """As in the program's JSON."""
-        probability, most = round(self.probability, 4), round(self.most, 4)
-        return {"label": self.label, "probability": probability, "most": most, "at_s": round(self.at_s, 2)}
+        return {"label": self.label, **json_fields(self, probability=4, most=4, at_s=2)}
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ class TrackKind:
 
     def to_dict(self) -> dict[str, float]:
         """As in the program's JSON."""
-        return {name: round(value, 4) for name, value in vars(self).items()}
+        return json_fields(self, music=4, speech=4, unfamiliar=4)
 
 
 @dataclass(frozen=True)
@@ -151,15 +150,11 @@ class Tempo:
     def to_dict(self) -> dict[str, Any]:
         """As in the program's JSON."""
         return {
-            "bpm": None if self.bpm is None else round(self.bpm, 2),
-            "confidence": round(self.confidence, 4),
+            **json_fields(self, bpm=2, confidence=4),
             "stable": self.stable,
             "corrected": self.corrected,
-            "candidates": [
-                {"bpm": round(one.bpm, 2), "probability": round(one.probability, 4)} for one in self.candidates
-            ],
-            "beats_s": [round(float(beat_s), 3) for beat_s in self.beats_s],
-            "downbeats_s": [round(float(beat_s), 3) for beat_s in self.downbeats_s],
+            "candidates": [json_fields(candidate, bpm=2, probability=4) for candidate in self.candidates],
+            **json_fields(self, beats_s=3, downbeats_s=3),
         }
 
 
@@ -210,14 +205,9 @@ class Timeline:
     def to_dict(self) -> dict[str, Any]:
         """As in the program's JSON."""
         return {
-            "window_s": round(self.window_s, 3),
-            "hop_s": round(self.hop_s, 3),
-            "start_s": [round(float(start), 3) for start in self.start_s],
+            **json_fields(self, window_s=3, hop_s=3, start_s=3),
             "labels": list(self.labels),
-            "probability": [[round(float(value), 4) for value in row] for row in self.probability],
-            "kind": [[round(float(value), 4) for value in row] for row in self.kind],
-            "unfamiliar": [round(float(value), 4) for value in self.unfamiliar],
-            "bpm": [None if math.isnan(bpm) else round(float(bpm), 2) for bpm in self.bpm],
+            **json_fields(self, probability=4, kind=4, unfamiliar=4, bpm=2),
         }
 
 
@@ -244,11 +234,10 @@ class Segment:
     def to_dict(self) -> dict[str, Any]:
         """As in the program's JSON."""
         return {
-            "start_s": round(self.start_s, 2),
-            "end_s": round(self.end_s, 2),
+            **json_fields(self, start_s=2, end_s=2),
             "labels": list(self.labels),
             "kind": self.kind,
-            "bpm": None if self.bpm is None else round(self.bpm, 2),
+            **json_fields(self, bpm=2),
         }
 
 

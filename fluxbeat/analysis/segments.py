@@ -225,27 +225,18 @@ def with_silence(segments: Sequence[Segment], active: np.ndarray, frame_rate_hz:
     tuple of Segment
         Every silence of 4 s and more is one; what sounds between two of them keeps its segments, which reach up to it.
     """
-    end_s = segments[-1].end_s
     found: list[Segment] = []
-    at_s = segments[0].start_s
-    for from_s, until_s in [*_silences(active, frame_rate_hz, end_s), (end_s, end_s)]:
+    at_s, end_s = segments[0].start_s, segments[-1].end_s
+    frames_s = np.append(np.arange(len(active)) / frame_rate_hz, end_s)
+    silences = [(float(frames_s[run.start]), float(frames_s[run.stop])) for run in runs(~active)]
+    long_silences = [(from_s, until_s) for from_s, until_s in silences if until_s - from_s >= LEAST_S]
+    for from_s, until_s in [*long_silences, (end_s, end_s)]:
         if from_s > at_s:
             found += _sounding(segments, at_s, from_s)
         if until_s > from_s:
             found.append(Segment(from_s, until_s, (), kind="silence"))
         at_s = until_s
     return tuple(found)
-
-
-def _silences(active: np.ndarray, frame_rate_hz: float, end_s: float) -> list[tuple[float, float]]:
-    """When each silence of at least `LEAST_S` begins and ends."""
-    silences = []
-    for run in runs(~active):
-        from_s = run.start / frame_rate_hz
-        until_s = end_s if run.stop == len(active) else run.stop / frame_rate_hz
-        if until_s - from_s >= LEAST_S:
-            silences.append((from_s, until_s))
-    return silences
 
 
 def _sounding(segments: Sequence[Segment], from_s: float, until_s: float) -> list[Segment]:

@@ -79,7 +79,7 @@ class SoundWindows:
             genre_logits=logits,
             tempo_logits=np.zeros((len(starts), config.tempo_grid.bins), np.float32),
             embedding=np.zeros((len(starts), 0), np.float32),
-            kind=np.tile(np.float32([1, 0, 0]), (len(starts), 1)),
+            kind=np.tile(np.array([1, 0, 0], np.float32), (len(starts), 1)),
             unfamiliarity=np.zeros(len(starts), np.float32),
             probability=self.model.probabilities(torch.from_numpy(logits)).double().numpy(),
             padded=padded,

@@ -116,12 +116,8 @@ def find_tempo(
         candidates = _candidates(tapped, grid)
     mass = _mass(context / context.sum(axis=1, keepdims=True), grid).astype(np.float32)
     weight = np.log(tapped_weight(grid.bpm, freely_bpm)).astype(np.float32)
-    path = _steadiest_path(
-        np.log(np.maximum(mass, LEAST_EVIDENCE)) + weight,
-        grid,
-        change_cost=overlap * np.log(INSISTENCE),
-        drift=(1 + DRIFT) ** hop_s - 1,
-    )
+    evidence, change_cost = np.log(np.maximum(mass, LEAST_EVIDENCE)) + weight, overlap * np.log(INSISTENCE)
+    path = _steadiest_path(evidence, grid, change_cost, drift=(1 + DRIFT) ** hop_s - 1)
     strongest = max(pulse(whole, grid), float(_pulses(mass, grid, path).mean()))  # the tempo of a whole may change
     needed = pulse_needed(threshold, strongest, music)
     first = candidates[0]

@@ -47,13 +47,11 @@ def draw_png(explanation: Explanation) -> bytes:
         extent=_extent(explanation), interpolation="bilinear",
     )  # fmt: skip
     right.set_title(f"what speaks for {explanation.about} ({explanation.probability:.0%})", fontsize=10)
+    caption = "seconds"
     if explanation.faithfulness:
         without, alone = explanation.faithfulness.map.without_marked, explanation.faithfulness.map.marked_alone
-        figure.supxlabel(
-            f"seconds.  Without its most marked fifth: {without:.0%}; that fifth alone: {alone:.0%}", fontsize=9
-        )
-    else:
-        figure.supxlabel("seconds", fontsize=9)
+        caption += f".  Without its most marked fifth: {without:.0%}; that fifth alone: {alone:.0%}"
+    figure.supxlabel(caption, fontsize=9)
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=DOTS_PER_INCH)
     return out.getvalue()

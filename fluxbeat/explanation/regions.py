@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import find_objects, gaussian_filter, label
 
+from fluxbeat.analysis.json_fields import json_fields
+
 BLUR = (3.0, 6.0)
 """Of the map before it is cut into places, in bands and frames."""
 CUT = 0.5
@@ -58,11 +60,10 @@ class Region:
     def to_dict(self) -> dict[str, Any]:
         """Part of an explanation's JSON."""
         return {
-            "start_s": round(self.start_s, 2),
-            "end_s": round(self.end_s, 2),
+            **json_fields(self, start_s=2, end_s=2),
             "low_hz": round(self.low_hz),
             "high_hz": round(self.high_hz),
-            "share": round(self.share, 4),
+            **json_fields(self, share=4),
             "words": self.words(),
         }
 

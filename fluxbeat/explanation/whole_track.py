@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from fluxbeat.analysis import Segment, Track, TrackAnalysis
+from fluxbeat.analysis.json_fields import json_fields
 from fluxbeat.analysis.windows import window_starts
 from fluxbeat.errors import ExplanationError
 from fluxbeat.explanation.attribution import Cam, attribute
@@ -50,10 +51,9 @@ class SegmentEvidence:
     def to_dict(self) -> dict[str, Any]:
         """Part of the whole track's JSON."""
         return {
-            "start_s": round(self.segment.start_s, 2),
-            "end_s": round(self.segment.end_s, 2),
+            **json_fields(self.segment, start_s=2, end_s=2),
             "label": self.label,
-            "by_band": [round(float(value), 5) for value in self.by_band],
+            **json_fields(self, by_band=5),
             "regions": [region.to_dict() for region in self.regions],
         }
 
