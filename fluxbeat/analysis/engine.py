@@ -81,16 +81,11 @@ def analyze_track(
     centre_s = start_s + window_s / 2
     # in less than two slow beats what would be found is the repetition that fills the window
     long_enough = config.tempo_taught and track.duration_s >= SHORTEST_TEMPO_S
+    beats_fit = (sounding > 0) & (kinds[:, 1] < MOSTLY) & long_enough
+    grid, threshold, logits = config.tempo_grid, config.tempo_threshold, windows.tempo_logits
+    overlap, freely_bpm = max(1.0, config.window_s / windows.hop_s), freely_bpm_of(labels, whole[shown])
     tempo, bpm = find_tempo(
-        windows.tempo_logits,
-        (sounding > 0) & (kinds[:, 1] < MOSTLY) & long_enough,
-        config.tempo_grid,
-        config.tempo_threshold,
-        max(1.0, config.window_s / windows.hop_s),
-        freely_bpm_of(labels, whole[shown]),
-        track.onsets,
-        windows.hop_s,
-        kind.music,
+        logits, beats_fit, grid, threshold, overlap, freely_bpm, track.onsets, windows.hop_s, kind.music
     )
     tempo, bpm, borders_s = settle_tempo(tempo, bpm, centre_s, track.duration_s, track.onsets)
     if tempo.stable:  # bars are counted through from the first beat
@@ -139,9 +134,8 @@ def _probability(track: Track, windows: WindowPredictions, thresholds: np.ndarra
 
 def _strongest(probability: np.ndarray) -> np.ndarray:
     """Which labels are shown, in their order: all, or of very many those that are strongest in some window."""
-    labels = np.arange(probability.shape[1])
-    if len(labels) <= MANY_LABELS:
-        return labels
+    if probability.shape[1] <= MANY_LABELS:
+        return np.arange(probability.shape[1])
     return np.sort(np.argsort(-probability.max(axis=0), kind="stable")[:STRONGEST])
 
 

@@ -50,8 +50,6 @@ PAUSE_S = 2.0
 """After this much silence, what sounds next is something new: nothing before it counts."""
 LISTENS_TO_ONE = "left and right cancel each other: only one of them is listened to"
 
-_LOUDEST = 1e12
-
 
 @dataclass(frozen=True, eq=False)
 class LivePrediction:
@@ -202,7 +200,7 @@ class LiveAnalysis:
             raise ValueError(f"samples must have the shape (samples, {self.channels}), got {samples.shape}")
         if samples.dtype == np.int16:
             return shaped.astype(np.float32) / np.float32(32_768)
-        bad = int((~(np.abs(shaped) < _LOUDEST)).any(axis=1).sum())
+        bad = int((~(np.abs(shaped) < 1e12)).any(axis=1).sum())
         if bad:
             raise AudioDecodeError(
                 f"the sound holds {bad:,} samples that are NaN, infinite or far too large: "

@@ -10,10 +10,8 @@ CHUNK_S = 60.0
 """Coherent for so long: songs are cut and joined, so that the beat after a break need not continue that before."""
 HARMONICS = (1, 2, 3, 4, 6, 8)
 HIGHEST_HZ = 25.0
-PADDING = 4
 SEARCHED = 0.04
 """How far from the class's tempo it may lie."""
-STEPS_PER_BIN = 16
 
 
 def exact_bpm(onsets: OnsetStrength, near_bpm: float, spans_s: list[tuple[float, float]]) -> float:
@@ -40,7 +38,7 @@ def exact_bpm(onsets: OnsetStrength, near_bpm: float, spans_s: list[tuple[float,
     if not chunks:
         return near_bpm
     longest_s = max(len(chunk) for chunk in chunks) / onsets.rate_hz
-    step = 60 / (longest_s * near_bpm * max(HARMONICS) * STEPS_PER_BIN) * 4  # relative to the tempo
+    step = 60 / (longest_s * near_bpm * max(HARMONICS) * 4)  # relative to the tempo: a quarter of the finest detail
     factors = np.arange(1 - SEARCHED, 1 + SEARCHED + step, step)
     score = np.zeros(len(factors))
     for chunk in chunks:
@@ -73,7 +71,7 @@ def _chunks(onsets: OnsetStrength, start_s: float, end_s: float) -> list[np.ndar
 
 
 def _harmonic_power(chunk: np.ndarray, rate_hz: float, beat_hz: np.ndarray) -> np.ndarray:
-    size = 1 << (PADDING * len(chunk) - 1).bit_length()
+    size = 1 << (4 * len(chunk) - 1).bit_length()
     power = np.abs(np.fft.rfft(chunk, size)) ** 2
     score = np.zeros(len(beat_hz))
     for harmonic in HARMONICS:

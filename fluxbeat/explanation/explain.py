@@ -78,8 +78,8 @@ def explain(
     """
     chosen = model if isinstance(model, LoadedModel) else load(model)
     track = read_track(source, chosen.network.config.features, name, part_of(progress, 0, 2))
-    asking = part_of(progress, 1, 2)
-    return explain_track(track, chosen, label, start_s, cam=cam, measure=measure, sound=source, progress=asking)
+    progress = part_of(progress, 1, 2)
+    return explain_track(track, chosen, label, start_s, cam=cam, measure=measure, sound=source, progress=progress)
 
 
 def explain_track(
