@@ -90,8 +90,9 @@ class LivePrediction:
     def to_dict(self) -> dict[str, Any]:
         """As JSON, numbers rounded to what they mean."""
         return {
-            **json_fields(self, start_s=3, end_s=3, bpm=1, rival_bpm=1, level_db=1),
+            **json_fields(self, start_s=3, end_s=3),
             "probability": dict(zip(self.labels, json_fields(self, probability=4)["probability"], strict=True)),
+            **json_fields(self, bpm=1, rival_bpm=1, level_db=1),
             "silence": self.silence,
             "kind": self.kind.to_dict(),
             "warnings": [{"code": warning.code, "text": warning.text} for warning in self.warnings],
