@@ -1,71 +1,35 @@
 """Windows over a track, through a model, to a TrackAnalysis."""
 
-from fluxbeat.analysis.beginning import analyze_beginning
-from fluxbeat.analysis.correction import BPM_RANGE, as_found, corrected, wanted_bpm
-from fluxbeat.analysis.disagreement import (
-    DisputedPassage,
-    Statement,
-    comparable,
-    disagreement,
-    disputed_passages,
-)
-from fluxbeat.analysis.engine import (
-    DEFAULT_HOP_S,
-    analyze,
-    analyze_each,
-    analyze_track,
-    compare,
-)
-from fluxbeat.analysis.live import LiveAnalysis, LivePrediction
-from fluxbeat.analysis.onsets import OnsetStrength
-from fluxbeat.analysis.presence import own_scale, presence
-from fluxbeat.analysis.result import (
-    Envelope,
-    Genre,
-    Segment,
-    SegmentKind,
-    Tempo,
-    TempoCandidate,
-    Timeline,
-    TrackAnalysis,
-    TrackKind,
-)
-from fluxbeat.analysis.track import Progress, Track, read_track, track_of
-from fluxbeat.analysis.track_warnings import NOT_TAUGHT_TEMPO
-
-__all__ = [
-    "BPM_RANGE",
-    "DEFAULT_HOP_S",
-    "NOT_TAUGHT_TEMPO",
-    "DisputedPassage",
-    "Envelope",
-    "Genre",
-    "LiveAnalysis",
-    "LivePrediction",
-    "OnsetStrength",
-    "Progress",
-    "Segment",
-    "SegmentKind",
-    "Statement",
-    "Tempo",
-    "TempoCandidate",
-    "Timeline",
-    "Track",
-    "TrackAnalysis",
-    "TrackKind",
-    "analyze",
-    "analyze_beginning",
-    "analyze_each",
-    "analyze_track",
-    "as_found",
-    "comparable",
-    "compare",
-    "corrected",
-    "disagreement",
-    "disputed_passages",
-    "own_scale",
-    "presence",
-    "read_track",
-    "track_of",
-    "wanted_bpm",
-]
+from fluxbeat.analysis.beginning import analyze_beginning as analyze_beginning
+from fluxbeat.analysis.correction import BPM_RANGE as BPM_RANGE
+from fluxbeat.analysis.correction import as_found as as_found
+from fluxbeat.analysis.correction import corrected as corrected
+from fluxbeat.analysis.correction import wanted_bpm as wanted_bpm
+from fluxbeat.analysis.disagreement import DisputedPassage as DisputedPassage
+from fluxbeat.analysis.disagreement import Statement as Statement
+from fluxbeat.analysis.disagreement import comparable as comparable
+from fluxbeat.analysis.disagreement import disagreement as disagreement
+from fluxbeat.analysis.disagreement import disputed_passages as disputed_passages
+from fluxbeat.analysis.engine import DEFAULT_HOP_S as DEFAULT_HOP_S
+from fluxbeat.analysis.engine import analyze as analyze
+from fluxbeat.analysis.engine import analyze_each as analyze_each
+from fluxbeat.analysis.engine import analyze_track as analyze_track
+from fluxbeat.analysis.engine import compare as compare
+from fluxbeat.analysis.live import LiveAnalysis as LiveAnalysis
+from fluxbeat.analysis.live import LivePrediction as LivePrediction
+from fluxbeat.analysis.presence import own_scale as own_scale
+from fluxbeat.analysis.presence import presence as presence
+from fluxbeat.analysis.result import Envelope as Envelope
+from fluxbeat.analysis.result import Genre as Genre
+from fluxbeat.analysis.result import Segment as Segment
+from fluxbeat.analysis.result import SegmentKind as SegmentKind
+from fluxbeat.analysis.result import Tempo as Tempo
+from fluxbeat.analysis.result import TempoCandidate as TempoCandidate
+from fluxbeat.analysis.result import Timeline as Timeline
+from fluxbeat.analysis.result import TrackAnalysis as TrackAnalysis
+from fluxbeat.analysis.result import TrackKind as TrackKind
+from fluxbeat.analysis.track import Progress as Progress
+from fluxbeat.analysis.track import Track as Track
+from fluxbeat.analysis.track import read_track as read_track
+from fluxbeat.analysis.track import track_of as track_of
+from fluxbeat.analysis.track_warnings import NOT_TAUGHT_TEMPO as NOT_TAUGHT_TEMPO

@@ -7,6 +7,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
 from fluxbeat.analysis.onsets import OnsetStrength
+from fluxbeat.analysis.runs import runs
+from fluxbeat.analysis.steady import peak_offset
 
 TIGHTNESS = 300.0
 """How much an interval that is not the tempo's costs, per squared natural logarithm of their ratio; onsets have
@@ -41,10 +43,10 @@ def track_beats(onsets: OnsetStrength, bpm: np.ndarray, at_s: np.ndarray) -> np.
     """
     wanted = _frames_with_tempo(len(onsets.strength), onsets.rate_hz, bpm, at_s)
     found = [np.zeros(0)]
-    for first, end in _runs(np.isfinite(wanted)):
-        period = 60 * onsets.rate_hz / wanted[first:end]
-        evidence = _evidence(onsets, slice(first, end), float(np.median(period)))
-        found.append((first + _best_sequence(evidence, period)) / onsets.rate_hz)
+    for run in runs(np.isfinite(wanted)):
+        period = 60 * onsets.rate_hz / wanted[run]
+        evidence = _evidence(onsets, run, float(np.median(period)))
+        found.append((run.start + _best_sequence(evidence, period)) / onsets.rate_hz)
     return np.concatenate(found)
 
 
@@ -69,9 +71,7 @@ def tempo_border(onsets: OnsetStrength, before_bpm: float, after_bpm: float, abo
     for bpm in (before_bpm, after_bpm):
         period = 60 * onsets.rate_hz / bpm
         evidence = _evidence(onsets, part, period)
-        beats = (
-            np.round(_best_sequence(evidence, np.full(len(evidence), period))).astype(int).clip(0, len(evidence) - 1)
-        )
+        beats = np.round(_best_sequence(evidence, np.full(len(evidence), period))).astype(int)
         along = np.zeros(len(evidence))
         np.add.at(along, beats, evidence[beats] * np.sqrt(period))  # faster beats find more onsets by chance
         fit.append(np.cumsum(along))
@@ -83,24 +83,14 @@ def tempo_border(onsets: OnsetStrength, before_bpm: float, after_bpm: float, abo
 
 def _frames_with_tempo(frames: int, rate_hz: float, bpm: np.ndarray, at_s: np.ndarray) -> np.ndarray:
     """The tempo at each frame: that of the nearest moment; (frames,), NaN where there is none."""
-    if not len(at_s):
-        return np.full(frames, np.nan)
     middle = (at_s[1:] + at_s[:-1]) / 2
     edges = np.concatenate([[0], np.round(middle * rate_hz).astype(int).clip(0, frames), [frames]])
     return np.repeat(bpm.astype(np.float32), np.diff(edges))
 
 
-def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
-    """Where flags are set without a break: begin and end of each run."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
-    return [(int(begin), int(end)) for begin, end in zip(edges[::2], edges[1::2], strict=True)]
-
-
 def _evidence(onsets: OnsetStrength, part: slice, period: float) -> np.ndarray:
     """What speaks for a beat at each frame; its standard deviation is about 1 wherever music plays."""
     mixed = onsets.strength[part] + np.float32(LOW_SHARE) * onsets.low[part]  # float32: hours of it
-    if not len(mixed):
-        return mixed
     smooth = gaussian_filter1d(mixed, period * WIDTH, mode="constant")
     around = min(round(LEVELLED_S * onsets.rate_hz), len(smooth))
     square = uniform_filter1d(smooth**2, around, mode="reflect") - uniform_filter1d(smooth, around, mode="reflect") ** 2
@@ -127,26 +117,17 @@ def _best_sequence(evidence: np.ndarray, period: np.ndarray) -> np.ndarray:
         begins = value <= 0  # nothing before is worth the way: the sequence may begin here
         from_lag[first:end] = np.where(begins, 0, lags[best])
         score[longest + first : longest + end] = evidence[first:end] + np.where(begins, 0.0, value)
-    return _refined(evidence, _traced(score[longest:], from_lag, period))
-
-
-def _traced(score: np.ndarray, from_lag: np.ndarray, period: np.ndarray) -> np.ndarray:
-    last = max(0, len(score) - int(np.ceil(period[-1])))
-    at = last + int(score[last:].argmax())
-    beats = [at]
-    while from_lag[at]:
-        at -= int(from_lag[at])
-        beats.append(at)
-    return np.array(beats[::-1])
+    last = max(0, frames - int(np.ceil(period[-1])))
+    beats = [last + int(score[longest + last :].argmax())]
+    while from_lag[beats[-1]]:
+        beats.append(beats[-1] - int(from_lag[beats[-1]]))
+    return _refined(evidence, np.array(beats[::-1]))
 
 
 def _refined(evidence: np.ndarray, beats: np.ndarray) -> np.ndarray:
     """Between the frames, where the evidence has its peak there."""
-    inside = beats[(beats > 0) & (beats < len(evidence) - 1)]
-    before, at, after = evidence[inside - 1], evidence[inside], evidence[inside + 1]
-    bend = before - 2 * at + after
-    peaked = (at >= before) & (at >= after) & (bend < 0)
-    shift = np.where(peaked, 0.5 * (before - after) / np.where(peaked, bend, -1.0), 0.0)
+    inside = (beats > 0) & (beats < len(evidence) - 1)
+    at = beats[inside]
     moved = beats.astype(np.float64)
-    moved[(beats > 0) & (beats < len(evidence) - 1)] += shift
+    moved[inside] += peak_offset(evidence[at - 1], evidence[at], evidence[at + 1])
     return moved

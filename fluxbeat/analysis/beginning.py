@@ -51,17 +51,16 @@ def analyze_beginning(
         track = read_blocks(stream, blocks, source, features, length_s, progress)
     found = analyze_track(track, model)
     timeline = found.timeline
-    later_s = np.array([track.duration_s, whole_s - timeline.window_s])  # two windows in which nothing is known
-    nothing = np.zeros((len(later_s), len(timeline.labels)))
+    later_s = [track.duration_s, whole_s - timeline.window_s]  # two windows in which nothing is known
     return replace(
         found,
         duration_s=whole_s,
         timeline=replace(
             timeline,
             start_s=np.append(timeline.start_s, later_s),
-            probability=np.concatenate([timeline.probability, nothing]),
-            bpm=np.append(timeline.bpm, np.full(len(later_s), np.nan)),
-            kind=np.concatenate([timeline.kind, np.zeros((len(later_s), timeline.kind.shape[1]))]),
-            unfamiliar=np.append(timeline.unfamiliar, np.zeros(len(later_s))),
+            probability=np.pad(timeline.probability, ((0, 2), (0, 0))),
+            bpm=np.append(timeline.bpm, [np.nan, np.nan]),
+            kind=np.pad(timeline.kind, ((0, 2), (0, 0))),
+            unfamiliar=np.pad(timeline.unfamiliar, (0, 2)),
         ),
     )

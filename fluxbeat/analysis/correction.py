@@ -8,7 +8,6 @@ import numpy as np
 
 from fluxbeat.analysis.beats import track_beats
 from fluxbeat.analysis.result import Segment, TempoCandidate, TrackAnalysis
-from fluxbeat.analysis.tempo_parts import bpm_between
 from fluxbeat.errors import TempoError, TrackWarning
 
 BPM_RANGE = (20.0, 400.0)
@@ -40,22 +39,20 @@ def corrected(analysis: TrackAnalysis, bpm: float) -> TrackAnalysis:
     found = as_found(analysis)
     timeline, before = found.timeline, found.tempo.bpm
     curve = np.full(len(timeline.bpm), bpm) if before is None else timeline.bpm * (bpm / before)
-    onsets = found.onsets
-    beats_s = np.zeros(0) if onsets is None else track_beats(onsets, curve, timeline.centre_s)
     tempo = replace(
         found.tempo,
         bpm=bpm,
         confidence=1.0,
         candidates=(TempoCandidate(bpm, 1.0),),
         corrected=True,
-        beats_s=beats_s,
+        beats_s=track_beats(found.onsets, curve, timeline.centre_s),
         downbeats_s=np.zeros(0),  # other beats make other bars
     )
     return replace(
         found,
         tempo=tempo,
         timeline=replace(timeline, bpm=curve),
-        segments=tuple(_segment(one, curve, timeline.centre_s, before, bpm) for one in found.segments),
+        segments=tuple(_segment(one, before, bpm) for one in found.segments),
         warnings=tuple(one for one in found.warnings if one.code != NO_BEAT.code),
         found=found,
     )
@@ -99,7 +96,7 @@ def check_bpm(bpm: float) -> float:
     return bpm
 
 
-def _segment(one: Segment, curve: np.ndarray, centre_s: np.ndarray, before: float | None, bpm: float) -> Segment:
+def _segment(one: Segment, before: float | None, bpm: float) -> Segment:
     if before is None:
-        return replace(one, bpm=bpm_between(curve, centre_s, one.start_s, one.end_s))
+        return replace(one, bpm=bpm)
     return replace(one, bpm=None if one.bpm is None else one.bpm * (bpm / before))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 
 from fluxbeat.analysis.presence import PRESENT
 from fluxbeat.analysis.result import Genre, Timeline, TrackAnalysis
@@ -75,15 +76,20 @@ def disagreement(analyses: Sequence[TrackAnalysis]) -> np.ndarray:
     ValueError
         If the analyses have no label in common, or there are fewer than two.
     """
-    compared, known, common = _side_by_side(analyses)
-    at_s, values = analyses[0].timeline.centre_s, list[np.ndarray]()
-    for one, genres in zip(compared, known, strict=True):
+    compared, _, probabilities = _side_by_side(analyses)
+    at_s, nearest = analyses[0].timeline.centre_s, []
+    for one, probability in zip(compared, probabilities, strict=True):
         centre_s = one.timeline.centre_s
-        nearest = np.interp(at_s, centre_s, np.arange(len(centre_s))).round().astype(int)
-        weak = np.zeros(len(centre_s))
-        values.append(np.column_stack([genres.get(genre, weak) for genre in common])[nearest])
-    pairs = itertools.combinations(values, 2)
-    return np.mean([np.abs(one - other).sum(axis=1) / 2 for one, other in pairs], axis=0).clip(0.0, 1.0)
+        windows = np.interp(at_s, centre_s, np.arange(len(centre_s))).round().astype(int)
+        nearest.append(probability[windows])
+    return _apart(nearest).clip(0.0, 1.0)
+
+
+def _apart(probabilities: Iterable[np.ndarray]) -> np.ndarray:
+    """Half the mean absolute difference, pairwise, summed over the last axis, which is that of genres."""
+    pairs = itertools.combinations(probabilities, 2)
+    apart: np.ndarray = np.mean([np.abs(one - other).sum(axis=-1) / 2 for one, other in pairs], axis=0)
+    return apart
 
 
 def comparable(analyses: Sequence[TrackAnalysis]) -> list[TrackAnalysis]:
@@ -91,7 +97,13 @@ def comparable(analyses: Sequence[TrackAnalysis]) -> list[TrackAnalysis]:
 
     A consensus belongs to it where its labels do.
     """
-    groups = [_comparable_with(first, analyses) for first in analyses]
+    groups = []
+    for first in analyses:
+        group = [first]
+        for one in analyses:
+            if one is not first and _common_genres([*group, one]):
+                group.append(one)
+        groups.append(sorted(group, key=analyses.index))
     return max(groups, key=len, default=[])
 
 
@@ -112,30 +124,27 @@ def disputed_passages(analyses: Sequence[TrackAnalysis]) -> tuple[DisputedPassag
     ValueError
         As `disagreement`.
     """
-    compared, known, common = _side_by_side(analyses)
-    found: list[tuple[float, float, list[frozenset[str]]]] = []
-    for start_s, end_s in itertools.pairwise(_borders_s(compared, known, common)):
-        by_model = _shares(compared, known, common, start_s, end_s)
-        named = [frozenset(np.array(common)[shares >= PRESENT].tolist()) for shares in by_model]
-        if found and found[-1][1] == start_s and found[-1][2] == named:
-            found[-1] = (found[-1][0], end_s, named)
-        else:
-            found.append((start_s, end_s, named))
+    compared, common, probabilities = _side_by_side(analyses)
+    parts: list[tuple[float, float, np.ndarray]] = []
+    for start_s, end_s in itertools.pairwise(_borders_s(compared, probabilities)):
+        named = _means(compared, probabilities, start_s, end_s) >= PRESENT
+        if parts and np.array_equal(parts[-1][2], named):
+            start_s, _, _ = parts.pop()
+        parts.append((start_s, end_s, named))
     passages = []
-    for start_s, end_s, named in found:
-        disputed = sorted(frozenset().union(*named) - frozenset.intersection(*named))
-        by_model = _shares(compared, known, disputed, start_s, end_s)
-        apart = float(np.mean([np.abs(a - b).sum() / 2 for a, b in itertools.combinations(by_model, 2)]))
+    for start_s, end_s, named in parts:
+        disputed = named.any(axis=0) & ~named.all(axis=0)
+        apart = float(_apart(_means(compared, probabilities, start_s, end_s)[:, disputed]))
         if apart >= LEAST_APART:
-            statements = _statements(analyses, start_s, end_s, frozenset().union(*named))
-            passages.append(DisputedPassage(start_s, end_s, apart, statements))
+            present = {common[index] for index in np.flatnonzero(named.any(axis=0))}
+            passages.append(DisputedPassage(start_s, end_s, apart, _statements(analyses, start_s, end_s, present)))
     return tuple(sorted(passages, key=lambda one: one.apart * (one.start_s - one.end_s))[:MOST_PASSAGES])
 
 
 def _side_by_side(
     analyses: Sequence[TrackAnalysis],
-) -> tuple[Sequence[TrackAnalysis], list[dict[str, np.ndarray]], list[str]]:
-    """Those that take part, each one's genres by their common names, and the genres that all of them know.
+) -> tuple[Sequence[TrackAnalysis], list[str], list[np.ndarray]]:
+    """Those that take part, the genres that all of them know, and each one's probability of these: (windows, genres).
 
     Raises
     ------
@@ -144,70 +153,51 @@ def _side_by_side(
     """
     if len(analyses) < 2:
         raise ValueError("disagreement needs at least two analyses")
-    compared = _parties(analyses)
-    known = [_by_common_genre(one.timeline) for one in compared]
-    common = _common_genres(compared, known)
+    singles = [analysis for analysis in analyses if analysis.model.name != CONSENSUS]
+    compared = singles if len(singles) > 1 else analyses
+    common = _common_genres(compared)
     if not common:
         raise ValueError(f"{', '.join(one.model.name for one in compared)} have no label in common")
-    return compared, known, common
+    return compared, common, [_probability(one.timeline, common) for one in compared]
 
 
-def _parties(analyses: Sequence[TrackAnalysis]) -> Sequence[TrackAnalysis]:
-    """Those that take part in a comparison: not the consensus, where there are two others."""
-    singles = [analysis for analysis in analyses if analysis.model.name != CONSENSUS]
-    return singles if len(singles) > 1 else analyses
-
-
-def _comparable_with(first: TrackAnalysis, analyses: Sequence[TrackAnalysis]) -> list[TrackAnalysis]:
-    """`first`, and of the others all that leave them a genre in common."""
-    group = [first]
-    for one in analyses:
-        if one is first:
-            continue
-        together = [*group, one]
-        if _common_genres(together, [_by_common_genre(each.timeline) for each in together]):
-            group.append(one)
-    return [one for one in analyses if any(one is kept for kept in group)]
-
-
-def _common_genres(analyses: Sequence[TrackAnalysis], known: Sequence[dict[str, np.ndarray]]) -> list[str]:
+def _common_genres(analyses: Sequence[TrackAnalysis]) -> list[str]:
     """Common names of the genres that all models know; none where one of the models knows none of them."""
+    known = [_genres(one) for one in analyses]
     # a model of which only the strongest labels are given says little of the others: that they are weak
-    whole = [
-        genres for one, genres in zip(analyses, known, strict=True) if not one.warned(ONLY_STRONGEST.code)
-    ] or known
+    whole = [_genres(one) for one in analyses if not one.warned(ONLY_STRONGEST.code)] or known
     common = [genre for genre in whole[0] if all(genre in genres for genres in whole)]
     return common if all(set(common) & set(genres) for genres in known) else []
 
 
-def _by_common_genre(timeline: Timeline) -> dict[str, np.ndarray]:
-    """Probability of each genre by its common name, (windows,); of several labels of one name the most probable."""
-    found: dict[str, np.ndarray] = {}
+def _genres(analysis: TrackAnalysis) -> list[str]:
+    """Common names of a model's genres, in the order of its labels."""
+    return list(dict.fromkeys(common_genre(label) for label in analysis.timeline.labels))
+
+
+def _probability(timeline: Timeline, genres: Sequence[str]) -> np.ndarray:
+    """Of each genre, (windows, genres): of several labels of one common name the most probable, 0 where unknown."""
+    found = np.zeros((len(timeline.start_s), len(genres)))
     for label, probability in zip(timeline.labels, timeline.probability.T, strict=True):
-        genre = common_genre(label)
-        found[genre] = np.maximum(found[genre], probability) if genre in found else probability
+        if common_genre(label) in genres:
+            column = genres.index(common_genre(label))
+            found[:, column] = np.maximum(found[:, column], probability)
     return found
 
 
-def _borders_s(
-    compared: Sequence[TrackAnalysis], known: Sequence[dict[str, np.ndarray]], common: Sequence[str]
-) -> list[float]:
+def _borders_s(compared: Sequence[TrackAnalysis], probabilities: Sequence[np.ndarray]) -> list[float]:
     """Begin, end, and between them where something changes, none nearer than `LEAST_S` to another.
 
     Segments come before the moments at which a genre's mean over `LEAST_S` becomes present, or ceases to be.
     """
-    end_s = compared[0].duration_s
     changes = [segment.start_s for one in compared for segment in one.segments[1:]]
-    for one, genres in zip(compared, known, strict=True):
+    for one, probability in zip(compared, probabilities, strict=True):
         centre_s = one.timeline.centre_s
-        wide = max(1, round(LEAST_S / one.timeline.hop_s))
-        for genre in common:
-            if genre not in genres or len(centre_s) <= wide:
-                continue
-            padded = np.pad(genres[genre], (wide // 2, wide - 1 - wide // 2), mode="edge")
-            present = np.convolve(padded, np.ones(wide) / wide, "valid") >= PRESENT
-            changes += [float(centre_s[at] + centre_s[at + 1]) / 2 for at in np.flatnonzero(np.diff(present))]
-    borders = [0.0, end_s]
+        size = max(1, round(LEAST_S / one.timeline.hop_s))
+        present = uniform_filter1d(probability, size, axis=0, mode="nearest") >= PRESENT
+        _, windows = np.nonzero(np.diff(present, axis=0).T)
+        changes += ((centre_s[windows] + centre_s[windows + 1]) / 2).tolist()
+    borders = [0.0, compared[0].duration_s]
     for at_s in changes:
         place = bisect.bisect(borders, at_s)
         near = borders[max(0, place - 1) : place + 1]
@@ -223,44 +213,29 @@ def _inside(timeline: Timeline, start_s: float, end_s: float) -> np.ndarray:
     return inside if len(inside) else np.array([int(np.abs(centre_s - (start_s + end_s) / 2).argmin())])
 
 
-def _shares(
-    compared: Sequence[TrackAnalysis],
-    known: Sequence[dict[str, np.ndarray]],
-    common: Sequence[str],
-    start_s: float,
-    end_s: float,
-) -> list[np.ndarray]:
-    """Mean probability of each of these genres in a part, as each model has it: arrays of shape (genres,)."""
-    found = []
-    for one, genres in zip(compared, known, strict=True):
-        inside = _inside(one.timeline, start_s, end_s)
-        found.append(np.array([genres[genre][inside].mean() if genre in genres else 0.0 for genre in common]))
-    return found
+def _means(
+    compared: Sequence[TrackAnalysis], probabilities: Sequence[np.ndarray], start_s: float, end_s: float
+) -> np.ndarray:
+    """Mean probability of each genre in a part, as each model has it: (models, genres)."""
+    pairs = zip(compared, probabilities, strict=True)
+    return np.stack([probability[_inside(one.timeline, start_s, end_s)].mean(axis=0) for one, probability in pairs])
 
 
 def _statements(
-    analyses: Sequence[TrackAnalysis], start_s: float, end_s: float, named: frozenset[str]
+    analyses: Sequence[TrackAnalysis], start_s: float, end_s: float, present: set[str]
 ) -> tuple[Statement, ...]:
     """What each model says of a part, and which genres that are present for another it does not know."""
-    named_by: list[tuple[Genre, ...]] = []
+    named_by: list[list[Genre]] = []
     for one in analyses:
         mean = one.timeline.probability[_inside(one.timeline, start_s, end_s)].mean(axis=0)
         genres = [Genre(label, float(share)) for label, share in zip(one.timeline.labels, mean, strict=True)]
-        told = [
-            genre
-            for genre in genres
-            if genre.active or (genre.presence != "none" and common_genre(genre.label) in named)
-        ]
-        named_by.append(tuple(sorted(told, key=lambda genre: -genre.probability)[:MOST_GENRES]))
+        traces = [genre for genre in genres if genre.presence == "trace" and common_genre(genre.label) in present]
+        named = [genre for genre in genres if genre.active] + traces
+        named_by.append(sorted(named, key=lambda genre: -genre.probability)[:MOST_GENRES])
     everybodys = {common_genre(genre.label) for genres in named_by for genre in genres if genre.active}
-    return tuple(
-        Statement(one.model.name, genres, tuple(sorted(everybodys - _vocabulary(one, everybodys))))
-        for one, genres in zip(analyses, named_by, strict=True)
-    )
-
-
-def _vocabulary(analysis: TrackAnalysis, asked: set[str]) -> set[str]:
-    """Which of these genres a model knows: of one whose strongest labels alone are given nobody can tell."""
-    if analysis.warned(ONLY_STRONGEST.code):
-        return asked
-    return {common_genre(label) for label in analysis.timeline.labels}
+    statements = []
+    for one, genres in zip(analyses, named_by, strict=True):
+        # of a model whose strongest labels alone are given nobody can tell what it does not know
+        unknown = set[str]() if one.warned(ONLY_STRONGEST.code) else everybodys - set(_genres(one))
+        statements.append(Statement(one.model.name, tuple(genres), tuple(sorted(unknown))))
+    return tuple(statements)

@@ -11,20 +11,20 @@ import numpy as np
 
 from fluxbeat.analysis.correction import check_bpm, corrected
 from fluxbeat.analysis.downbeats import find_downbeats
-from fluxbeat.analysis.hearing import Hearing
 from fluxbeat.analysis.octave import freely_bpm_of
 from fluxbeat.analysis.presence import own_scale
-from fluxbeat.analysis.result import Genre, OtherLabel, Tempo, Timeline, TrackAnalysis, TrackKind
+from fluxbeat.analysis.result import Genre, OtherLabel, Timeline, TrackAnalysis, TrackKind
 from fluxbeat.analysis.segments import find_segments, sharpen, with_silence, with_tempo
-from fluxbeat.analysis.tempo import find_tempo, pulses_needed
-from fluxbeat.analysis.tempo_parts import settle_tempo, tempo_borders
+from fluxbeat.analysis.sound_windows import SoundWindows
+from fluxbeat.analysis.tempo import find_tempo
+from fluxbeat.analysis.tempo_parts import settle_tempo
 from fluxbeat.analysis.track import Progress, Track, part_of, read_track, sounding_share
 from fluxbeat.analysis.track_warnings import MANY_LABELS, MOSTLY, SHORTEST_GENRE_S, STRONGEST, warnings_of
 from fluxbeat.analysis.windows import KnownWindows, WindowPredictions, slide
 from fluxbeat.audio import MAX_DURATION_S, AudioSource
 from fluxbeat.audio.decoding import TELEPHONE_HZ
 from fluxbeat.features import FeatureConfig
-from fluxbeat.models import HubClassifier, ModelConfig, WindowModel
+from fluxbeat.models import HubClassifier
 from fluxbeat.models.registry import LoadedModel, load, model_title
 
 DEFAULT_HOP_S = 1.0
@@ -61,7 +61,7 @@ def analyze_track(
         If the track was read with other features than the model's.
     """
     network = model.network
-    config = network.config
+    config, thresholds, rate_hz = network.config, network.thresholds, track.features.frame_rate_hz
     if track.features != config.features:
         raise ValueError(f"track has features {track.features.hash}, {model.info.name} needs {config.features.hash}")
     began = time.perf_counter()
@@ -69,42 +69,43 @@ def analyze_track(
     report = (lambda share: progress(share, doing)) if progress else None
     windows = slide(network, track.log_mel, hop_s, report, known)
     sounding = sounding_share(track, windows.start_s, config.window_s)
-    probability = np.where(sounding[:, None] > 0, windows.probability, 0.0)
-    if track.duration_s < SHORTEST_GENRE_S:
-        probability = np.zeros_like(probability)
-    if track.upper_edge_hz is not None and track.upper_edge_hz < TELEPHONE_HZ:
-        # models learned from music with its treble: what they say without it is at most a trace
-        probability = np.minimum(probability, MOST_WITHOUT_TREBLE * network.thresholds)
+    probability = _probability(track, windows, thresholds, sounding)
+    scaled, whole = own_scale(probability, thresholds), own_scale(_over_sound(probability, sounding), thresholds)
     shown = _strongest(probability)
-    others = _others(network, probability, shown, windows.start_s, sounding)
-    labels, thresholds = tuple(config.labels[index] for index in shown), network.thresholds[shown]
-    probability = probability[:, shown]
-    timeline = _timeline(track, windows, config, labels, own_scale(probability, thresholds), sounding)
-    whole_genres = own_scale(_over_sound(probability, sounding), thresholds)
-    freely_bpm = freely_bpm_of(labels, whole_genres)
-    tempo, timeline, borders_s = _with_tempo(track, windows, config, timeline, sounding, freely_bpm)
-    coarse = find_segments(
-        timeline.centre_s,
-        probability,
-        thresholds,
-        labels,
-        track.duration_s,
-        timeline.kind,
-        sounding,
-        config.window_s,
+    labels = tuple(config.labels[index] for index in shown)
+    kinds = np.where(sounding[:, None] > 0, windows.kind, 0.0)
+    music, speech, _ = _over_sound(kinds, sounding).tolist()
+    kind = TrackKind(music, speech, float(_over_sound(windows.unfamiliarity, sounding)))
+    window_s, start_s = min(config.window_s, track.duration_s), windows.start_s.copy()
+    start_s[1:][-1:] = track.duration_s - window_s  # by less than a frame, to the very end
+    centre_s = start_s + window_s / 2
+    # in less than two slow beats what would be found is the repetition that fills the window
+    long_enough = config.tempo_taught and track.duration_s >= SHORTEST_TEMPO_S
+    beats_fit = (sounding > 0) & (kinds[:, 1] < MOSTLY) & long_enough
+    grid, threshold, logits = config.tempo_grid, config.tempo_threshold, windows.tempo_logits
+    overlap, freely_bpm = max(1.0, config.window_s / windows.hop_s), freely_bpm_of(labels, whole[shown])
+    tempo, bpm = find_tempo(
+        logits, beats_fit, grid, threshold, overlap, freely_bpm, track.onsets, windows.hop_s, kind.music
     )
-    segments = sharpen(coarse, track.log_mel, config.features.frame_rate_hz)
-    segments = with_tempo(segments, timeline.bpm, timeline.centre_s, borders_s)
-    whole = _over_sound(timeline.kind, sounding)
-    kind = TrackKind(float(whole[0]), float(whole[1]), float(_over_sound(windows.unfamiliarity, sounding)))
+    tempo, bpm, borders_s = settle_tempo(tempo, bpm, centre_s, track.duration_s, track.onsets)
+    if tempo.stable:  # bars are counted through from the first beat
+        tempo = replace(tempo, downbeats_s=find_downbeats(tempo.beats_s, track.log_mel, rate_hz))
+    segments = find_segments(
+        centre_s, probability[:, shown], thresholds[shown], labels, track.duration_s, kinds, sounding, config.window_s
+    )
+    segments = sharpen(segments, track.log_mel, rate_hz)
+    segments = with_tempo(segments, bpm, centre_s, borders_s)
+    genres = [Genre(label, float(whole[index])) for label, index in zip(labels, shown, strict=True)]
     found = TrackAnalysis(
         file=track.file,
         duration_s=track.duration_s,
         model=model.info,
-        genres=_genres(labels, whole_genres),
+        genres=tuple(sorted(genres, key=lambda genre: -genre.probability)),
         tempo=tempo,
-        timeline=timeline,
-        segments=with_silence(segments, track.active, config.features.frame_rate_hz),
+        timeline=Timeline(
+            window_s, windows.hop_s, start_s, labels, scaled[:, shown], bpm, kinds, windows.unfamiliarity
+        ),
+        segments=with_silence(segments, track.active, rate_hz),
         warnings=(
             *track.warnings,
             *warnings_of(track.duration_s, windows.padded, not sounding.any(), kind, tempo, config),
@@ -115,78 +116,39 @@ def analyze_track(
         title=track.tags.title,
         artist=track.tags.artist,
         kind=kind,
-        others=others,
+        others=_others(config.labels, shown, whole, scaled, centre_s),
     )
     return found if tempo_bpm is None else corrected(found, tempo_bpm)
 
 
+def _probability(track: Track, windows: WindowPredictions, thresholds: np.ndarray, sounding: np.ndarray) -> np.ndarray:
+    """Of each genre as far as the sound allows it, (windows, labels)."""
+    if track.duration_s < SHORTEST_GENRE_S:
+        return np.zeros_like(windows.probability)
+    probability = np.where(sounding[:, None] > 0, windows.probability, 0.0)
+    if track.upper_edge_hz is not None and track.upper_edge_hz < TELEPHONE_HZ:
+        # models learned from music with its treble: what they say without it is at most a trace
+        probability = np.minimum(probability, MOST_WITHOUT_TREBLE * thresholds)
+    return probability
+
+
 def _strongest(probability: np.ndarray) -> np.ndarray:
     """Which labels are shown, in their order: all, or of very many those that are strongest in some window."""
-    labels = np.arange(probability.shape[1])
-    if len(labels) <= MANY_LABELS:
-        return labels
+    if probability.shape[1] <= MANY_LABELS:
+        return np.arange(probability.shape[1])
     return np.sort(np.argsort(-probability.max(axis=0), kind="stable")[:STRONGEST])
 
 
 def _others(
-    network: WindowModel, probability: np.ndarray, shown: np.ndarray, start_s: np.ndarray, sounding: np.ndarray
+    labels: Sequence[str], shown: np.ndarray, whole: np.ndarray, scaled: np.ndarray, centre_s: np.ndarray
 ) -> tuple[OtherLabel, ...]:
-    """The labels that are not shown, the strongest first; `probability` is that of all, (windows, labels)."""
-    config = network.config
-    hidden = np.setdiff1d(np.arange(len(config.labels)), shown)
-    if not len(hidden):
-        return ()
-    scaled = own_scale(probability, network.thresholds)
-    whole, most, at = _over_sound(scaled, sounding), scaled.max(axis=0), scaled.argmax(axis=0)
-    middle_s = start_s + config.window_s / 2
+    """The labels that are not shown, the strongest first, by the whole track, (labels,), and (windows, labels)."""
+    most, at_s = scaled.max(axis=0), centre_s[scaled.argmax(axis=0)]
     return tuple(
-        OtherLabel(config.labels[index], float(whole[index]), float(most[index]), float(middle_s[at[index]]))
-        for index in hidden[np.argsort(-most[hidden], kind="stable")]
+        OtherLabel(labels[index], float(whole[index]), float(most[index]), float(at_s[index]))
+        for index in np.argsort(-most, kind="stable")
+        if index not in shown
     )
-
-
-def _timeline(
-    track: Track,
-    windows: WindowPredictions,
-    config: ModelConfig,
-    labels: tuple[str, ...],
-    shown: np.ndarray,
-    sounding: np.ndarray,
-) -> Timeline:
-    """What is shown along the track; without a tempo yet."""
-    window_s = min(config.window_s, track.duration_s)
-    start_s = windows.start_s.copy()
-    start_s[1:][-1:] = track.duration_s - window_s  # by less than a frame, to the very end
-    kind = np.where(sounding[:, None] > 0, windows.kind, 0.0)
-    no_bpm = np.full(len(start_s), np.nan)
-    return Timeline(window_s, windows.hop_s, start_s, labels, shown, no_bpm, kind, windows.unfamiliarity)
-
-
-def _with_tempo(
-    track: Track,
-    windows: WindowPredictions,
-    config: ModelConfig,
-    timeline: Timeline,
-    sounding: np.ndarray,
-    freely_bpm: tuple[float, float],
-) -> tuple[Tempo, Timeline, Sequence[float]]:
-    """The tempo of the track, along it, and where one steady tempo gives way to another."""
-    # less than two slow beats: what would be found is the repetition that fills the window
-    long_enough = config.tempo_taught and track.duration_s >= SHORTEST_TEMPO_S
-    beats_fit = (sounding > 0) & (timeline.kind[:, 1] < MOSTLY) & long_enough
-    overlap = max(1.0, config.window_s / windows.hop_s)
-    music = float(_over_sound(timeline.kind, sounding)[0])
-    for needed in pulses_needed(config.tempo_threshold, music):
-        tempo, bpm = find_tempo(
-            windows.tempo_logits, beats_fit, config.tempo_grid, needed, overlap, freely_bpm, track.onsets, windows.hop_s
-        )
-        if tempo.bpm is not None:
-            break
-    tempo, bpm, parts = settle_tempo(tempo, bpm, timeline.centre_s, track.duration_s, track.onsets)
-    if tempo.stable:  # bars are counted through from the first beat
-        downbeats_s = find_downbeats(tempo.beats_s, track.log_mel, config.features.frame_rate_hz)
-        tempo = replace(tempo, downbeats_s=downbeats_s)
-    return tempo, replace(timeline, bpm=bpm), tempo_borders(parts, bpm, track.onsets)
 
 
 def _over_sound(values: np.ndarray, sounding: np.ndarray) -> np.ndarray:
@@ -194,11 +156,6 @@ def _over_sound(values: np.ndarray, sounding: np.ndarray) -> np.ndarray:
     if not sounding.any():
         return np.zeros(values.shape[1:])
     return np.average(values, axis=0, weights=sounding)
-
-
-def _genres(labels: Sequence[str], shown: np.ndarray) -> tuple[Genre, ...]:
-    found = [Genre(label, float(value)) for label, value in zip(labels, shown, strict=True)]
-    return tuple(sorted(found, key=lambda genre: -genre.probability))
 
 
 def analyze(
@@ -242,13 +199,7 @@ def analyze(
         If `hop_s` is not above 0.
     """
     return compare(
-        source,
-        [model],
-        name=name,
-        hop_s=hop_s,
-        progress=progress,
-        max_duration_s=max_duration_s,
-        tempo_bpm=tempo_bpm,
+        source, [model], name=name, hop_s=hop_s, progress=progress, max_duration_s=max_duration_s, tempo_bpm=tempo_bpm
     )[0]
 
 
@@ -283,7 +234,7 @@ def analyze_each(
     """The same recording by several models, each answer as soon as it is there: all analyses go this way.
 
     The recording is decoded once for all models that share their features, and what a consensus and its members have in
-    common is computed once. A model that takes sound hears the recording while it is decoded, each its own time, so
+    common is computed once. A model that takes sound is asked while the recording is decoded, each its own time, so
     that no answer waits for a slow one. Parameters and errors are those of `analyze`, and:
 
     Parameters
@@ -303,31 +254,17 @@ def analyze_each(
         check_bpm(tempo_bpm)  # before anything is decoded
     chosen = [model if isinstance(model, LoadedModel) else load(model) for model in models]
     tracks = {} if tracks is None else tracks
-    known: dict[FeatureConfig, KnownWindows] = {}
-    steps = _readings(chosen, tracks) + len(chosen)
-    done = 0
-    for model in chosen:
+    known: KnownWindows = {}
+    for number, model in enumerate(chosen):
+        part = part_of(progress, number, len(chosen))
         network, features = model.network, model.network.config.features
-        hearing = Hearing(network, hop_s) if isinstance(network, HubClassifier) else None
-        if hearing or features not in tracks:
-            part = part_of(progress, done, steps)
-            tracks[features] = read_track(source, features, name, part, max_duration_s, hearing)
-            done += 1
-        track = tracks[features]
-        shared = known.setdefault(features, {}) if len(chosen) > 1 else None
-        found = hearing.finish(track.log_mel.shape[1]) if hearing else shared
-        analysis = analyze_track(track, model, hop_s, part_of(progress, done, steps), found, tempo_bpm)
-        if hearing:
-            analysis = replace(analysis, elapsed_s=analysis.elapsed_s + hearing.elapsed_s)
-        done += 1
-        yield track, analysis
-
-
-def _readings(chosen: Sequence[LoadedModel], tracks: Iterable[FeatureConfig]) -> int:
-    """How often the recording is decoded for these models, in their order."""
-    read, count = set(tracks), 0
-    for model in chosen:
-        if model.network.takes_sound or model.network.config.features not in read:
-            read.add(model.network.config.features)
-            count += 1
-    return count
+        by_sound = SoundWindows(network, hop_s) if isinstance(network, HubClassifier) else None
+        if by_sound or features not in tracks:
+            tracks[features] = read_track(source, features, name, part_of(part, 0, 2), max_duration_s, by_sound)
+            part = part_of(part, 1, 2)
+        if by_sound:
+            known |= by_sound.finish(tracks[features].log_mel.shape[1])
+        analysis = analyze_track(tracks[features], model, hop_s, part, known, tempo_bpm)
+        if by_sound:
+            analysis = replace(analysis, elapsed_s=analysis.elapsed_s + by_sound.elapsed_s)
+        yield tracks[features], analysis

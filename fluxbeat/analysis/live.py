@@ -12,12 +12,13 @@ import numpy.typing as npt
 import soxr
 from threadpoolctl import ThreadpoolController
 
+from fluxbeat.analysis.json_fields import json_fields
 from fluxbeat.analysis.octave import freely_bpm_of
-from fluxbeat.analysis.onsets import OnsetStream
+from fluxbeat.analysis.onsets import onset_strength
 from fluxbeat.analysis.presence import own_scale
 from fluxbeat.analysis.result import Tempo, TrackKind
 from fluxbeat.analysis.steady import exact_bpm
-from fluxbeat.analysis.tempo import pulses_needed, softmax, tempo_of
+from fluxbeat.analysis.tempo import softmax, tempo_of
 from fluxbeat.analysis.tempo_parts import LEAST_PART_S, with_number
 from fluxbeat.analysis.track import LEAST_AUDIBLE_SHARE
 from fluxbeat.analysis.track_warnings import MOSTLY
@@ -25,7 +26,7 @@ from fluxbeat.analysis.windows import last_window
 from fluxbeat.audio import Samples
 from fluxbeat.audio.mono import MonoMix
 from fluxbeat.errors import AudioDecodeError, TrackWarning
-from fluxbeat.features import LogMel, LogMelStream
+from fluxbeat.features import LogMel
 from fluxbeat.models.registry import LoadedModel, load
 
 LIVE_HOP_S = 0.5
@@ -47,11 +48,7 @@ SILENCE_S = 0.8
 """As long as this under `SILENCE_DB` is silence. Rooms hiss at -70 to -60 dB in a microphone without gain control."""
 PAUSE_S = 2.0
 """After this much silence, what sounds next is something new: nothing before it counts."""
-FLOOR_DB = -120.0
 LISTENS_TO_ONE = "left and right cancel each other: only one of them is listened to"
-
-_SLICE_S = 10.0
-_LOUDEST = 1e12
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,14 +90,9 @@ class LivePrediction:
     def to_dict(self) -> dict[str, Any]:
         """As JSON, numbers rounded to what they mean."""
         return {
-            "start_s": round(self.start_s, 3),
-            "end_s": round(self.end_s, 3),
-            "probability": {
-                label: round(float(value), 4) for label, value in zip(self.labels, self.probability, strict=True)
-            },
-            "bpm": None if self.bpm is None else round(self.bpm, 1),
-            "rival_bpm": None if self.rival_bpm is None else round(self.rival_bpm, 1),
-            "level_db": round(self.level_db, 1),
+            **json_fields(self, start_s=3, end_s=3),
+            "probability": dict(zip(self.labels, json_fields(self, probability=4)["probability"], strict=True)),
+            **json_fields(self, bpm=1, rival_bpm=1, level_db=1),
             "silence": self.silence,
             "kind": self.kind.to_dict(),
             "warnings": [{"code": warning.code, "text": warning.text} for warning in self.warnings],
@@ -110,9 +102,9 @@ class LivePrediction:
 class LiveAnalysis:
     """One stream of sound through one model; not for several threads at once.
 
-    The spectrogram grows with the sound, by the front end that files go through, and the newest 30 s of it are kept.
-    An answer equals that of the last window of `analyze` over the sound held: since the stream began, since the last
-    pause of 2 s, or 30 s of it. Memory does not grow.
+    The newest 30 s of sound are kept, and go by the front end that files go through. An answer equals that of the last
+    window of `analyze` over the sound held: since the stream began, since the last pause of 2 s, or 30 s of it. Memory
+    does not grow.
 
     Parameters
     ----------
@@ -125,6 +117,11 @@ class LiveAnalysis:
         1 to 8; they are averaged, or one is taken while they cancel each other.
     hop_s : float
         Least time from one answer to the next in seconds, 0.25 to 10.
+
+    Attributes
+    ----------
+    elapsed_s : float
+        Sound taken and left out so far, in seconds.
 
     Raises
     ------
@@ -155,18 +152,10 @@ class LiveAnalysis:
         self._resampler = (
             None if sample_rate_hz == self._rate_hz else soxr.ResampleStream(sample_rate_hz, self._rate_hz, 1)
         )
-        self._held_frames = round(HELD_S * network.config.features.frame_rate_hz)
-        self._log_mel_db: np.ndarray
-        self._received: int
-        self._clock_s = 0.0
+        self.elapsed_s = 0.0
         self._since_answer = 0
-        self._newest = np.zeros(0, np.float32)
+        self._sound = np.zeros(0, np.float32)
         self._begin_anew()
-
-    @property
-    def elapsed_s(self) -> float:
-        """Sound taken and left out so far, in seconds."""
-        return self._clock_s
 
     def push(self, samples: npt.NDArray[Any]) -> LivePrediction | None:
         """Take the next sound; answer if a hop has passed since the last answer.
@@ -189,18 +178,20 @@ class LiveAnalysis:
             If samples are NaN, infinite or beyond 1e12; none of them is taken.
         """
         mono = self._mix.mix(self._checked(samples))[:, 0]
-        slice_samples = round(_SLICE_S * self.sample_rate_hz)
-        # An answer is 30 ms of work on one core. On a busy machine two threads that wait for each other took 1.4 s.
+        sound = self._resampler.resample_chunk(mono) if self._resampler else mono
+        self._sound = np.concatenate([self._sound, sound])[-round(HELD_S * self._rate_hz) :]
+        self.elapsed_s += len(sound) / self._rate_hz
+        self._since_pause += len(sound)
+        self._since_answer += len(sound)
+        if self._since_answer < round(self.hop_s * self._rate_hz):
+            return None
+        # An answer is 40 ms of work on one core. On a busy machine two threads that wait for each other took 1.4 s.
         with self._thread_pools.limit(limits=1, user_api="openmp"):
-            for first in range(0, len(mono), slice_samples):
-                self._take(mono[first : first + slice_samples])
-            if self._since_answer < round(self.hop_s * self._rate_hz):
-                return None
             return self._answer()
 
     def skip(self, duration_s: float) -> None:
         """Let time pass in which sound was lost; what comes next follows what came before."""
-        self._clock_s += duration_s
+        self.elapsed_s += duration_s
 
     def _checked(self, samples: npt.NDArray[Any]) -> Samples:
         if samples.dtype not in (np.dtype(np.float32), np.dtype(np.int16)):
@@ -210,7 +201,7 @@ class LiveAnalysis:
             raise ValueError(f"samples must have the shape (samples, {self.channels}), got {samples.shape}")
         if samples.dtype == np.int16:
             return shaped.astype(np.float32) / np.float32(32_768)
-        bad = int((~(np.abs(shaped) < _LOUDEST)).any(axis=1).sum())
+        bad = int((~(np.abs(shaped) < 1e12)).any(axis=1).sum())
         if bad:
             raise AudioDecodeError(
                 f"the sound holds {bad:,} samples that are NaN, infinite or far too large: "
@@ -218,29 +209,16 @@ class LiveAnalysis:
             )
         return shaped
 
-    def _take(self, mono: Samples) -> None:
-        samples = self._resampler.resample_chunk(mono) if self._resampler else mono
-        self._newest = np.concatenate([self._newest, samples])[-round(max(PAUSE_S, self.hop_s) * self._rate_hz) :]
-        log_mel_db = np.concatenate([self._log_mel_db, self._stream.push(samples)], axis=1)
-        self._log_mel_db = np.ascontiguousarray(log_mel_db[:, -self._held_frames :])
-        self._onsets.push(samples)
-        self._clock_s += len(samples) / self._rate_hz
-        self._received += len(samples)
-        self._since_answer += len(samples)
-
     def _begin_anew(self) -> None:
-        self._stream = LogMelStream(self._front_end)
-        self._log_mel_db = np.empty((self._front_end.config.n_mels, 0), np.float32)
+        self._since_pause = 0
         self._tempo = np.zeros(self.model.network.config.tempo_grid.bins)
-        self._onsets = OnsetStream(self._rate_hz)
-        self._received = 0
 
     def _answer(self) -> LivePrediction | None:
         if self._is_quiet(SILENCE_S):
-            answer = self._silence()
+            answer = self._prediction()
             if self._is_quiet(PAUSE_S):
                 self._begin_anew()
-        elif self._received < LEAST_SOUND_S * self._rate_hz:
+        elif self._since_pause < LEAST_SOUND_S * self._rate_hz:
             return None
         else:
             answer = self._listen()
@@ -250,39 +228,37 @@ class LiveAnalysis:
     def _listen(self) -> LivePrediction:
         """Ask the model about the newest window."""
         network, config = self.model.network, self.model.network.config
+        sound = self._sound[-self._since_pause :]
         # without the last frame, which is centred on the end, as in a file
-        log_mel_db = np.concatenate([self._log_mel_db, self._stream.tail()], axis=1)[:, -self._held_frames - 1 : -1]
+        log_mel_db = self._front_end.from_blocks([sound])[:, : len(sound) // config.features.hop_samples]
         if self._front_end.active(log_mel_db)[-config.window_frames :].mean() < LEAST_AUDIBLE_SHARE:
-            return self._silence()
+            return self._prediction()
         found = last_window(network, self._front_end.normalise(log_mel_db))
         probability = own_scale(found.probability[0], network.thresholds)
         kind = TrackKind(float(found.kind[0, 0]), float(found.kind[0, 1]), float(found.unfamiliarity[0]))
         self._tempo *= np.exp(-self._since_answer / self._rate_hz / TEMPO_MEMORY_S)
         tempo = None
-        onsets = self._onsets.newest(ONSETS_S)
-        if config.tempo_taught and kind.speech < MOSTLY and self._received >= LEAST_TEMPO_S * self._rate_hz:
+        if config.tempo_taught and kind.speech < MOSTLY and self._since_pause >= LEAST_TEMPO_S * self._rate_hz:
+            onsets = onset_strength(sound[-round(ONSETS_S * self._rate_hz) :], self._rate_hz)
             self._tempo += softmax(found.tempo_logits[0].astype(np.float64))
-            distribution = self._tempo / self._tempo.sum()
-            needed = pulses_needed(config.tempo_threshold, kind.music)
-            freely_bpm = freely_bpm_of(config.labels, probability)
-            readings = (tempo_of(distribution, config.tempo_grid, pulse, freely_bpm, onsets) for pulse in needed)
-            tempo = next(filter(None, readings), None)
-            if tempo and onsets.duration_s >= LEAST_PART_S:
-                tempo = with_number(tempo, exact_bpm(onsets, tempo.candidates[0].bpm, [(0.0, onsets.duration_s)]))
-        return self._prediction(probability, tempo, kind)
+            distribution, freely_bpm = self._tempo / self._tempo.sum(), freely_bpm_of(config.labels, probability)
+            threshold, grid = config.tempo_threshold, config.tempo_grid
+            tempo = tempo_of(distribution, grid, threshold, freely_bpm, onsets, kind.music)
+            if tempo and self._since_pause >= LEAST_PART_S * self._rate_hz:
+                tempo = with_number(tempo, exact_bpm(onsets, tempo.candidates[0].bpm, [(0.0, ONSETS_S)]))
+        return self._prediction(kind, probability, tempo)
 
-    def _silence(self) -> LivePrediction:
-        return self._prediction(np.zeros(len(self.model.network.config.labels)), None, None)
-
-    def _prediction(self, probability: np.ndarray, tempo: Tempo | None, kind: TrackKind | None) -> LivePrediction:
-        """An answer about the newest window; silence has no kind."""
+    def _prediction(
+        self, kind: TrackKind | None = None, probability: np.ndarray | None = None, tempo: Tempo | None = None
+    ) -> LivePrediction:
+        """An answer about the newest window; silence has no kind, and no genre."""
         config = self.model.network.config
-        length_s = min(config.window_s, self._received / self._rate_hz)
+        length_s = min(config.window_s, self._since_pause / self._rate_hz)
         return LivePrediction(
-            start_s=self._clock_s - length_s,
-            end_s=self._clock_s,
+            start_s=self.elapsed_s - length_s,
+            end_s=self.elapsed_s,
             labels=config.labels,
-            probability=probability,
+            probability=np.zeros(len(config.labels)) if probability is None else probability,
             bpm=tempo.bpm if tempo else None,
             level_db=self._level_db(self.hop_s),
             silence=kind is None,
@@ -293,12 +269,11 @@ class LiveAnalysis:
 
     def _is_quiet(self, duration_s: float) -> bool:
         """Whether at least the last `duration_s` were under the level of silence."""
-        return len(self._newest) >= duration_s * self._rate_hz and self._level_db(duration_s) < SILENCE_DB
+        return len(self._sound) >= duration_s * self._rate_hz and self._level_db(duration_s) < SILENCE_DB
 
     def _level_db(self, duration_s: float) -> float:
-        newest = self._newest[-round(duration_s * self._rate_hz) :].astype(np.float64)
-        power = float(np.mean(np.square(newest))) if len(newest) else 0.0
-        return max(10 * math.log10(power), FLOOR_DB) if power > 0 else FLOOR_DB
+        newest = self._sound[-round(duration_s * self._rate_hz) :].astype(np.float64)
+        return 10 * math.log10(max(float(np.mean(np.square(newest))), 1e-12))
 
 
 def _check_range(name: str, value: float, allowed: tuple[float, float]) -> None:

@@ -32,8 +32,8 @@ def freely_bpm_of(labels: Sequence[str], probability: np.ndarray) -> tuple[float
     probability : float array, shape (labels,)
         Of the genres, on each one's own scale: 0.5 at its threshold.
     """
-    first = int(np.argmax(probability)) if len(labels) else 0
-    if not len(labels) or probability[first] < PRESENT:
+    first = int(np.argmax(probability))
+    if probability[first] < PRESENT:
         return FREELY_BPM
     return FREELY_BPM[0], SLOWER_GENRES.get(labels[first].casefold(), FREELY_BPM[1])
 

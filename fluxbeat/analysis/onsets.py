@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from scipy.fft import next_fast_len
-
-from fluxbeat.features import FeatureConfig, LogMel
+from scipy.ndimage import maximum_filter1d
+from torchaudio.functional import melscale_fbanks
 
 FRAME_RATE_HZ = 100.0
 N_FFT_S = 0.0232
@@ -24,8 +23,6 @@ QUIETEST = 1e-3
 """What lies this far (in power) under the level does not count: 30 dB."""
 FLOOR_POWER = 1e-12
 """Nor what lies under this, the noise of a silent 16-bit file."""
-FRAMES_AT_ONCE = 100
-"""So many fit in a core's cache: a thousand at once take twice the time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,10 +43,9 @@ class OnsetStrength:
     strength: np.ndarray
     low: np.ndarray
 
-    @property
-    def duration_s(self) -> float:
-        """Length in seconds."""
-        return len(self.strength) / self.rate_hz
+
+NO_ONSETS = OnsetStrength(FRAME_RATE_HZ, np.zeros(0, np.float32), np.zeros(0, np.float32))
+"""Of what has no sound."""
 
 
 class OnsetStream:
@@ -70,17 +66,8 @@ class OnsetStream:
         self.rate_hz = sample_rate_hz / self._hop
         self._n_fft = 2 * next_fast_len(round(N_FFT_S * sample_rate_hz / 2))
         self._window = torch.hann_window(self._n_fft)
-        bands = LogMel(
-            FeatureConfig(
-                sample_rate_hz=sample_rate_hz,
-                n_fft=self._n_fft,
-                window_samples=self._n_fft,
-                hop_samples=self._hop,
-                n_mels=BANDS,
-                f_min_hz=0.0,
-                f_max_hz=min(F_MAX_HZ, sample_rate_hz / 2),
-            )
-        ).bands
+        bins, highest_hz = self._n_fft // 2 + 1, min(F_MAX_HZ, sample_rate_hz / 2)
+        bands = melscale_fbanks(bins, 0.0, highest_hz, BANDS, sample_rate_hz, norm="slaney", mel_scale="slaney")
         # real and imaginary parts lie side by side: their squares are summed by the same product
         self._bands = torch.repeat_interleave(bands, 2, dim=0) / (self._n_fft / 4) ** 2
         self._rest = np.zeros(self._n_fft // 2, np.float32)
@@ -100,51 +87,25 @@ class OnsetStream:
             self._power = np.concatenate([self._power, self._band_power(samples, count)])
             self._decide(len(self._power) - self._reach)
 
-    def watch(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Take each block, and pass it on."""
-        for block in blocks:
-            self.push(block)
-            yield block
-
     def finish(self) -> OnsetStrength:
         """The onset strength of all that was taken; nothing may be pushed any more."""
         self.push(np.zeros(self._n_fft // 2, np.float32))
         self._decide(len(self._power))
-        return _as_strength(self.rate_hz, self._found)
-
-    def newest(self, length_s: float) -> OnsetStrength:
-        """The onset strength of the last `length_s` seconds if the audio ended here; the stream goes on as before.
-
-        What lies further back is forgotten.
-        """
-        decided = np.concatenate(self._found) if self._found else np.zeros((0, 2), np.float32)
-        kept = round(length_s * self.rate_hz)
-        self._found = [decided[-kept:]]
-        waiting = self._strength(self._first_waiting, len(self._power))
-        return _as_strength(self.rate_hz, [np.concatenate([decided, waiting])[-kept:]])
+        strength, low = np.concatenate(self._found).T.copy()
+        return OnsetStrength(self.rate_hz, strength, low)
 
     @torch.inference_mode()
     def _band_power(self, samples: np.ndarray, count: int) -> np.ndarray:
         used = torch.from_numpy(np.ascontiguousarray(samples[: (count - 1) * self._hop + self._n_fft]))
         cut = used.unfold(0, self._n_fft, self._hop)
-        power = torch.empty(count, BANDS)
-        for first in range(0, count, FRAMES_AT_ONCE):
-            part = slice(first, first + FRAMES_AT_ONCE)
-            spectrum = torch.view_as_real(torch.fft.rfft(cut[part] * self._window)).flatten(1)
-            torch.mm(spectrum.square_(), self._bands, out=power[part])
-        return power.numpy()
+        spectrum = torch.view_as_real(torch.fft.rfft(cut * self._window)).flatten(1)
+        return (spectrum.square_() @ self._bands).numpy()
 
     def _decide(self, until: int) -> None:
         """Find the strength of the waiting frames before `until`, and forget what no later frame needs."""
-        if until <= self._first_waiting:
+        power, first = self._power, self._first_waiting
+        if until <= first:
             return
-        self._found.append(self._strength(self._first_waiting, until))
-        kept = max(until - self._reach - LAG_FRAMES, 0)
-        self._power, self._first_waiting = self._power[kept:], until - kept
-
-    def _strength(self, first: int, until: int) -> np.ndarray:
-        """Strength of frames `first` to `until` of those held, in all bands and in the low ones: (frames, 2)."""
-        power = self._power
         begin = max(first - LAG_FRAMES, 0)
         total = np.concatenate([[0.0], np.cumsum(power.sum(axis=1, dtype=np.float64))])
         frames = np.arange(begin, until)
@@ -152,16 +113,17 @@ class OnsetStream:
         level = (total[high] - total[low]) / (high - low) / BANDS
         floor = np.maximum(QUIETEST * level, FLOOR_POWER)[:, None].astype(np.float32)
         loud = torch.from_numpy(power[begin:until] / floor).log1p_().numpy()
-        before = loud[: max(len(loud) - LAG_FRAMES, 0)].copy()
-        np.maximum(before[:, 1:], loud[: len(before), :-1], out=before[:, 1:])
-        np.maximum(before[:, :-1], loud[: len(before), 1:], out=before[:, :-1])
+        before = maximum_filter1d(loud[: max(len(loud) - LAG_FRAMES, 0)], 3, axis=1, mode="nearest")
         rise = np.zeros((until - first, BANDS), np.float32)
         missing = min(LAG_FRAMES - (first - begin), until - first)  # nothing lies before the first frames of all
-        np.subtract(loud[LAG_FRAMES:], before, out=rise[missing:])
-        np.maximum(rise, 0, out=rise)
-        return rise @ self._means
+        rise[missing:] = (loud[LAG_FRAMES:] - before).clip(min=0)
+        self._found.append(rise @ self._means)
+        kept = max(until - self._reach - LAG_FRAMES, 0)
+        self._power, self._first_waiting = power[kept:], until - kept
 
 
-def _as_strength(rate_hz: float, found: list[np.ndarray]) -> OnsetStrength:
-    joined = np.concatenate(found) if found else np.zeros((0, 2), np.float32)
-    return OnsetStrength(rate_hz, np.ascontiguousarray(joined[:, 0]), np.ascontiguousarray(joined[:, 1]))
+def onset_strength(samples: np.ndarray, sample_rate_hz: int) -> OnsetStrength:
+    """The onset strength of float32 samples, shape (samples,), as `OnsetStream` finds it."""
+    stream = OnsetStream(sample_rate_hz)
+    stream.push(samples)
+    return stream.finish()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
-from fluxbeat.analysis.onsets import OnsetStrength
+from fluxbeat.analysis.json_fields import json_fields
+from fluxbeat.analysis.onsets import NO_ONSETS, OnsetStrength
 from fluxbeat.analysis.presence import PRESENT, Presence, presence
 from fluxbeat.analysis.summary import summary
 from fluxbeat.errors import TrackWarning, WarningCode
@@ -21,10 +21,6 @@ USUAL_BPM = (60.0, 200.0)
 """Outside, a tempo is never shown without its rival."""
 
 SegmentKind = Literal["music", "speech", "noise", "silence"]
-
-
-def _no_moments() -> np.ndarray:
-    return np.zeros(0)
 
 
 @dataclass(frozen=True)
@@ -72,8 +68,7 @@ class OtherLabel:
 
     def to_dict(self) -> dict[str, Any]:
         """As in the program's JSON."""
-        probability, most = round(self.probability, 4), round(self.most, 4)
-        return {"label": self.label, "probability": probability, "most": most, "at_s": round(self.at_s, 2)}
+        return {"label": self.label, **json_fields(self, probability=4, most=4, at_s=2)}
 
 
 @dataclass(frozen=True)
@@ -94,7 +89,7 @@ class TrackKind:
 
     def to_dict(self) -> dict[str, float]:
         """As in the program's JSON."""
-        return {name: round(value, 4) for name, value in vars(self).items()}
+        return json_fields(self, music=4, speech=4, unfamiliar=4)
 
 
 @dataclass(frozen=True)
@@ -136,8 +131,8 @@ class Tempo:
     distribution: np.ndarray
     stable: bool = True
     corrected: bool = False
-    beats_s: np.ndarray = field(default_factory=_no_moments)
-    downbeats_s: np.ndarray = field(default_factory=_no_moments)
+    beats_s: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    downbeats_s: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     @property
     def rival_bpm(self) -> float | None:
@@ -155,23 +150,16 @@ class Tempo:
     def to_dict(self) -> dict[str, Any]:
         """As in the program's JSON."""
         return {
-            "bpm": None if self.bpm is None else round(self.bpm, 2),
-            "confidence": round(self.confidence, 4),
+            **json_fields(self, bpm=2, confidence=4),
             "stable": self.stable,
             "corrected": self.corrected,
-            "candidates": [
-                {"bpm": round(candidate.bpm, 2), "probability": round(candidate.probability, 4)}
-                for candidate in self.candidates
-            ],
-            "beats_s": [round(float(beat_s), 3) for beat_s in self.beats_s],
-            "downbeats_s": [round(float(beat_s), 3) for beat_s in self.downbeats_s],
+            "candidates": [json_fields(candidate, bpm=2, probability=4) for candidate in self.candidates],
+            **json_fields(self, beats_s=3, downbeats_s=3),
         }
 
 
 def usual_octave(bpm: float) -> float:
     """The tempo itself, or its half or double where it is above 200 or below 60 BPM, which hardly anybody taps."""
-    if not bpm > 0:
-        return bpm
     while bpm > USUAL_BPM[1]:
         bpm /= 2
     while bpm < USUAL_BPM[0]:
@@ -217,14 +205,9 @@ class Timeline:
     def to_dict(self) -> dict[str, Any]:
         """As in the program's JSON."""
         return {
-            "window_s": round(self.window_s, 3),
-            "hop_s": round(self.hop_s, 3),
-            "start_s": [round(float(start), 3) for start in self.start_s],
+            **json_fields(self, window_s=3, hop_s=3, start_s=3),
             "labels": list(self.labels),
-            "probability": [[round(float(value), 4) for value in row] for row in self.probability],
-            "kind": [[round(float(value), 4) for value in row] for row in self.kind],
-            "unfamiliar": [round(float(value), 4) for value in self.unfamiliar],
-            "bpm": [None if math.isnan(bpm) else round(float(bpm), 2) for bpm in self.bpm],
+            **json_fields(self, probability=4, kind=4, unfamiliar=4, bpm=2),
         }
 
 
@@ -251,11 +234,10 @@ class Segment:
     def to_dict(self) -> dict[str, Any]:
         """As in the program's JSON."""
         return {
-            "start_s": round(self.start_s, 2),
-            "end_s": round(self.end_s, 2),
+            **json_fields(self, start_s=2, end_s=2),
             "labels": list(self.labels),
             "kind": self.kind,
-            "bpm": None if self.bpm is None else round(self.bpm, 2),
+            **json_fields(self, bpm=2),
         }
 
 
@@ -293,7 +275,7 @@ class TrackAnalysis:
         Not part of `to_dict`.
     elapsed_s : float
         What the model took, without decoding; not part of `to_dict`.
-    onsets : OnsetStrength or None
+    onsets : OnsetStrength
         What the beats rest on; not part of `to_dict`.
     found : TrackAnalysis or None
         Where a person corrected the tempo: the analysis as it was before; not part of `to_dict`.
@@ -315,7 +297,7 @@ class TrackAnalysis:
     warnings: tuple[TrackWarning, ...]
     envelope: Envelope
     elapsed_s: float
-    onsets: OnsetStrength | None = None
+    onsets: OnsetStrength = NO_ONSETS
     found: TrackAnalysis | None = None
     title: str = ""
     artist: str = ""

@@ -10,6 +10,7 @@ import numpy as np
 
 from fluxbeat.analysis.presence import own_scale
 from fluxbeat.analysis.result import Segment, SegmentKind
+from fluxbeat.analysis.runs import runs
 from fluxbeat.analysis.tempo_parts import bpm_between
 
 SHORTEST_S = 8.0
@@ -30,7 +31,6 @@ MOVED_S = 8.0
 COMPARED_S = 8.0
 """So much sound on either side decides where it lies."""
 POOLED_S = 0.25
-FEWEST_CELLS = 4
 LEAST_VARIANCE = 0.05
 """Keeps a moment in which nothing changes from outweighing all others; features have a variance of 1."""
 NEAR_S = 5.0
@@ -81,15 +81,15 @@ def find_segments(
     seen = np.column_stack([own_scale(probability, thresholds), kind[:, 1:]]) * sounding[:, None]
     seen = np.column_stack([seen, 1 - sounding])
     edges = [0, *_change_points(centre_s, seen, window_s), len(centre_s)]
+    edges_s = [0.0, *((centre_s[1:] + centre_s[:-1]) / 2).tolist(), duration_s]
     found: list[Segment] = []
     for first, end in itertools.pairwise(edges):
-        part = slice(first, end)
-        start_s = 0.0 if first == 0 else float(centre_s[first - 1] + centre_s[first]) / 2
-        end_s = duration_s if end == len(centre_s) else float(centre_s[end - 1] + centre_s[end]) / 2
-        segment = Segment(start_s, end_s, (), kind=_kind(kind[part], sounding[part]))
+        part, end_s = slice(first, end), edges_s[end]
+        segment = Segment(edges_s[first], end_s, (), kind=_kind(kind[part], sounding[part]))
         if segment.kind == "music":
             mean = np.average(probability[part], axis=0, weights=sounding[part])
-            segment = replace(segment, labels=_present(mean, thresholds, labels))
+            order = np.argsort(-mean)
+            segment = replace(segment, labels=tuple(labels[one] for one in order if mean[one] >= thresholds[one]))
         if found and (found[-1].labels, found[-1].kind) == (segment.labels, segment.kind):
             found[-1] = replace(found[-1], end_s=end_s)
         else:
@@ -105,10 +105,7 @@ def _without_transitions(segments: Sequence[Segment], window_s: float) -> list[S
         if nameless and before.labels and after.labels and before.labels != after.labels:
             middle_s = (between.start_s + between.end_s) / 2
             place = kept.index(between)
-            kept[place - 1 : place + 2] = [
-                replace(kept[place - 1], end_s=middle_s),
-                replace(after, start_s=middle_s),
-            ]
+            kept[place - 1 : place + 2] = [replace(kept[place - 1], end_s=middle_s), replace(after, start_s=middle_s)]
     return kept
 
 
@@ -142,21 +139,19 @@ def sharpen(segments: tuple[Segment, ...], log_mel: np.ndarray, frame_rate_hz: f
     tuple of Segment
         In the same order; none under 4 s unless it was so before.
     """
-    borders_s: list[float] = []
-    for number, before in enumerate(segments[:-1]):
-        begin_s = borders_s[-1] if borders_s else before.start_s
-        after = segments[number + 1]
-        if "silence" in (before.kind, after.kind):
-            borders_s.append(max(before.end_s, begin_s))  # what is normalised locally changes for seconds after an end
-            continue
-        until_s = after.end_s
+    edges_s = [segments[0].start_s]
+    for before, after in itertools.pairwise(segments):
+        begin_s, until_s = edges_s[-1], after.end_s
         low_s = max(begin_s + LEAST_S, before.end_s - MOVED_S)
         high_s = min(until_s - LEAST_S, before.end_s + MOVED_S)
-        # between its neighbours only: a third part would part the sound as well
-        inside_s = max(begin_s, low_s - COMPARED_S), min(until_s, high_s + COMPARED_S)
-        border_s = _parting(log_mel, frame_rate_hz, inside_s, (low_s, high_s)) if low_s < high_s else None
-        borders_s.append(max(before.end_s, begin_s) if border_s is None else border_s)
-    edges_s = [segments[0].start_s, *borders_s, segments[-1].end_s]
+        # what is normalised locally changes for seconds after silence ends
+        if "silence" in (before.kind, after.kind) or low_s >= high_s:
+            edges_s.append(max(before.end_s, begin_s))
+        else:
+            # between its neighbours only: a third part would part the sound as well
+            inside_s = max(begin_s, low_s - COMPARED_S), min(until_s, high_s + COMPARED_S)
+            edges_s.append(_parting(log_mel, frame_rate_hz, inside_s, (low_s, high_s)))
+    edges_s.append(segments[-1].end_s)
     return tuple(
         replace(segment, start_s=start_s, end_s=end_s)
         for segment, (start_s, end_s) in zip(segments, itertools.pairwise(edges_s), strict=True)
@@ -165,22 +160,18 @@ def sharpen(segments: tuple[Segment, ...], log_mel: np.ndarray, frame_rate_hz: f
 
 def _parting(
     log_mel: np.ndarray, frame_rate_hz: float, inside_s: tuple[float, float], allowed_s: tuple[float, float]
-) -> float | None:
-    """The allowed moment at which the sound inside is best parted in two; None where there is too little of it."""
+) -> float:
+    """The allowed moment at which the sound inside is best parted in two; `LEAST_S` of it lie on either side."""
     pooled = max(1, round(POOLED_S * frame_rate_hz))
     first, end = (round(at_s * frame_rate_hz) for at_s in inside_s)
     sound = log_mel[:, first:end].astype(np.float64)
     count = sound.shape[1] // pooled
     cells = sound[:, : count * pooled].reshape(len(sound), count, pooled)
     seen = np.concatenate([cells.mean(axis=2), cells.std(axis=2)])  # (2 * mels, count)
-    low, high = (round(at_s * frame_rate_hz - first) // pooled for at_s in allowed_s)
-    places = np.arange(max(low, FEWEST_CELLS), min(high, count - FEWEST_CELLS) + 1)
-    if not len(places):
-        return None
     seen /= seen.std(axis=1, keepdims=True) + 1e-6
-    zero = np.zeros((len(seen), 1))
-    sums = np.concatenate([zero, seen.cumsum(axis=1)], axis=1)
-    squares = np.concatenate([zero, np.square(seen).cumsum(axis=1)], axis=1)
+    sums, squares = (np.pad(values.cumsum(axis=1), ((0, 0), (1, 0))) for values in (seen, np.square(seen)))
+    low, high = (round(at_s * frame_rate_hz - first) // pooled for at_s in allowed_s)
+    places = np.arange(low, high + 1)
     reach = round(COMPARED_S * frame_rate_hz / pooled)
     begin, until = np.maximum(places - reach, 0), np.minimum(places + reach, count)
 
@@ -234,26 +225,18 @@ def with_silence(segments: Sequence[Segment], active: np.ndarray, frame_rate_hz:
     tuple of Segment
         Every silence of 4 s and more is one; what sounds between two of them keeps its segments, which reach up to it.
     """
-    end_s = segments[-1].end_s
     found: list[Segment] = []
-    at_s = segments[0].start_s
-    for from_s, until_s in [*_silences(active, frame_rate_hz, end_s), (end_s, end_s)]:
+    at_s, end_s = segments[0].start_s, segments[-1].end_s
+    frames_s = np.append(np.arange(len(active)) / frame_rate_hz, end_s)
+    silences = [(float(frames_s[run.start]), float(frames_s[run.stop])) for run in runs(~active)]
+    long_silences = [(from_s, until_s) for from_s, until_s in silences if until_s - from_s >= LEAST_S]
+    for from_s, until_s in [*long_silences, (end_s, end_s)]:
         if from_s > at_s:
             found += _sounding(segments, at_s, from_s)
         if until_s > from_s:
             found.append(Segment(from_s, until_s, (), kind="silence"))
         at_s = until_s
-    return tuple(found) or tuple(segments)
-
-
-def _silences(active: np.ndarray, frame_rate_hz: float, end_s: float) -> list[tuple[float, float]]:
-    """When each silence of at least `LEAST_S` begins and ends."""
-    turns = np.flatnonzero(np.diff(np.concatenate([[False], ~active, [False]]).astype(np.int8)))
-    times_s = [min(float(turn) / frame_rate_hz, end_s) for turn in turns]
-    if len(active) and not active[-1]:
-        times_s[-1] = end_s
-    pairs = zip(times_s[::2], times_s[1::2], strict=True)
-    return [(from_s, until_s) for from_s, until_s in pairs if until_s - from_s >= LEAST_S]
+    return tuple(found)
 
 
 def _sounding(segments: Sequence[Segment], from_s: float, until_s: float) -> list[Segment]:
@@ -279,11 +262,6 @@ def _without_slivers(segments: Sequence[Segment]) -> list[Segment]:
         first, last = min(short, into), max(short, into)
         kept[first : last + 1] = [replace(kept[into], start_s=kept[first].start_s, end_s=kept[last].end_s)]
     return kept
-
-
-def _present(mean: np.ndarray, thresholds: np.ndarray, labels: tuple[str, ...]) -> tuple[str, ...]:
-    order = np.argsort(-mean)
-    return tuple(labels[index] for index in order if mean[index] >= thresholds[index])
 
 
 def _change_points(centre_s: np.ndarray, seen: np.ndarray, window_s: float) -> list[int]:

@@ -10,10 +10,8 @@ CHUNK_S = 60.0
 """Coherent for so long: songs are cut and joined, so that the beat after a break need not continue that before."""
 HARMONICS = (1, 2, 3, 4, 6, 8)
 HIGHEST_HZ = 25.0
-PADDING = 4
 SEARCHED = 0.04
 """How far from the class's tempo it may lie."""
-STEPS_PER_BIN = 16
 
 
 def exact_bpm(onsets: OnsetStrength, near_bpm: float, spans_s: list[tuple[float, float]]) -> float:
@@ -40,7 +38,7 @@ def exact_bpm(onsets: OnsetStrength, near_bpm: float, spans_s: list[tuple[float,
     if not chunks:
         return near_bpm
     longest_s = max(len(chunk) for chunk in chunks) / onsets.rate_hz
-    step = 60 / (longest_s * near_bpm * max(HARMONICS) * STEPS_PER_BIN) * 4  # relative to the tempo
+    step = 60 / (longest_s * near_bpm * max(HARMONICS) * 4)  # relative to the tempo: a quarter of the finest detail
     factors = np.arange(1 - SEARCHED, 1 + SEARCHED + step, step)
     score = np.zeros(len(factors))
     for chunk in chunks:
@@ -48,10 +46,14 @@ def exact_bpm(onsets: OnsetStrength, near_bpm: float, spans_s: list[tuple[float,
     best = int(score.argmax())
     if not 0 < best < len(score) - 1:
         return near_bpm * float(factors[best]) if score[best] > 0 else near_bpm
-    before, at, after = score[best - 1 : best + 2]
+    return near_bpm * float(factors[best] + peak_offset(*score[best - 1 : best + 2]) * step)
+
+
+def peak_offset(before: np.ndarray, at: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """How far from the middle one of three values the parabola through them peaks, in steps; 0 where that is none."""
     bend = before - 2 * at + after
-    shift = 0.5 * (before - after) / bend if bend < 0 else 0.0
-    return near_bpm * float(factors[best] + shift * step)
+    peaked = (at >= before) & (at >= after) & (bend < 0)
+    return np.where(peaked, 0.5 * (before - after) / np.where(peaked, bend, -1.0), 0.0)
 
 
 def _chunks(onsets: OnsetStrength, start_s: float, end_s: float) -> list[np.ndarray]:
@@ -64,15 +66,12 @@ def _chunks(onsets: OnsetStrength, start_s: float, end_s: float) -> list[np.ndar
     size = length if count == 1 else 2 * length // (count + 1)
     begins = np.linspace(first, end - size, count).round().astype(int)
     fade = np.hanning(size)
-    return [fade * _levelled(onsets.strength[begin : begin + size], onsets.rate_hz) for begin in begins]
-
-
-def _levelled(strength: np.ndarray, rate_hz: float) -> np.ndarray:
-    return np.sqrt(strength) - np.sqrt(strength).mean()
+    roots = [np.sqrt(onsets.strength[begin : begin + size]) for begin in begins]
+    return [fade * (root - root.mean()) for root in roots]
 
 
 def _harmonic_power(chunk: np.ndarray, rate_hz: float, beat_hz: np.ndarray) -> np.ndarray:
-    size = 1 << (PADDING * len(chunk) - 1).bit_length()
+    size = 1 << (4 * len(chunk) - 1).bit_length()
     power = np.abs(np.fft.rfft(chunk, size)) ** 2
     score = np.zeros(len(beat_hz))
     for harmonic in HARMONICS:

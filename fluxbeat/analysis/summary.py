@@ -28,9 +28,10 @@ def whole_bpm(bpm: float) -> str:
 
 def summary(analysis: TrackAnalysis) -> str:
     """What the track is and how fast: `Metal that turns classical at 0:15, steady 120 BPM.`"""
-    parts = _parts(analysis.segments)
-    if not parts:
+    sounding = [number for number, segment in enumerate(analysis.segments) if segment.kind != "silence"]
+    if not sounding:
         return "Nothing but silence."
+    parts = _parts(analysis.segments[sounding[0] : sounding[-1] + 1])
     if analysis.warned("too_short"):
         return "Too short for a genre or a tempo."
     if all(name in KIND_WORDS.values() for name, _, _ in parts):
@@ -42,16 +43,11 @@ def summary(analysis: TrackAnalysis) -> str:
 
 
 def _parts(segments: Sequence[Segment]) -> list[Part]:
-    """What follows what, without the silence before and after it; neighbours differ in their names."""
+    """What follows what; neighbours differ in their names."""
     parts: list[Part] = []
     for name, group in itertools.groupby(segments, key=_name):
         same = list(group)
         parts.append((name, same[0].start_s, same[-1].end_s))
-    silence = KIND_WORDS["silence"]
-    while parts and parts[-1][0] == silence:
-        parts.pop()
-    while parts and parts[0][0] == silence:
-        parts.pop(0)
     return parts
 
 

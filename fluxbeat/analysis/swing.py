@@ -24,8 +24,6 @@ SLOWEST_BPM = 50.0
 NEAR = 0.04
 LEVELLED_S, WIDTH_S = 1.0, 0.015
 LOW_SHARE = 0.5
-LONGEST_S = 600.0
-"""So much of a track is enough to tell."""
 
 
 def is_three_in_two(distributions: np.ndarray, grid: TempoGrid, bpm: float, onsets: OnsetStrength | None) -> bool:
@@ -52,20 +50,23 @@ def is_three_in_two(distributions: np.ndarray, grid: TempoGrid, bpm: float, onse
     return share * float(np.exp(ONSETS_WEIGH * _onsets_for_two(onsets, bpm))) >= LEAST_SHARE
 
 
+def reach(grid: TempoGrid) -> int:
+    """How many classes to either side of one lie within 4 % of it."""
+    return int(np.ceil(np.log2(1 + NEAR) * grid.bins_per_octave))
+
+
 def _mass_at(distributions: np.ndarray, grid: TempoGrid, bpm: float) -> np.ndarray:
     """Probability within 4 % of a tempo, (n,), of distributions (n, bins)."""
-    reach = int(np.ceil(np.log2(1 + NEAR) * grid.bins_per_octave))
     place = round(float(grid.position(bpm)))
-    mass: np.ndarray = distributions[:, max(place - reach, 0) : place + reach + 1].sum(axis=1)
+    mass: np.ndarray = distributions[:, max(place - reach(grid), 0) : place + reach(grid) + 1].sum(axis=1)
     return mass / np.maximum(distributions.sum(axis=1), 1e-12)
 
 
 def as_two(distributions: np.ndarray, grid: TempoGrid, bpm: float) -> np.ndarray:
     """Distributions, (..., bins), in which what spoke for a tempo speaks for two thirds of it, and the other way
     round."""
-    reach = int(np.ceil(np.log2(1 + NEAR) * grid.bins_per_octave))
     fast, slow = (round(float(grid.position(one))) for one in (bpm, bpm / THREE_IN_TWO))
-    away = np.arange(-reach, reach + 1)
+    away = np.arange(-reach(grid), reach(grid) + 1)
     away = away[(slow + away >= 0) & (fast + away < grid.bins)]
     exchanged = distributions.copy()
     exchanged[..., fast + away] = distributions[..., slow + away]
@@ -77,19 +78,15 @@ def _onsets_for_two(onsets: OnsetStrength, bpm: float) -> float:
     """By how much more the onsets repeat at one and two beats of the slower tempo than at those of the faster."""
     correlation = _autocorrelation(onsets)
     fast = 60 * onsets.rate_hz / bpm
-    means = []
-    for period in (THREE_IN_TWO * fast, fast):
-        peaks = [_peak(correlation, beats * period) for beats in (1, 2)]
-        found = [peak for peak in peaks if peak is not None]
-        if not found:
-            return 0.0
-        means.append(sum(found) / len(found))
-    return means[0] - means[1]
+    slow = THREE_IN_TWO * fast
+    if 2 * slow * (1 + NEAR) > 0.8 * len(correlation):
+        return 0.0  # too short to tell
+    for_two, for_three = ((_peak(correlation, lag) + _peak(correlation, 2 * lag)) / 2 for lag in (slow, fast))
+    return for_two - for_three
 
 
 def _autocorrelation(onsets: OnsetStrength) -> np.ndarray:
-    first = slice(0, round(LONGEST_S * onsets.rate_hz))
-    strength = np.sqrt(onsets.strength[first] + LOW_SHARE * onsets.low[first]).astype(np.float64)
+    strength = np.sqrt(onsets.strength + LOW_SHARE * onsets.low).astype(np.float64)
     strength -= gaussian_filter1d(strength, LEVELLED_S * onsets.rate_hz)
     strength = gaussian_filter1d(strength, WIDTH_S * onsets.rate_hz)
     strength -= strength.mean()
@@ -101,7 +98,6 @@ def _autocorrelation(onsets: OnsetStrength) -> np.ndarray:
     return normal
 
 
-def _peak(correlation: np.ndarray, lag: float) -> float | None:
-    """The highest value within 4 % of a lag; None where the sound is too short for it."""
-    low, high = int(np.floor(lag * (1 - NEAR))), int(np.ceil(lag * (1 + NEAR))) + 1
-    return float(correlation[low:high].max()) if high < 0.8 * len(correlation) else None
+def _peak(correlation: np.ndarray, lag: float) -> float:
+    """The highest value within 4 % of a lag."""
+    return float(correlation[int(np.floor(lag * (1 - NEAR))) : int(np.ceil(lag * (1 + NEAR))) + 1].max())

@@ -9,7 +9,8 @@ from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 from fluxbeat.analysis.octave import FREELY_BPM, as_tapped, tapped_weight
 from fluxbeat.analysis.onsets import OnsetStrength
 from fluxbeat.analysis.result import Tempo, TempoCandidate
-from fluxbeat.analysis.swing import as_two, is_three_in_two
+from fluxbeat.analysis.runs import runs
+from fluxbeat.analysis.swing import as_two, is_three_in_two, reach
 from fluxbeat.models import TempoGrid
 
 TOLERANCE = 0.04
@@ -34,8 +35,6 @@ name no more."""
 SURELY_MUSIC = 0.5
 LEAST_EVIDENCE = 0.02
 """No single window rules a tempo out more than this."""
-WINDOWS_AT_ONCE = 1024
-"""Bounds memory, does not change the result."""
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -44,17 +43,19 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return power / power.sum(axis=-1, keepdims=True)
 
 
-def pulses_needed(threshold: float, music: float) -> tuple[float, ...]:
+def pulse_needed(threshold: float, strongest: float, music: float) -> float:
     """Which `pulse` counts as a beat: the model's threshold, and in music, where that finds none, a weaker one.
 
     Parameters
     ----------
     threshold : float
         Of the model: stronger than in nearly all sound without a beat.
+    strongest : float
+        The `pulse` that was found.
     music : float
         Probability that the sound is music, 0..1.
     """
-    return (threshold, WEAK_PULSE) if music >= SURELY_MUSIC and threshold > WEAK_PULSE else (threshold,)
+    return min(threshold, WEAK_PULSE) if strongest < threshold and music >= SURELY_MUSIC else threshold
 
 
 def find_tempo(
@@ -66,6 +67,7 @@ def find_tempo(
     freely_bpm: tuple[float, float] = FREELY_BPM,
     onsets: OnsetStrength | None = None,
     hop_s: float = 1.0,
+    music: float = 0.0,
 ) -> tuple[Tempo, np.ndarray]:
     """The tempo of a track and along it.
 
@@ -76,7 +78,8 @@ def find_tempo(
         Windows that hold music.
     grid : TempoGrid
     threshold : float
-        `pulse` that a distribution needs, of the track or around a window, for its tempo to count.
+        `pulse` that a distribution needs, of the track or around a window, for its tempo to count; less is enough in
+        music, as `pulse_needed` says.
     overlap : float
         How many windows lie over a moment: as often is the same evidence counted.
     freely_bpm : (float, float)
@@ -85,6 +88,8 @@ def find_tempo(
         Of the track: in swing they tell the beat from three in two.
     hop_s : float
         From one window to the next.
+    music : float
+        Probability that the track is music, 0..1.
 
     Returns
     -------
@@ -95,74 +100,62 @@ def find_tempo(
         NaN where no tempo stands out or nothing sounds. It drifts freely and changes where the music insists on it: a
         hidden Markov model over the grid, as Klapuri, Eronen & Astola (IEEE TASLP 2006) track the period of the beat.
     """
-    flat, curve = np.full(grid.bins, 1.0 / grid.bins), np.full(len(tempo_logits), np.nan)
+    curve = np.full(len(tempo_logits), np.nan)
     if not audible.any():
-        return Tempo(None, 0.0, (), grid.bpm, flat), curve
+        return Tempo(None, 0.0, (), grid.bpm, np.full(grid.bins, 1.0 / grid.bins)), curve
     windows = softmax(tempo_logits.astype(np.float64))
     whole = windows.mean(axis=0, where=audible[:, None])
     # neighbours share most of their music: read each window with its context
     windows[~audible] = 0.0
-    context = gaussian_filter1d(windows, SMOOTHING_S / hop_s, axis=0, mode="nearest")
+    context = gaussian_filter1d(windows, SMOOTHING_S / hop_s, axis=0, mode="nearest")[audible]
     tapped = as_tapped(whole, grid, freely_bpm)
     candidates = _candidates(tapped, grid)
-    if candidates and is_three_in_two(context[audible], grid, candidates[0].bpm, onsets):
+    if is_three_in_two(context, grid, candidates[0].bpm, onsets):
         whole, context = (as_two(one, grid, candidates[0].bpm) for one in (whole, context))
         tapped = as_tapped(whole, grid, freely_bpm)
         candidates = _candidates(tapped, grid)
-    confidence = candidates[0].probability if candidates else 0.0
-    along, pulse_along = _curve(
-        context[audible],
-        grid,
-        threshold,
-        change_cost=overlap * np.log(INSISTENCE),
-        drift=(1 + DRIFT) ** hop_s - 1,
-        weight=tapped_weight(grid.bpm, freely_bpm),
-    )
-    beat = bool(candidates) and max(pulse(whole, grid), pulse_along) >= threshold
-    if beat:
-        curve[audible] = _without_slips(along, context[audible], grid, candidates[0].bpm)
-    return Tempo(candidates[0].bpm if beat else None, confidence, candidates, grid.bpm, tapped), curve
+    mass = _mass(context / context.sum(axis=1, keepdims=True), grid).astype(np.float32)
+    weight = np.log(tapped_weight(grid.bpm, freely_bpm)).astype(np.float32)
+    evidence, change_cost = np.log(np.maximum(mass, LEAST_EVIDENCE)) + weight, overlap * np.log(INSISTENCE)
+    path = _steadiest_path(evidence, grid, change_cost, drift=(1 + DRIFT) ** hop_s - 1)
+    strongest = max(pulse(whole, grid), float(_pulses(mass, grid, path).mean()))  # the tempo of a whole may change
+    needed = pulse_needed(threshold, strongest, music)
+    first = candidates[0]
+    if strongest < needed:
+        return Tempo(None, first.probability, candidates, grid.bpm, tapped), curve
+    along = _bpm_along(path, context, _pulses(mass, grid) >= needed, grid)
+    curve[audible] = _without_slips(along, mass, grid, first.bpm)
+    return Tempo(first.bpm, first.probability, candidates, grid.bpm, tapped), curve
 
 
-def _curve(
-    context: np.ndarray, grid: TempoGrid, threshold: float, change_cost: float, drift: float, weight: np.ndarray
-) -> tuple[np.ndarray, float]:
-    """Along consecutive distributions, (n, bins): the tempo in BPM, (n,), NaN where their `pulse` is below the
-    threshold; and the mean of what speaks for that tempo and its relatives, the `pulse` of music whose tempo changes.
-    """
-    mass = np.empty(context.shape, np.float32)
-    for first in range(0, len(context), WINDOWS_AT_ONCE):
-        part = slice(first, first + WINDOWS_AT_ONCE)
-        mass[part] = _mass(_normalised(context[part]), grid)
-    evidence = np.log(np.maximum(mass, LEAST_EVIDENCE)) + np.log(weight).astype(np.float32)
-    path = _steadiest_path(evidence, grid, change_cost, drift)
-    curve, smooth = np.full(len(context), np.nan), _smooth(context)
-    for index in np.flatnonzero(_pulses(mass, grid) >= threshold):
-        around = np.arange(max(path[index] - _reach(grid), 0), min(path[index] + _reach(grid) + 1, grid.bins))
-        peak = int(around[smooth[index, around].argmax()])
-        curve[index] = _bpm_at(context[index], peak, grid)
-    return curve, float(_pulses(mass, grid, path).mean())
+def _bpm_along(path: np.ndarray, context: np.ndarray, clear: np.ndarray, grid: TempoGrid) -> np.ndarray:
+    """Tempo in BPM, (n,), at the peaks of distributions (n, bins) near a path of classes; NaN where none is clear."""
+    along, smooth = np.full(len(path), np.nan), _smooth(context)
+    for index in np.flatnonzero(clear):
+        low = max(path[index] - reach(grid), 0)
+        peak = low + int(smooth[index, low : path[index] + reach(grid) + 1].argmax())
+        along[index] = _bpm_at(context[index], peak, grid)
+    return along
 
 
-def _without_slips(along: np.ndarray, context: np.ndarray, grid: TempoGrid, headline_bpm: float) -> np.ndarray:
-    """The curve, (n,), at the headline wherever it slips off it and the distributions, (n, bins), leave that open.
+def _without_slips(along: np.ndarray, mass: np.ndarray, grid: TempoGrid, headline_bpm: float) -> np.ndarray:
+    """The curve, (n,), at the headline wherever it slips off it and the masses, (n, bins), leave that open.
 
     A band that plays half time for a verse still has the same beat, and so has a song whose hi-hat pauses.
     """
-    mass = _mass(_normalised(context), grid)
     settled = along.copy()
     for factor, open_share in SLIPS.items():
-        away = np.abs(along * factor / headline_bpm - 1) <= TOLERANCE
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], away, [False]]).astype(np.int8)))
-        for first, end in zip(edges[::2], edges[1::2], strict=True):
-            rows = np.arange(first, end)
-            here, there = (
-                mass[rows, np.round(grid.position(along[rows] * k)).astype(int).clip(0, grid.bins - 1)].mean()
-                for k in (1.0, factor)
-            )
+        for run in runs(np.abs(along * factor / headline_bpm - 1) <= TOLERANCE):
+            here, there = (_mass_along(mass[run], along[run] * share, grid) for share in (1.0, factor))
             if there >= open_share * here:
-                settled[rows] *= factor
+                settled[run] *= factor
     return settled
+
+
+def _mass_along(mass: np.ndarray, bpm: np.ndarray, grid: TempoGrid) -> float:
+    """Mean of what speaks for each moment's tempo: masses (n, bins), tempi (n,)."""
+    classes = np.round(grid.position(bpm)).astype(int).clip(0, grid.bins - 1)
+    return float(mass[np.arange(len(mass)), classes].mean())
 
 
 def _steadiest_path(evidence: np.ndarray, grid: TempoGrid, change_cost: float, drift: float) -> np.ndarray:
@@ -192,20 +185,14 @@ def tempo_of(
     threshold: float,
     freely_bpm: tuple[float, float] = FREELY_BPM,
     onsets: OnsetStrength | None = None,
+    music: float = 0.0,
 ) -> Tempo | None:
-    """The tempo of one distribution, shape (bins,); None where its `pulse` is below the threshold. Else as in
-    `find_tempo`."""
-    distribution = _normalised(distribution[None])[0]
-    if pulse(distribution, grid) < threshold:
+    """The tempo of one distribution, shape (bins,); None where its `pulse` is too weak. Else as in `find_tempo`."""
+    strength = pulse(distribution, grid)
+    if strength < pulse_needed(threshold, strength, music):
         return None
-    tapped = as_tapped(distribution, grid, freely_bpm)
-    candidates = _candidates(tapped, grid)
-    if not candidates:
-        return None
-    if is_three_in_two(distribution[None], grid, candidates[0].bpm, onsets):
-        tapped = as_tapped(as_two(distribution, grid, candidates[0].bpm), grid, freely_bpm)
-        candidates = _candidates(tapped, grid)
-    return Tempo(candidates[0].bpm, candidates[0].probability, candidates, grid.bpm, tapped)
+    alone = np.log(distribution)[None]
+    return find_tempo(alone, np.ones(1, bool), grid, threshold, 1.0, freely_bpm, onsets, music=music)[0]
 
 
 def pulse(distribution: np.ndarray, grid: TempoGrid) -> float:
@@ -213,10 +200,6 @@ def pulse(distribution: np.ndarray, grid: TempoGrid) -> float:
     double, half, triple and third. Music that could be 86 or 172 BPM has a beat; hiss that could be anything has none.
     """
     return float(_pulses(_mass(distribution[None], grid), grid)[0])
-
-
-def _normalised(distributions: np.ndarray) -> np.ndarray:
-    return distributions / np.maximum(distributions.sum(axis=1, keepdims=True), 1e-12)
 
 
 def _pulses(mass: np.ndarray, grid: TempoGrid, at: np.ndarray | None = None) -> np.ndarray:
@@ -229,13 +212,9 @@ def _pulses(mass: np.ndarray, grid: TempoGrid, at: np.ndarray | None = None) -> 
     return np.minimum(1.0, (found * within).sum(axis=1))
 
 
-def _reach(grid: TempoGrid) -> int:
-    return int(np.ceil(np.log2(1 + TOLERANCE) * grid.bins_per_octave))
-
-
 def _mass(distributions: np.ndarray, grid: TempoGrid) -> np.ndarray:
     """Probability within 4 % of each class; (n, bins)."""
-    width = 2 * _reach(grid) + 1
+    width = 2 * reach(grid) + 1
     return width * uniform_filter1d(distributions, width, axis=1, mode="constant")
 
 
@@ -244,28 +223,20 @@ def _smooth(distributions: np.ndarray) -> np.ndarray:
     return gaussian_filter1d(distributions, 1.0, axis=-1, mode="constant")
 
 
-def _peaks(smooth: np.ndarray, grid: TempoGrid) -> np.ndarray:
-    """Classes at which a smoothed distribution, shape (bins,), has a peak."""
-    from scipy.signal import find_peaks  # here, since it brings all of scipy.stats
-
-    return find_peaks(np.concatenate([[0.0], smooth, [0.0]]), distance=_reach(grid))[0] - 1
-
-
 def _bpm_at(distribution: np.ndarray, peak: int, grid: TempoGrid) -> float:
     """The tempo at a peak's centre of mass."""
-    reach = _reach(grid)
-    near = np.arange(max(peak - reach, 0), min(peak + reach + 1, grid.bins))
+    near = np.arange(max(peak - reach(grid), 0), min(peak + reach(grid) + 1, grid.bins))
     position = float((near * distribution[near]).sum() / max(distribution[near].sum(), 1e-12))
     return float(grid.min_bpm * 2 ** (position / grid.bins_per_octave))
 
 
 def _candidates(distribution: np.ndarray, grid: TempoGrid) -> tuple[TempoCandidate, ...]:
     """Peaks of a distribution, most probable first: probability within 4 %, tempo at the peak's centre of mass."""
+    from scipy.signal import find_peaks  # here, since it brings all of scipy.stats
+
     mass = _mass(distribution[None], grid)[0]
-    found = [
-        TempoCandidate(_bpm_at(distribution, peak, grid), float(min(mass[peak], 1.0)))
-        for peak in _peaks(_smooth(distribution), grid).tolist()
-    ]
+    peaks = find_peaks(np.pad(_smooth(distribution), 1), distance=reach(grid))[0] - 1
+    found = [TempoCandidate(_bpm_at(distribution, peak, grid), float(min(mass[peak], 1.0))) for peak in peaks.tolist()]
     found.sort(key=lambda candidate: -candidate.probability)
     kept = [candidate for candidate in found if candidate.probability >= LEAST_PROBABILITY]
     return tuple((kept or found)[:CANDIDATES])

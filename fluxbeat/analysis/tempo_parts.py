@@ -27,7 +27,7 @@ BORDER_REACH_S = 6.0
 
 
 @dataclass(frozen=True)
-class TempoPart:
+class _TempoPart:
     """Windows `first` to `end` (excluded) that keep one tempo, from `start_s` to `end_s`.
 
     `machine` tells a tempo that a machine keeps: `bpm` is then right within 0.1 % all along.
@@ -42,13 +42,12 @@ class TempoPart:
 
     @property
     def length_s(self) -> float:
-        """How long it lasts."""
         return self.end_s - self.start_s
 
 
 def settle_tempo(
-    tempo: Tempo, curve: np.ndarray, centre_s: np.ndarray, duration_s: float, onsets: OnsetStrength | None
-) -> tuple[Tempo, np.ndarray, tuple[TempoPart, ...]]:
+    tempo: Tempo, curve: np.ndarray, centre_s: np.ndarray, duration_s: float, onsets: OnsetStrength
+) -> tuple[Tempo, np.ndarray, list[float]]:
     """Numbers and beats for what the windows' classes say.
 
     Parameters
@@ -60,8 +59,8 @@ def settle_tempo(
     centre_s : float array, shape (windows,)
         The moment each window stands for.
     duration_s : float
-    onsets : OnsetStrength or None
-        Of the track; without it the numbers stay those of the classes, and there are no beats.
+    onsets : OnsetStrength
+        Of the track.
 
     Returns
     -------
@@ -69,17 +68,17 @@ def settle_tempo(
         With its number from the onsets, whether it is stable, and its beats.
     curve : float array, shape (windows,)
         Level where a machine keeps the time.
-    parts : tuple of TempoPart
-        Those that last at least 8 s, in order.
+    borders_s : list of float
+        Where one tempo that lasts gives way to another at once, not as players slow down or hurry.
     """
     if tempo.bpm is None:
-        return tempo, curve, ()
+        return tempo, curve, []
     parts = _parts(curve, centre_s, duration_s, onsets)
     curve = curve.copy()
     for part in parts:
         if part.machine:
             curve[part.first : part.end] = part.bpm
-    beats_s = track_beats(onsets, curve, centre_s) if onsets else np.zeros(0)
+    beats_s = track_beats(onsets, curve, centre_s)
     bpm = _headline(tempo.bpm, parts, onsets, beats_s)
     settled = replace(
         tempo,
@@ -88,7 +87,7 @@ def settle_tempo(
         stable=not _changes(curve, bpm),
         beats_s=beats_s,
     )
-    return settled, curve, parts
+    return settled, curve, _borders_s(parts, curve, onsets)
 
 
 def with_number(tempo: Tempo, bpm: float) -> Tempo:
@@ -96,30 +95,25 @@ def with_number(tempo: Tempo, bpm: float) -> Tempo:
     return replace(tempo, bpm=bpm, candidates=_moved(tempo.candidates, [bpm]))
 
 
-def _parts(
-    curve: np.ndarray, centre_s: np.ndarray, duration_s: float, onsets: OnsetStrength | None
-) -> tuple[TempoPart, ...]:
+def _parts(curve: np.ndarray, centre_s: np.ndarray, duration_s: float, onsets: OnsetStrength) -> list[_TempoPart]:
+    """The parts that keep one tempo for at least 8 s, in order."""
     edges_s = np.concatenate([[0.0], (centre_s[1:] + centre_s[:-1]) / 2, [duration_s]])
     found = []
     for first, end in _level_runs(curve):
         start_s, end_s = float(edges_s[first]), float(edges_s[end])
-        if end_s - start_s < LEAST_PART_S:
-            continue
-        about = float(np.median(curve[first:end]))
-        bpm, machine = (about, False) if onsets is None else _number(onsets, about, start_s, end_s)
-        found.append(TempoPart(first, end, start_s, end_s, bpm, machine))
-    return tuple(found)
+        if end_s - start_s >= LEAST_PART_S:
+            bpm, machine = _number(onsets, float(np.median(curve[first:end])), start_s, end_s)
+            found.append(_TempoPart(first, end, start_s, end_s, bpm, machine))
+    return found
 
 
 def _level_runs(curve: np.ndarray) -> list[tuple[int, int]]:
     """Runs of windows with a tempo that stays within 4 % of the run's first windows."""
     runs, first = [], 0
     for index in range(1, len(curve) + 1):
-        if index < len(curve):
-            about = np.median(curve[first : min(index, first + 8)])
-            same = abs(curve[index] / about - 1) <= TOLERANCE
-            if same:
-                continue
+        about = np.median(curve[first : min(index, first + 8)])
+        if index < len(curve) and abs(curve[index] / about - 1) <= TOLERANCE:
+            continue
         if np.isfinite(curve[first]):
             runs.append((first, index))
         first = index
@@ -134,12 +128,12 @@ def _number(onsets: OnsetStrength, about_bpm: float, start_s: float, end_s: floa
     return bpm, all(abs(half / bpm - 1) <= MACHINE for half in halves)
 
 
-def _headline(class_bpm: float, parts: Sequence[TempoPart], onsets: OnsetStrength | None, beats_s: np.ndarray) -> float:
+def _headline(class_bpm: float, parts: Sequence[_TempoPart], onsets: OnsetStrength, beats_s: np.ndarray) -> float:
     """The number of the tempo that the classes name, or of the one that lasts longest where none lasts as named."""
-    if onsets is None or not parts:
+    if not parts:
         return class_bpm
 
-    def like(bpm: float) -> list[TempoPart]:
+    def like(bpm: float) -> list[_TempoPart]:
         return [part for part in parts if abs(part.bpm / bpm - 1) <= TOLERANCE]
 
     named = like(class_bpm) or like(max(parts, key=lambda part: sum(one.length_s for one in like(part.bpm))).bpm)
@@ -177,17 +171,8 @@ def _changes(curve: np.ndarray, bpm: float) -> bool:
     return bool(len(there)) and float(np.mean(np.abs(there / bpm - 1) > MOVES)) > LEAST_OTHER_SHARE
 
 
-def tempo_borders(parts: Sequence[TempoPart], curve: np.ndarray, onsets: OnsetStrength | None) -> list[float]:
-    """Where one tempo that lasts gives way to another at once, not as players slow down or hurry: seconds.
-
-    Parameters
-    ----------
-    parts : sequence of TempoPart
-    curve : float array, shape (windows,)
-        As `settle_tempo` returns both.
-    onsets : OnsetStrength or None
-    """
-    borders = []
+def _borders_s(parts: Sequence[_TempoPart], curve: np.ndarray, onsets: OnsetStrength) -> list[float]:
+    borders_s = []
     for before, after in itertools.pairwise(parts):
         jump = abs(np.log(after.bpm / before.bpm))
         between = curve[(before.first + before.end) // 2 : (after.first + after.end) // 2 + 1]
@@ -195,8 +180,8 @@ def tempo_borders(parts: Sequence[TempoPart], curve: np.ndarray, onsets: OnsetSt
         if jump > np.log1p(TOLERANCE) and at_once and after.start_s - before.end_s < LEAST_PART_S:
             about_s = (before.end_s + after.start_s) / 2
             reach_s = min(BORDER_REACH_S, before.length_s / 2, after.length_s / 2)
-            borders.append(tempo_border(onsets, before.bpm, after.bpm, about_s, reach_s) if onsets else about_s)
-    return borders
+            borders_s.append(tempo_border(onsets, before.bpm, after.bpm, about_s, reach_s))
+    return borders_s
 
 
 def bpm_between(curve: np.ndarray, centre_s: np.ndarray, start_s: float, end_s: float) -> float | None:

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fluxbeat.analysis.hearing import Hearing
-from fluxbeat.analysis.onsets import OnsetStream, OnsetStrength
+from fluxbeat.analysis.onsets import NO_ONSETS, OnsetStream, OnsetStrength
 from fluxbeat.analysis.result import Envelope
+from fluxbeat.analysis.sound_windows import SoundWindows
 from fluxbeat.audio import MAX_DURATION_S, AudioSource, AudioStream, open_audio
 from fluxbeat.audio.tags import Tags, read_tags
 from fluxbeat.errors import TrackWarning
 from fluxbeat.features import FeatureConfig, LogMel
 
-ENVELOPE_STEPS = 2000
+PEAK_SAMPLES, ENVELOPE_STEPS = 480, 2000
 LEAST_AUDIBLE_SHARE = 0.02
 SILENT = TrackWarning("silent", "silent: there is nothing to hear in this file")
 
@@ -43,7 +43,7 @@ class Track:
     active: np.ndarray
     envelope: Envelope
     warnings: tuple[TrackWarning, ...]
-    onsets: OnsetStrength | None = None
+    onsets: OnsetStrength = NO_ONSETS
     tags: Tags = field(default_factory=Tags)
     upper_edge_hz: float | None = None
     """Where the sound ends towards the treble; None where nothing is missing."""
@@ -55,12 +55,12 @@ def read_track(
     name: str | None = None,
     progress: Progress | None = None,
     max_duration_s: float = MAX_DURATION_S,
-    hearing: Hearing | None = None,
+    sound_windows: SoundWindows | None = None,
 ) -> Track:
     """Decode a recording block by block into the spectrogram that a model needs.
 
-    Parameters are those of `fluxbeat.analyze`, with the model's features, and `hearing`: a classifier that takes the
-    sound while it is decoded.
+    Parameters are those of `fluxbeat.analyze`, with the model's features, and `sound_windows` of a classifier that
+    takes the sound while it is decoded.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def read_track(
     rate_hz = features.sample_rate_hz
     with open_audio(source, name=name, sample_rate_hz=rate_hz, max_duration_s=max_duration_s) as stream:
         expected_s = min(stream.expected_duration_s or 0.0, max_duration_s)
-        return read_blocks(stream, stream, source, features, expected_s, progress, hearing)
+        return read_blocks(stream, stream, source, features, expected_s, progress, sound_windows)
 
 
 def read_blocks(
@@ -80,40 +80,37 @@ def read_blocks(
     features: FeatureConfig,
     expected_s: float,
     progress: Progress | None = None,
-    hearing: Hearing | None = None,
+    sound_windows: SoundWindows | None = None,
 ) -> Track:
     """The track that these blocks of a stream are; `expected_s` is how long they probably are."""
-    front_end, onsets = LogMel(features), OnsetStream(features.sample_rate_hz)
-    peaks: list[np.ndarray] = []
-    counter = _Counter()
+    front_end, onsets, loudness = LogMel(features), OnsetStream(features.sample_rate_hz), _Loudness()
 
     def report() -> None:
         if progress:
-            done_s = counter.samples / features.sample_rate_hz
+            done_s = loudness.samples / features.sample_rate_hz
             progress(min(1.0, done_s / expected_s) if expected_s else 0.5, "listening")
 
-    if hearing:
-        stream.listen(hearing.model.rate_hz, lambda samples: hearing.hear(samples, report))
-    log_mel_db = front_end.from_blocks(onsets.watch(_watched(blocks, counter, peaks, report)))
-    warnings = list(stream.warnings)
+    def watched() -> Iterator[np.ndarray]:
+        for block in blocks:
+            onsets.push(block)
+            loudness.push(block)
+            report()
+            yield block
+
+    if sound_windows:
+        stream.listen(sound_windows.model.rate_hz, lambda samples: sound_windows.push(samples, report))
+    log_mel_db = front_end.from_blocks(watched())
     # the last frame is centred on the end: with it, the last window would end after the track
-    log_mel_db = log_mel_db[:, : max(1, counter.samples // features.hop_samples)]
+    log_mel_db = log_mel_db[:, : max(1, loudness.samples // features.hop_samples)]
     active = front_end.active(log_mel_db)
-    if not active.any():
-        warnings.append(SILENT)
-    fine = np.concatenate(peaks)
-    step_s = _Counter.peak_samples / features.sample_rate_hz
-    group = -(-len(fine) // ENVELOPE_STEPS)
-    padded = np.pad(fine, (0, -len(fine) % group))
-    envelope = Envelope(padded.reshape(-1, group).max(axis=1), step_s * group)
     return Track(
         file=stream.name,
-        duration_s=counter.samples / features.sample_rate_hz,
+        duration_s=loudness.samples / features.sample_rate_hz,
         features=features,
         log_mel=front_end.normalise(log_mel_db, in_place=True),
         active=active,
-        envelope=envelope,
-        warnings=tuple(warnings),
+        envelope=loudness.envelope(features.sample_rate_hz),
+        warnings=(*stream.warnings, *(() if active.any() else (SILENT,))),
         onsets=onsets.finish(),
         tags=read_tags(source) if isinstance(source, str | bytes | os.PathLike) else Tags(),
         upper_edge_hz=stream.upper_edge_hz,
@@ -128,28 +125,28 @@ def track_of(log_mel_db: np.ndarray, features: FeatureConfig, name: str) -> Trac
     return Track(name, duration_s, features, front_end.normalise(log_mel_db), active, nothing, ())
 
 
-class _Counter:
-    peak_samples = 480  # 20 ms at 24,000 Hz
+class _Loudness:
+    """The largest absolute sample of each 480 in turn (20 ms at 24,000 Hz), of blocks as they come."""
 
     def __init__(self) -> None:
         self.samples = 0
+        self._peaks: list[np.ndarray] = []
+        self._rest = np.zeros(0, np.float32)
 
+    def push(self, block: np.ndarray) -> None:
+        self.samples += len(block)
+        rest = np.concatenate([self._rest, np.abs(block)])
+        whole = len(rest) // PEAK_SAMPLES * PEAK_SAMPLES
+        self._peaks.append(rest[:whole].reshape(-1, PEAK_SAMPLES).max(axis=1))
+        self._rest = rest[whole:]
 
-def _watched(
-    blocks: Iterable[np.ndarray], counter: _Counter, peaks: list[np.ndarray], report: Callable[[], None]
-) -> Iterator[np.ndarray]:
-    """Pass the blocks on, while counting, collecting the envelope and reporting."""
-    rest = np.zeros(0, np.float32)
-    for block in blocks:
-        counter.samples += len(block)
-        rest = np.concatenate([rest, np.abs(block)])
-        whole = len(rest) // _Counter.peak_samples * _Counter.peak_samples
-        peaks.append(rest[:whole].reshape(-1, _Counter.peak_samples).max(axis=1))
-        rest = rest[whole:]
-        report()
-        yield block
-    if len(rest):
-        peaks.append(rest.max(keepdims=True))
+    def envelope(self, sample_rate_hz: int) -> Envelope:
+        if len(self._rest):
+            self._peaks.append(self._rest.max(keepdims=True))
+        peaks = np.concatenate(self._peaks)
+        group = -(-len(peaks) // ENVELOPE_STEPS)
+        groups = np.pad(peaks, (0, -len(peaks) % group)).reshape(-1, group)
+        return Envelope(groups.max(axis=1), PEAK_SAMPLES * group / sample_rate_hz)
 
 
 def sounding_share(track: Track, start_s: np.ndarray, window_s: float) -> np.ndarray:

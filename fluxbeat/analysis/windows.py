@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ MOST_WINDOWS, FEWEST_WINDOWS = 64, 8
 """Windows that share their convolutions and are decided at a time, and below which a part is not shared out to threads:
 bounds memory and overhead, not the result."""
 
+Answer = TypeVar("Answer")
 _log = logging.getLogger("fluxbeat")
 
 
@@ -133,29 +134,24 @@ def slide(
     Raises
     ------
     FluxBeatError
-        If `hop_s` is not above 0, or the model takes sound and is not among `known` (`Hearing` asks it).
+        If `hop_s` is not above 0, or the model takes sound and is not among `known` (`SoundWindows` asks it).
     """
     hop = hop_frames(hop_s, model)
     if isinstance(model, Consensus):
-        parts = [_part(progress, number, len(model.networks)) for number in range(len(model.networks))]
-        exactly_s = hop / model.config.features.frame_rate_hz
-        return _agreed(
-            model,
-            [
-                slide(member, log_mel, exactly_s, part, known)
-                for member, part in zip(model.networks, parts, strict=True)
-            ],
-        )
-    found = (known or {}).get((id(model), hop))
-    if found is None:
+        exactly_s, count = hop / model.config.features.frame_rate_hz, len(model.networks)
+        found = [
+            slide(member, log_mel, exactly_s, _part(progress, number, count), known)
+            for number, member in enumerate(model.networks)
+        ]
+        return _agreed(model, found)
+    known = {} if known is None else known
+    if (id(model), hop) not in known:
         if not isinstance(model, GenreTempoModel):
             raise FluxBeatError(TAKES_SOUND)
-        found = _slide(model, log_mel, hop, progress)
-    if known is not None:
-        known[id(model), hop] = found
+        known[id(model), hop] = _slide(model, log_mel, hop, progress)
     if progress:
         progress(1.0)
-    return found
+    return known[id(model), hop]
 
 
 def _part(progress: Callable[[float], None] | None, number: int, of: int) -> Callable[[float], None] | None:
@@ -166,17 +162,12 @@ def _part(progress: Callable[[float], None] | None, number: int, of: int) -> Cal
 def _agreed(model: Consensus, found: Sequence[WindowPredictions]) -> WindowPredictions:
     """What the members found, as one; float arithmetic as in `Consensus.forward`."""
 
-    def each(name: str) -> list[torch.Tensor]:
+    def each(name: str) -> list[Tensor]:
         return [torch.from_numpy(getattr(one, name)) for one in found]
 
-    calibrated = [
-        member.calibrated(logits) for member, logits in zip(model.networks, each("genre_logits"), strict=True)
-    ]
-    genre_logits, kind, unfamiliarity = (
-        model.mean(calibrated),
-        model.mean(each("kind")),
-        model.mean(each("unfamiliarity")),
-    )
+    logits = zip(model.networks, each("genre_logits"), strict=True)
+    genre_logits = model.mean([member.calibrated(one) for member, one in logits])
+    kind, unfamiliarity = model.mean(each("kind")), model.mean(each("unfamiliarity"))
     return replace(
         found[0],
         genre_logits=genre_logits.numpy(),
@@ -188,9 +179,7 @@ def _agreed(model: Consensus, found: Sequence[WindowPredictions]) -> WindowPredi
     )
 
 
-def present(
-    model: WindowModel, genre_logits: torch.Tensor, kind: torch.Tensor, unfamiliarity: torch.Tensor
-) -> torch.Tensor:
+def present(model: WindowModel, genre_logits: Tensor, kind: Tensor, unfamiliarity: Tensor) -> Tensor:
     """Probability that a genre is there: none where there is no music, less where the sound is unfamiliar."""
     return model.probabilities(genre_logits) * kind[:, :1] * (1 - unfamiliarity)[:, None]
 
@@ -215,7 +204,7 @@ def _slide(
         return part.stop
 
     parts = _parts(starts, hop)
-    by_gpu = _values_by_gpu(model, log_mel, [starts[part] for part in parts])
+    by_gpu = _by_gpu(lambda: _in_gpu(model, log_mel, [starts[part] for part in parts]))
     if by_gpu is None:
         for done in _each(decide, parts):
             if progress:
@@ -244,12 +233,12 @@ def _values(model: GenreTempoModel, log_mel: np.ndarray, starts: np.ndarray) -> 
     return [value.float().cpu().numpy() for value in values]
 
 
-def _values_by_gpu(model: GenreTempoModel, log_mel: np.ndarray, parts: Sequence[np.ndarray]) -> list[np.ndarray] | None:
-    """The same for all parts; None where there is no GPU, or none just now."""
+def _by_gpu(ask: Callable[[], Answer]) -> Answer | None:
+    """What the GPU answers; None where there is no GPU, or none just now."""
     if not torch.cuda.is_available():
         return None
     try:
-        return _in_gpu(model, log_mel, parts)
+        return ask()
     except Exception as error:  # whatever CUDA, or a Space whose visitor has used up their share of GPU, raises
         _log.warning("the GPU did not answer (%s): the CPU does", error)
         return None
@@ -257,6 +246,7 @@ def _values_by_gpu(model: GenreTempoModel, log_mel: np.ndarray, parts: Sequence[
 
 @in_gpu_process
 def _in_gpu(model: GenreTempoModel, log_mel: np.ndarray, parts: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """`_values` of all parts."""
     there: GenreTempoModel = _on_gpu(model)
     each = [_values(there, log_mel, part) for part in parts]
     return [np.concatenate(values) for values in zip(*each, strict=True)]
@@ -269,15 +259,10 @@ def sound_logits(model: HubClassifier, sounds: Tensor) -> Tensor:
     On a Space that shares its GPU the CPU answers: the model would be sent to another process with every question.
     `sounds` has the shape (batch, window_samples); the answer is on the CPU.
     """
-    if torch.cuda.is_available() and not os.environ.get("SPACES_ZERO_GPU"):
-        try:
-            there: HubClassifier = _on_gpu(model)
-            by_gpu: Tensor = there(sounds).genre_logits.float().cpu()
-            return by_gpu
-        except Exception as error:  # whatever CUDA raises, mostly that its memory is full
-            _log.warning("the GPU did not answer (%s): the CPU does", error)
-    logits: Tensor = model(sounds).genre_logits.float()
-    return logits
+    shared = bool(os.environ.get("SPACES_ZERO_GPU"))
+    by_gpu = None if shared else _by_gpu(lambda: _on_gpu(model)(sounds).genre_logits.cpu())
+    logits: Tensor = model(sounds).genre_logits if by_gpu is None else by_gpu
+    return logits.float()
 
 
 @lru_cache(maxsize=8)

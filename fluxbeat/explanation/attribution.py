@@ -71,25 +71,8 @@ sound's energy 0.08 to 0.15; where `conv1` was about as good, `conv2` takes half
 well, is coarser)."""
 
 
-@dataclass(frozen=True, eq=False)
-class Attribution:
-    """What speaks for and against a label in a batch of windows.
-
-    Attributes
-    ----------
-    evidence : Tensor, shape (batch, mels, frames)
-        Positive where the sound speaks for the label, negative where against it; in units of the logit.
-    logit, probability : Tensor, shape (batch,)
-        Of the label; the probability as `shown_probability` gives it.
-    """
-
-    evidence: Tensor
-    logit: Tensor
-    probability: Tensor
-
-
-def attribute(model: WindowModel, log_mel: Tensor, label: int, cam: Cam | None = None) -> Attribution:
-    """What in a batch of windows speaks for one label.
+def attribute(model: WindowModel, log_mel: Tensor, label: int, cam: Cam | None = None) -> Tensor:
+    """What in a batch of windows speaks for one label, and what against it.
 
     Parameters
     ----------
@@ -103,6 +86,11 @@ def attribute(model: WindowModel, log_mel: Tensor, label: int, cam: Cam | None =
     cam : Cam, optional
         As `CHOSEN` says for the model's family, where not given.
 
+    Returns
+    -------
+    Tensor, shape (batch, mels, frames)
+        Positive where the sound speaks for the label, negative where against it; in units of the logit.
+
     Raises
     ------
     ExplanationError
@@ -110,21 +98,23 @@ def attribute(model: WindowModel, log_mel: Tensor, label: int, cam: Cam | None =
     """
     cam = cam or chosen_cam(model)
     if isinstance(model, Consensus):
-        return _of_members(model, log_mel, label, None if cam == CHOSEN[CONSENSUS] else cam)
+        of_member = None if cam == CHOSEN[CONSENSUS] else cam
+        maps = [attribute(member, log_mel, label, of_member) for member in model.networks]
+        scales = [member.config.calibration.scale for member in model.networks]
+        return model.mean([evidence * scale for evidence, scale in zip(maps, scales, strict=True)])
     layer = placed_layer(model, cam)
     assert isinstance(model, GenreTempoModel), "no other model has a layer with places"
-    activation, logits = _activation(model, layer, log_mel)
+    activation = _activation(model, layer, log_mel)
     if cam.method == "integrated":
         usual = mean_spectrum(model.config.features).expand_as(log_mel[:1])
-        weighted = _integrated(model, layer, activation, _activation(model, layer, usual)[0], label)
+        weighted = _integrated(model, layer, activation, _activation(model, layer, usual), label)
     else:
         gradient = _gradient(model, layer, activation, label)
         weighted = _WEIGHT[cam.method](layer.on_grid(gradient)) * layer.on_grid(activation)
     coarse = weighted.sum(1)
     if cam.method == "layer-cam":  # activations of a layer without ReLU may be negative
         coarse = coarse.clamp(min=0)
-    evidence = layer.spread(coarse, *log_mel.shape[1:])
-    return Attribution(evidence, logits[:, label], shown_probability(model, logits)[:, label])
+    return layer.spread(coarse, *log_mel.shape[1:])
 
 
 def shown_probability(model: WindowModel, genre_logits: Tensor) -> Tensor:
@@ -166,16 +156,6 @@ def placed_layer(model: WindowModel, cam: Cam) -> PlacedLayer:
     return layers[cam.layer]
 
 
-def _of_members(model: Consensus, log_mel: Tensor, label: int, cam: Cam | None) -> Attribution:
-    """The members' maps, after each one's calibration, in the consensus' weights."""
-    found = [
-        attribute(member, log_mel, label, cam).evidence * member.config.calibration.scale for member in model.networks
-    ]
-    with torch.no_grad():
-        logits = model(log_mel).genre_logits
-    return Attribution(model.mean(found), logits[:, label], shown_probability(model, logits)[:, label])
-
-
 _WEIGHT: dict[str, Callable[[Tensor], Tensor]] = {
     "grad-cam": lambda gradient: gradient.mean((2, 3), keepdim=True),
     "hires-cam": lambda gradient: gradient,
@@ -194,29 +174,22 @@ def _integrated(model: GenreTempoModel, layer: PlacedLayer, activation: Tensor, 
 
 
 @torch.no_grad()
-def _activation(model: GenreTempoModel, layer: PlacedLayer, log_mel: Tensor) -> tuple[Tensor, Tensor]:
-    """What the layer gives, and the logits (batch, labels)."""
+def _activation(model: GenreTempoModel, layer: PlacedLayer, log_mel: Tensor) -> Tensor:
+    """What the layer gives."""
     kept: list[Tensor] = []
-    hook = _hook_here(layer.module, lambda out: kept.append(out))
-    try:
-        logits = genre_logits(model, log_mel)
-    finally:
-        hook.remove()
-    return kept[0], logits
+    with _hook_here(layer.module, kept.append):
+        genre_logits(model, log_mel)
+    return kept[0]
 
 
 def _gradient(model: GenreTempoModel, layer: PlacedLayer, activation: Tensor, label: int) -> Tensor:
     """Of the label's logit by the layer's outputs, at these values of them; nothing below is differentiated."""
     values = activation.detach().requires_grad_(True)
     config = model.config
-    hook = _hook_here(layer.module, lambda out: values)
-    try:
-        with torch.enable_grad():
-            # what goes in does not count: the layer's outputs are replaced, whatever their number
-            logits = genre_logits(model, torch.zeros(1, config.features.n_mels, config.window_frames))
-            (gradient,) = torch.autograd.grad(logits[:, label].sum(), values)
-    finally:
-        hook.remove()
+    with torch.enable_grad(), _hook_here(layer.module, lambda out: values):
+        # what goes in does not count: the layer's outputs are replaced, whatever their number
+        logits = genre_logits(model, torch.zeros(1, config.features.n_mels, config.window_frames))
+        (gradient,) = torch.autograd.grad(logits[:, label].sum(), values)
     return gradient.detach()
 
 

@@ -16,8 +16,6 @@ FULL_COLOUR = 0.012
 """Evidence per place that is drawn at full strength, in units of the logit over one band and a tenth of a second: the
 same for all maps, so that weak evidence looks weak. Sure answers reach it in their strongest places."""
 TICKS_HZ = (250, 500, 1000, 2000, 4000, 8000)
-OVERLAY = "inferno"
-DOTS_PER_INCH = 120
 
 
 def strength(explanation: Explanation) -> np.ndarray:
@@ -43,19 +41,17 @@ def draw_png(explanation: Explanation) -> bytes:
     _spectrogram(right, explanation)
     shown = strength(explanation)
     right.imshow(
-        np.ones_like(shown), cmap=OVERLAY, vmin=0, vmax=1.4, alpha=0.85 * shown, origin="lower", aspect="auto",
+        np.ones_like(shown), cmap="inferno", vmin=0, vmax=1.4, alpha=0.85 * shown, origin="lower", aspect="auto",
         extent=_extent(explanation), interpolation="bilinear",
     )  # fmt: skip
     right.set_title(f"what speaks for {explanation.about} ({explanation.probability:.0%})", fontsize=10)
+    caption = "seconds"
     if explanation.faithfulness:
         without, alone = explanation.faithfulness.map.without_marked, explanation.faithfulness.map.marked_alone
-        figure.supxlabel(
-            f"seconds.  Without its most marked fifth: {without:.0%}; that fifth alone: {alone:.0%}", fontsize=9
-        )
-    else:
-        figure.supxlabel("seconds", fontsize=9)
+        caption += f".  Without its most marked fifth: {without:.0%}; that fifth alone: {alone:.0%}"
+    figure.supxlabel(caption, fontsize=9)
     out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=DOTS_PER_INCH)
+    figure.savefig(out, format="png", dpi=120)
     return out.getvalue()
 
 

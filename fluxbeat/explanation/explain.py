@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from fluxbeat.analysis import DEFAULT_HOP_S, Progress, Track, read_track
-from fluxbeat.analysis.hearing import Hearing
 from fluxbeat.analysis.presence import own_scale
+from fluxbeat.analysis.sound_windows import SoundWindows
 from fluxbeat.analysis.track import audible_windows, part_of
-from fluxbeat.analysis.windows import KnownWindows, slide
+from fluxbeat.analysis.windows import slide
 from fluxbeat.audio import AudioSource
 from fluxbeat.errors import ExplanationError
 from fluxbeat.explanation.attribution import Cam, attribute, chosen_cam, shown_probability
@@ -78,8 +78,8 @@ def explain(
     """
     chosen = model if isinstance(model, LoadedModel) else load(model)
     track = read_track(source, chosen.network.config.features, name, part_of(progress, 0, 2))
-    asking = part_of(progress, 1, 2)
-    return explain_track(track, chosen, label, start_s, cam=cam, measure=measure, sound=source, progress=asking)
+    progress = part_of(progress, 1, 2)
+    return explain_track(track, chosen, label, start_s, cam=cam, measure=measure, sound=source, progress=progress)
 
 
 def explain_track(
@@ -99,63 +99,40 @@ def explain_track(
     `sound` is the recording that was read: a classifier of transformers is explained by it alone, and tells `progress`.
     """
     network = model.network
-    if isinstance(network, HubClassifier):
-        if cam is not None or sound is None:
-            chosen_cam(network)  # which says why not
-        else:
-            return _by_sound(track, model, network, label, start_s, sound, progress)
-    cam = cam or chosen_cam(network)
+    if network.takes_sound and cam is None and sound is not None:
+        cam = OCCLUSION
+    elif network.takes_sound or cam is None:
+        cam = chosen_cam(network)  # which says why there is none
     if label is not None:
         label_index(network, label)
     if start_s is None:
-        start_s, strongest = _strongest(track, network, label)
-        label = label or strongest
-    cut = _audible_window(track, network, start_s)
-    if label is None:
-        with torch.inference_mode():
-            logits = network(cut.log_mel[None]).genre_logits
-        label = network.config.labels[int(shown_probability(network, logits)[0].argmax())]
-    index = label_index(network, label)
-    found = attribute(network, cut.log_mel[None], index, cam)
-    evidence = found.evidence[0]
-    faithfulness = measured(network, cut.log_mel, index, evidence, steps) if measure else None
-    logit, probability = float(found.logit[0]), float(found.probability[0])
-    return _explanation(track, model, cut, evidence, cam, label, "genre", logit, probability, faithfulness)
-
-
-def _by_sound(
-    track: Track,
-    model: LoadedModel,
-    network: HubClassifier,
-    label: str | None,
-    start_s: float | None,
-    sound: AudioSource,
-    progress: Progress | None,
-) -> Explanation:
-    """As `explain_track`, of a classifier that takes sound: by what it says without each part of that."""
-    if label is not None:
-        label_index(network, label)
-    if start_s is None:
-        hop_s = network.config.window_s / 2
-        hearing = Hearing(network, hop_s)
-        track = read_track(sound, network.config.features, track.file, part_of(progress, 0, 2), hearing=hearing)
+        start_s, label = _strongest(track, network, label, sound, part_of(progress, 0, 2))
         progress = part_of(progress, 1, 2)
-        known = hearing.finish(track.log_mel.shape[1])
-        start_s, strongest = _strongest(track, network, label, hop_s, known)
-        label = label or strongest
     cut = _audible_window(track, network, start_s)
-    samples = window_sound(sound, cut.start_s, network.window_samples / network.rate_hz, network.rate_hz)
-    if track.log_mel.shape[1] < network.config.window_frames:
-        samples = np.resize(samples, network.window_samples)  # as `Hearing` fills a window
-    samples = np.pad(samples, (0, network.window_samples - len(samples)))
+    given = cut.log_mel
+    if isinstance(network, HubClassifier) and sound is not None:
+        given = _samples(track, network, cut.start_s, sound)
     with torch.inference_mode():
-        probability = network.probabilities(network(torch.from_numpy(samples[None])).genre_logits)[0]
-    label = label or network.config.labels[int(probability.argmax())]
+        logits = network(given[None]).genre_logits
+    shown = shown_probability(network, logits)[0]
+    label = label or network.config.labels[int(shown.argmax())]
     index = label_index(network, label)
-    parts, logit = sound_evidence(asker(network, index), samples, network.rate_hz, progress)
-    evidence = torch.from_numpy(on_bands(parts, band_centres_hz(track.features), cut.log_mel.shape[1]))
-    shown = float(own_scale(probability.double().numpy(), network.thresholds)[index])
-    return _explanation(track, model, cut, evidence, OCCLUSION, label, "genre", logit, shown)
+    logit, faithfulness = float(logits[0, index]), None
+    if isinstance(network, HubClassifier):
+        parts, logit = sound_evidence(asker(network, index), given.numpy(), network.rate_hz, progress)
+        evidence = torch.from_numpy(on_bands(parts, band_centres_hz(track.features), cut.log_mel.shape[1]))
+    else:
+        evidence = attribute(network, cut.log_mel[None], index, cam)[0]
+        faithfulness = measured(network, cut.log_mel, index, evidence, steps) if measure else None
+    return _explanation(track, model, cut, evidence, cam, label, "genre", logit, float(shown[index]), faithfulness)
+
+
+def _samples(track: Track, network: HubClassifier, start_s: float, sound: AudioSource) -> Tensor:
+    """The sound of one window as `SoundWindows` cuts it, (window_samples,)."""
+    samples = window_sound(sound, start_s, network.window_samples / network.rate_hz, network.rate_hz)
+    if track.log_mel.shape[1] < network.config.window_frames:
+        samples = np.resize(samples, network.window_samples)
+    return torch.from_numpy(np.pad(samples, (0, network.window_samples - len(samples))))
 
 
 def explain_tempo(
@@ -194,7 +171,7 @@ def explain_track_tempo(
             f"{bpm:g} BPM cannot be explained: this model knows {grid.min_bpm:g} to {grid.max_bpm:g} BPM"
         )
     if start_s is None:
-        start_s, _ = _strongest(track, network, None)
+        start_s, _ = _strongest(track, network)
     cut = _audible_window(track, network, start_s)
     evidence, bpm, probability = tempo_evidence(network, cut.log_mel, bpm)
     logit = math.log(max(probability, 1e-9))
@@ -223,16 +200,20 @@ def measured(network: WindowModel, log_mel: Tensor, label: int, evidence: Tensor
 def _strongest(
     track: Track,
     network: WindowModel,
-    label: str | None,
-    hop_s: float = DEFAULT_HOP_S,
-    known: KnownWindows | None = None,
+    label: str | None = None,
+    sound: AudioSource | None = None,
+    progress: Progress | None = None,
 ) -> tuple[float, str]:
     """Where a label, or the track's most probable one, is most probable: start of the window, label."""
+    hop_s, known = DEFAULT_HOP_S, None
+    if isinstance(network, HubClassifier) and sound is not None:
+        hop_s = network.config.window_s / 2
+        sound_windows = SoundWindows(network, hop_s)
+        track = read_track(sound, track.features, track.file, progress, sound_windows=sound_windows)
+        known = sound_windows.finish(track.log_mel.shape[1])
     windows = slide(network, track.log_mel, hop_s, known=known)
-    probability = (
-        own_scale(windows.probability, network.thresholds)
-        * audible_windows(track, windows.start_s, network.config.window_s)[:, None]
-    )
+    audible = audible_windows(track, windows.start_s, network.config.window_s)
+    probability = own_scale(windows.probability, network.thresholds) * audible[:, None]
     column = label_index(network, label) if label else int(probability.mean(axis=0).argmax())
     return strongest_start_s(track, network, windows.start_s, probability[:, column]), network.config.labels[column]
 

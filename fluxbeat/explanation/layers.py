@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,17 +107,12 @@ def placed_layers(model: WindowModel) -> dict[str, PlacedLayer]:
     ExplanationError
         If the model has none.
     """
-    stack = getattr(model, "stack", None)
-    if isinstance(stack, InvertedResidualStack):
-        found = dict(_inverted_stages(stack))
-    elif isinstance(stack, ConvolutionStack):
-        found = dict(_stages(stack.layers))
-    else:
+    stack, wide = getattr(model, "stack", None), getattr(model, "wide", None)
+    if not isinstance(stack, ConvolutionStack | InvertedResidualStack):
         raise ExplanationError(f"a model of the family {model.config.family!r} has no layer that could be explained")
-    last = list(found.values())[-1]
-    wide = getattr(model, "wide", None)
-    if isinstance(wide, ConvNorm):
-        found[f"conv{len(found) + 1}"] = PlacedLayer(wide, last.band_field, last.time_field)
+    layers = [*stack.layers, *([wide] if isinstance(wide, ConvNorm) else [])]
+    stages = list(_stages(layers, getattr(stack, "spacing", None)))
+    found, last = {f"conv{number}": stage for number, stage in enumerate(stages, start=1)}, stages[-1]
     if isinstance(model, AudioTransformer):
         (bands, steps) = model.cut.kernel_size
         band_field, time_field = last.band_field.through(bands, bands, 0), last.time_field.through(steps, steps, 0)
@@ -127,36 +122,23 @@ def placed_layers(model: WindowModel) -> dict[str, PlacedLayer]:
     return found
 
 
-def _stages(layers: nn.Sequential) -> Iterator[tuple[str, PlacedLayer]]:
-    """Each stage of a ConvolutionStack: the first convolution, then each block with the one before it."""
+def _stages(layers: Sequence[nn.Module], spacing: Tensor | None) -> Iterator[PlacedLayer]:
+    """The last layer of each stage: a convolution or block with a stride, and the blocks without one after it."""
     bands = time = POINT
-    listed, stage = list(layers), 0
-    for layer, after in zip(listed, [*listed[1:], None], strict=True):
-        if isinstance(layer, ConvNorm):
-            (kernel, _), (band_stride, stride) = layer.conv.kernel_size, layer.conv.stride
-            bands, time = bands.through(kernel, band_stride, kernel // 2), time.through(kernel, stride, 0)
-            stage += 1
-        else:
-            assert isinstance(layer, Residual)
-            bands = bands.through(3, 1, 1).through(3, 1, 1).beside(bands)
-            time = time.through(3, 1, 0).through(3, 1, 0).beside(time)
-        if not isinstance(after, Residual):
-            yield f"conv{stage}", PlacedLayer(layer, bands, time)
-
-
-def _inverted_stages(stack: InvertedResidualStack) -> Iterator[tuple[str, PlacedLayer]]:
-    """Each stage of an InvertedResidualStack: a convolution or block with a stride, and what follows without one."""
-    bands, time, stage = POINT, POINT, 0
-    listed = list(stack.layers)
-    for layer, after in zip(listed, [*listed[1:], None], strict=True):
-        holder = layer.convolve if isinstance(layer, InvertedResidual) else layer
-        convolution = next(one for one in holder.modules() if isinstance(one, nn.Conv2d))
-        (band_kernel, kernel), (band_stride, stride) = convolution.kernel_size, convolution.stride
+    for layer, after in zip(layers, [*layers[1:], None], strict=True):
         before_bands, before_time = bands, time
-        bands = bands.through(band_kernel, band_stride, band_kernel // 2)
-        time = time.through(kernel, stride, 0)
-        if isinstance(layer, InvertedResidual) and layer.shortcut:
+        for convolution in layer.modules():
+            if isinstance(convolution, nn.Conv2d):
+                (band_kernel, kernel), (band_stride, stride) = convolution.kernel_size, convolution.stride
+                bands = bands.through(band_kernel, band_stride, band_kernel // 2)
+                time = time.through(kernel, stride, 0)
+        if isinstance(layer, Residual) or (isinstance(layer, InvertedResidual) and layer.shortcut):
             bands, time = bands.beside(before_bands), time.beside(before_time)
-        if not isinstance(after, InvertedResidual) or after.sizes.band_stride > 1 or after.sizes.time_stride > 1:
-            stage += 1
-            yield f"conv{stage}", PlacedLayer(layer, bands, time, spacing=stack.spacing)
+        if after is None or _begins_stage(after):
+            yield PlacedLayer(layer, bands, time, spacing=spacing)
+
+
+def _begins_stage(layer: nn.Module) -> bool:
+    if isinstance(layer, InvertedResidual):
+        return layer.sizes.band_stride > 1 or layer.sizes.time_stride > 1
+    return not isinstance(layer, Residual)

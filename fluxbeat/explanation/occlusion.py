@@ -27,7 +27,6 @@ BATCH = 4
 DOING = "listening without parts of the sound"
 SLICE_S = 0.064
 """Of the spectra that the sound is taken apart by."""
-_SURE = 1e-9
 
 
 def register_of(hz: np.ndarray) -> np.ndarray:
@@ -85,7 +84,7 @@ def asker(model: HubClassifier, label: int) -> Callable[[Tensor], Tensor]:
     @torch.inference_mode()
     def ask(sounds: Tensor) -> Tensor:
         probability = model.probabilities(sound_logits(model, sounds))[:, label]
-        return torch.logit(probability.double(), eps=_SURE)
+        return torch.logit(probability.double(), eps=1e-9)
 
     return ask
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import find_objects, gaussian_filter, label
 
+from fluxbeat.analysis.json_fields import json_fields
+
 BLUR = (3.0, 6.0)
 """Of the map before it is cut into places, in bands and frames."""
 CUT = 0.5
@@ -58,11 +60,10 @@ class Region:
     def to_dict(self) -> dict[str, Any]:
         """Part of an explanation's JSON."""
         return {
-            "start_s": round(self.start_s, 2),
-            "end_s": round(self.end_s, 2),
+            **json_fields(self, start_s=2, end_s=2),
             "low_hz": round(self.low_hz),
             "high_hz": round(self.high_hz),
-            "share": round(self.share, 4),
+            **json_fields(self, share=4),
             "words": self.words(),
         }
 
@@ -96,15 +97,9 @@ def strongest_regions(
     for number, (bands, frames) in enumerate(find_objects(places), start=1):
         share = float(positive[bands, frames][places[bands, frames] == number].sum()) / total
         if share >= LEAST_SHARE:
-            found.append(
-                Region(
-                    start_s + frames.start / frame_rate_hz,
-                    start_s + frames.stop / frame_rate_hz,
-                    float(edges_hz[bands.start]),
-                    float(edges_hz[bands.stop]),
-                    share,
-                )
-            )
+            begin_s, end_s = (start_s + frame / frame_rate_hz for frame in (frames.start, frames.stop))
+            low_hz, high_hz = (float(edges_hz[band]) for band in (bands.start, bands.stop))
+            found.append(Region(begin_s, end_s, low_hz, high_hz, share))
     return tuple(sorted(found, key=lambda region: -region.share)[:MOST])
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fluxbeat.analysis.json_fields import json_fields
 from fluxbeat.explanation.faithfulness import Curves
 from fluxbeat.explanation.regions import Region
 from fluxbeat.models.registry import ModelInfo
@@ -55,14 +56,13 @@ class Faithfulness:
         """Part of an explanation's JSON."""
         named = {"map": self.map, "random": self.random, "energy": self.energy}
         return {
-            "score": round(self.score, 4),
+            **json_fields(self, score=4),
             "words": self.in_words(),
             "insertion_minus_deletion": {name: round(one.faithfulness, 4) for name, one in named.items()},
             "without_marked_fifth": round(self.map.without_marked, 4),
             "marked_fifth_alone": round(self.map.marked_alone, 4),
             "without_random_fifth": round(self.random.without_marked, 4),
-            "deletion": [round(float(value), 4) for value in self.map.deletion],
-            "insertion": [round(float(value), 4) for value in self.map.insertion],
+            **json_fields(self.map, deletion=4, insertion=4),
         }
 
 
@@ -138,10 +138,7 @@ class Explanation:
             "about": self.about,
             "layer": self.layer,
             "method": self.method,
-            "start_s": round(self.start_s, 3),
-            "window_s": round(self.window_s, 3),
-            "logit": round(self.logit, 4),
-            "probability": round(self.probability, 4),
+            **json_fields(self, start_s=3, window_s=3, logit=4, probability=4),
             "evidence": {
                 "for": round(float(self.map.sum()), 4),
                 "against": round(float(-self.evidence.clip(max=0).sum()), 4),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.signal import istft, stft
 
 from fluxbeat.explanation.result import Explanation
@@ -64,11 +64,7 @@ def marked(positive: np.ndarray) -> np.ndarray:
 
 def _on_spectrum(mask: np.ndarray, explanation: Explanation, hz: np.ndarray, time_s: np.ndarray) -> np.ndarray:
     """A mask over (mels, frames) read at every frequency and moment; outside the model's bands nothing is marked."""
-    frames = time_s * explanation.frame_rate_hz
-    at_frames = np.stack([np.interp(frames, np.arange(mask.shape[1]), band) for band in mask])
     bands = np.interp(hz, explanation.band_hz, np.arange(len(mask)), left=-1.0, right=-1.0)
-    low = bands.clip(0).astype(int)
-    high = np.minimum(low + 1, len(mask) - 1)
-    share = (bands.clip(0) - low)[:, None]
-    spread = at_frames[low] * (1 - share) + at_frames[high] * share
+    places = np.meshgrid(bands, time_s * explanation.frame_rate_hz, indexing="ij")
+    spread: np.ndarray = map_coordinates(mask, places, output=np.float64, order=1, mode="nearest")
     return spread * (bands >= 0)[:, None]

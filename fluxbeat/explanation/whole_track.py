@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from fluxbeat.analysis import Segment, Track, TrackAnalysis
+from fluxbeat.analysis.json_fields import json_fields
 from fluxbeat.analysis.windows import window_starts
 from fluxbeat.errors import ExplanationError
 from fluxbeat.explanation.attribution import Cam, attribute
@@ -50,10 +51,9 @@ class SegmentEvidence:
     def to_dict(self) -> dict[str, Any]:
         """Part of the whole track's JSON."""
         return {
-            "start_s": round(self.segment.start_s, 2),
-            "end_s": round(self.segment.end_s, 2),
+            **json_fields(self.segment, start_s=2, end_s=2),
             "label": self.label,
-            "by_band": [round(float(value), 5) for value in self.by_band],
+            **json_fields(self, by_band=5),
             "regions": [region.to_dict() for region in self.regions],
         }
 
@@ -108,11 +108,6 @@ def explain_whole_track(
         If the track is shorter than a window, or holds no music.
     """
     network, rate_hz = model.network, track.features.frame_rate_hz
-    if track.log_mel.shape[1] < network.config.window_frames:
-        raise ExplanationError(
-            f"{track.file} is {track.duration_s:.1f} s long: a whole track needs at least one window of "
-            f"{network.config.window_s:g} s"
-        )
     first = analysis.genres[0].label
     music = [segment for segment in analysis.segments if segment.kind == "music"]
     wanted = [(segment, label) for segment in music for label in segment.labels or (first,)]
@@ -122,7 +117,7 @@ def explain_whole_track(
     per_column = -(-log_mel.shape[1] // MOST_COLUMNS)
     column = np.arange(log_mel.shape[1]) // per_column  # of each frame
     totals = {label: np.zeros((len(log_mel), column[-1] + 1), np.float32) for _, label in wanted}
-    found, done_s, all_s = [], 0.0, sum(segment.end_s - segment.start_s for segment, _ in wanted) or 1.0
+    found, done_s, all_s = [], 0.0, sum(segment.end_s - segment.start_s for segment, _ in wanted)
     for segment, label in wanted:
         by_band, frames, regions = np.zeros(len(log_mel)), 0, list[Region]()
         for block in _blocks(track, segment):
@@ -138,7 +133,7 @@ def explain_whole_track(
                 progress(min(1.0, done_s / all_s), label)
         mass = by_band.sum() or 1.0
         shares = tuple(replace(region, share=region.share / mass) for region in regions)
-        found.append(SegmentEvidence(segment, label, by_band / max(1, frames) * rate_hz, shares))
+        found.append(SegmentEvidence(segment, label, by_band / frames * rate_hz, shares))
     by_label = {label: (total / np.bincount(column) * rate_hz).astype(np.float32) for label, total in totals.items()}
     return TrackEvidence(by_label, tuple(found), band_centres_hz(features), per_column / rate_hz)
 
@@ -154,9 +149,7 @@ def label_evidence(track: Track, model: LoadedModel, label: str, start_s: float,
         If the model does not know the label or cannot be explained, or the track is shorter than a window.
     """
     network, rate_hz = model.network, track.features.frame_rate_hz
-    if track.log_mel.shape[1] < network.config.window_frames:
-        raise ExplanationError(f"{track.file} is shorter than the {network.config.window_s:g} s that are explained")
-    first, end = (min(round(at * rate_hz), track.log_mel.shape[1]) for at in (start_s, end_s))
+    first, end = (min(round(at_s * rate_hz), track.log_mel.shape[1]) for at_s in (start_s, end_s))
     if end <= first:
         return np.zeros((len(track.log_mel), 0), np.float32)
     found = _map(track, network, slice(first, end), label_index(network, label), None) * rate_hz
@@ -166,7 +159,7 @@ def label_evidence(track: Track, model: LoadedModel, label: str, start_s: float,
 def _blocks(track: Track, segment: Segment) -> Iterator[slice]:
     """The frames of a segment, in blocks."""
     frames, rate_hz = track.log_mel.shape[1], track.features.frame_rate_hz
-    first, end = (min(round(at * rate_hz), frames) for at in (segment.start_s, segment.end_s))
+    first, end = (min(round(at_s * rate_hz), frames) for at_s in (segment.start_s, segment.end_s))
     size = round(BLOCK_S * rate_hz)
     for begin in range(first, end, size):
         yield slice(begin, min(begin + size, end))
@@ -175,6 +168,11 @@ def _blocks(track: Track, segment: Segment) -> Iterator[slice]:
 def _map(track: Track, network: WindowModel, block: slice, label: int, cam: Cam | None) -> np.ndarray:
     """What speaks for a label in the frames of a block, 0 or more: mean over the windows over each moment."""
     window, log_mel = network.config.window_frames, torch.from_numpy(track.log_mel)
+    if log_mel.shape[1] < window:
+        raise ExplanationError(
+            f"{track.file} is {track.duration_s:.1f} s long: what is explained along a track needs at least one window "
+            f"of {network.config.window_s:g} s"
+        )
     starts = window_starts(log_mel.shape[1], window, max(1, window // OVERLAP))
     over = starts[(starts < block.stop) & (starts + window > block.start)].tolist()
     origin = over[0]
@@ -183,7 +181,7 @@ def _map(track: Track, network: WindowModel, block: slice, label: int, cam: Cam 
     for begin in range(0, len(over), BATCH):
         batch = over[begin : begin + BATCH]
         windows = torch.stack([log_mel[:, start : start + window] for start in batch])
-        for start, found in zip(batch, attribute(network, windows, label, cam).evidence.numpy(), strict=True):
+        for start, found in zip(batch, attribute(network, windows, label, cam).numpy(), strict=True):
             total[:, start - origin : start - origin + window] += found
             count[start - origin : start - origin + window] += 1
     inside = slice(block.start - origin, block.stop - origin)

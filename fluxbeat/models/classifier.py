@@ -61,7 +61,8 @@ def parse_options(text: str) -> tuple[tuple[str, ...], str]:
 class HubClassifier(WindowModel):
     """A classifier of transformers with its own feature extractor.
 
-    `forward` takes sound, not a spectrogram, and so it cannot be slid over one: `fluxbeat.analysis.hearing` asks it.
+    `forward` takes sound, not a spectrogram, and so it cannot be slid over one:
+    `fluxbeat.analysis.sound_windows` asks it.
     Tempo, music or not, and how familiar a sound is are not known of it.
 
     Parameters

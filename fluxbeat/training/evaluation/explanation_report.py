@@ -201,7 +201,7 @@ def _faithfulness(
     gains: dict[str, list[float]] = {name: [] for name in (*map(str, cams), *BESIDE)}
     for number, sample in enumerate(samples):
         progress(number / len(samples), "taking away and putting back")
-        maps = [attribute(network, sample.log_mel[None], sample.label, cam).evidence[0] for cam in cams]
+        maps = [attribute(network, sample.log_mel[None], sample.label, cam)[0] for cam in cams]
         maps += [random_map(tuple(sample.log_mel.shape), seed + number), energy_map(network, sample.log_mel)]
         judged = curves(network, sample.log_mel, sample.label, torch.stack(maps), steps)
         for values, one in zip(gains.values(), judged, strict=True):
@@ -223,10 +223,10 @@ def _faithfulness(
 def _randomisation(network: WindowModel, samples: Sequence[Sample], seed: int, cam: Cam) -> dict[str, Any]:
     """Likeness of each map to that of the same network with random weights, from the answer down."""
     artists = [sample.artist for sample in samples]
-    maps = [attribute(network, sample.log_mel[None], sample.label, cam).evidence[0] for sample in samples]
+    maps = [attribute(network, sample.log_mel[None], sample.label, cam)[0] for sample in samples]
     found = {}
     for part, broken in randomised(network, seed):
-        forgotten = [attribute(broken, sample.log_mel[None], sample.label, cam).evidence[0] for sample in samples]
+        forgotten = [attribute(broken, sample.log_mel[None], sample.label, cam)[0] for sample in samples]
         alike = [abs(likeness(one, other)) for one, other in zip(maps, forgotten, strict=True)]
         found[part] = mean_with_interval(alike, artists)
     return {"likeness": found, "passes": list(found.values())[-1]["value"] < PASSES_BELOW}
@@ -240,7 +240,7 @@ def _localisation(
     for host, guest, window, place in spliced:
         with torch.inference_mode():
             before, after = network(torch.stack([host.log_mel, window])).genre_logits[:, guest.label].tolist()
-        maps = [attribute(network, window[None], one.label, cam).evidence[0] for one in (guest, host)]
+        maps = [attribute(network, window[None], one.label, cam)[0] for one in (guest, host)]
         inside.append(mass_inside(maps[0], place))
         noticed.append(inside[-1] if after - before >= NOTICED else float("nan"))
         alike.append(likeness(*maps))

@@ -1,4 +1,4 @@
-"""A model that takes sound hears a recording as it comes: however it is cut, and without keeping it."""
+"""A model that takes sound is asked while a recording comes: however it is cut, and without keeping it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 import yaml
 
-from fluxbeat.analysis.hearing import Hearing
+from fluxbeat.analysis.sound_windows import SoundWindows
 from fluxbeat.analysis.windows import window_starts
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.models import HubClassifier, ModelConfig, ModelOutput
@@ -34,12 +34,12 @@ class Loudness(HubClassifier):
 
 
 def analysed(sound: np.ndarray, piece: int, hop_s: float = 1.0):
-    hearing, most = Hearing(Loudness(), hop_s), 0
+    windows, most = SoundWindows(Loudness(), hop_s), 0
     for begin in range(0, len(sound), piece):
-        hearing.hear(sound[begin : begin + piece], lambda: None)
-        most = max(most, len(hearing._sound))
+        windows.push(sound[begin : begin + piece], lambda: None)
+        most = max(most, len(windows._sound))
     frames = int(len(sound) / RATE_HZ / FRAME_S + 1e-9)
-    [found] = hearing.finish(frames).values()
+    [found] = windows.finish(frames).values()
     return found, most
 
 
@@ -61,7 +61,7 @@ def test_a_quarter_of_an_hour_is_analysed_while_seconds_are_held():
 
 def test_no_window_ends_beyond_the_recording():
     with pytest.raises(FluxBeatError, match="hop_s must be above 0"):
-        Hearing(Loudness(), 0.0)
+        SoundWindows(Loudness(), 0.0)
     found, _ = analysed(np.ones(RATE_HZ * 25, np.float32), 4096)
     np.testing.assert_allclose(found.genre_logits, 1.0)
 

@@ -8,21 +8,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from fluxbeat.analysis.windows import (
-    KnownWindows,
-    WindowPredictions,
-    hop_frames,
-    present,
-    sound_logits,
-    window_starts,
-)
+from fluxbeat.analysis.windows import KnownWindows, WindowPredictions, hop_frames, sound_logits, window_starts
 from fluxbeat.models import HubClassifier
 
 AT_ONCE = 4
 """Windows that are answered together, and after which whoever waits is told."""
 
 
-class Hearing:
+class SoundWindows:
     """Windows of sound through a classifier, as the sound comes; `finish` gives what `slide` gives of other models.
 
     Of the sound no more is held than one window, one hop and what came last. The windows begin where those of
@@ -53,8 +46,8 @@ class Hearing:
         self._logits: dict[int, np.ndarray] = {}
         self._sound, self._begin = np.zeros(0, np.float32), 0
 
-    def hear(self, samples: np.ndarray, report: Callable[[], None]) -> None:
-        """The next mono samples, shape (samples,), at the model's rate; `report` is called between answers."""
+    def push(self, samples: np.ndarray, report: Callable[[], None]) -> None:
+        """Take the next mono samples, shape (samples,), at the model's rate; `report` is called between answers."""
         self._sound = np.concatenate([self._sound, samples])
         received = self._begin + len(self._sound)
         ready, start = list[int](), len(self._logits) * self._hop
@@ -76,20 +69,20 @@ class Hearing:
             self._sound = np.resize(self._sound, self.model.window_samples)
             n_frames = config.window_frames
         starts = window_starts(n_frames, config.window_frames, self._hop)
-        self._answer([start for start in starts.tolist() if start not in self._logits])
-        logits = torch.from_numpy(np.stack([self._logits[start] for start in starts.tolist()]))
-        kind, unfamiliarity = torch.zeros(len(starts), 3), torch.zeros(len(starts))
-        kind[:, 0] = 1.0
+        missing = [start for start in starts.tolist() if start not in self._logits]
+        if missing:
+            self._answer(missing)
+        logits = np.stack([self._logits[start] for start in starts.tolist()])
         found = WindowPredictions(
-            starts / self._rate_hz,
-            self._hop / self._rate_hz,
-            logits.numpy(),
-            np.zeros((len(starts), config.tempo_grid.bins), np.float32),
-            np.zeros((len(starts), 0), np.float32),
-            kind.numpy(),
-            unfamiliarity.numpy(),
-            present(self.model, logits, kind, unfamiliarity).double().numpy(),
-            padded,
+            start_s=starts / self._rate_hz,
+            hop_s=self._hop / self._rate_hz,
+            genre_logits=logits,
+            tempo_logits=np.zeros((len(starts), config.tempo_grid.bins), np.float32),
+            embedding=np.zeros((len(starts), 0), np.float32),
+            kind=np.tile(np.array([1, 0, 0], np.float32), (len(starts), 1)),
+            unfamiliarity=np.zeros(len(starts), np.float32),
+            probability=self.model.probabilities(torch.from_numpy(logits)).double().numpy(),
+            padded=padded,
         )
         return {(id(self.model), self._hop): found}
 
@@ -98,8 +91,6 @@ class Hearing:
         return round(frame / self._rate_hz * self.model.rate_hz)
 
     def _answer(self, starts: Sequence[int]) -> None:
-        if not starts:
-            return
         began, length = time.perf_counter(), self.model.window_samples
         windows = np.zeros((len(starts), length), np.float32)
         for row, start in zip(windows, starts, strict=True):
