@@ -27,18 +27,20 @@ __version__ = "0.2.0"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once, when torch is first imported
 
 if TYPE_CHECKING:
-    from fluxbeat.analysis import TrackAnalysis, analyze, compare
-    from fluxbeat.explanation import Explanation, explain, explain_tempo
+    from fluxbeat.analysis.engine import analyze, compare
+    from fluxbeat.analysis.result import TrackAnalysis
+    from fluxbeat.explanation.explain import explain, explain_tempo
+    from fluxbeat.explanation.result import Explanation
     from fluxbeat.models.registry import load
 
 _HOMES = {
-    "TrackAnalysis": "fluxbeat.analysis",
-    "analyze": "fluxbeat.analysis",
-    "compare": "fluxbeat.analysis",
+    "TrackAnalysis": "fluxbeat.analysis.result",
+    "analyze": "fluxbeat.analysis.engine",
+    "compare": "fluxbeat.analysis.engine",
     "load": "fluxbeat.models.registry",
-    "Explanation": "fluxbeat.explanation",
-    "explain": "fluxbeat.explanation",
-    "explain_tempo": "fluxbeat.explanation",
+    "Explanation": "fluxbeat.explanation.result",
+    "explain": "fluxbeat.explanation.explain",
+    "explain_tempo": "fluxbeat.explanation.explain",
 }
 
 __all__ = [

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from fluxbeat.models import GenreTempoModel, ModelConfig, build_model, save_checkpoint
+from fluxbeat.models.base import GenreTempoModel, ModelConfig
+from fluxbeat.models.checkpoint import build_model, save_checkpoint
 from fluxbeat.models.registry import LoadedModel, ModelInfo
 
 LABELS = ("calm", "loud", "odd")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fluxbeat.features import FeatureConfig
-from fluxbeat.models import TempoGrid
+from fluxbeat.features.log_mel import FeatureConfig
+from fluxbeat.models.tempo import TempoGrid
 from fluxbeat.training.data.store import EXCERPT_S, Excerpt, FeatureStore, StoreWriter
 from fluxbeat.training.data.windows import AugmentConfig
 from fluxbeat.training.recipe import Recipe

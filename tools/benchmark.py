@@ -30,9 +30,9 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from fluxbeat.audio import load_audio
+from fluxbeat.audio.decoding import load_audio
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.models import GenreTempoModel
+from fluxbeat.models.base import GenreTempoModel
 from fluxbeat.models.registry import bundled_names, load, load_all
 from fluxbeat.models.speed import noise_window
 from fluxbeat.training.evaluation.repeated_timing import answer_time, timed

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from fluxbeat.analysis import analyze
-from fluxbeat.audio import load_audio
+from fluxbeat.analysis.engine import analyze
+from fluxbeat.audio.decoding import load_audio
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.models.label_calibration import wilson
 from fluxbeat.models.registry import LoadedModel, load

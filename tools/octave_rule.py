@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from fluxbeat.analysis import analyze
+from fluxbeat.analysis.engine import analyze
 from fluxbeat.analysis.octave import freely_bpm_of, tapped_weight
-from fluxbeat.audio import load_audio
+from fluxbeat.audio.decoding import load_audio
 from fluxbeat.models.registry import LoadedModel, load
 from fluxbeat.training.evaluation.catalogue import read_catalogue
 from tools.known_tempo import PEERS, RATE_HZ, Reader, tempo_accuracy

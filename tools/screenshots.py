@@ -26,7 +26,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "web")]
 from visiting import Visit  # noqa: E402
 from web_driving import ANSWER_MS, CHANGE, EXAMPLES, FLAGS, chromium, serving  # noqa: E402
 
-from fluxbeat.audio import load_audio  # noqa: E402
+from fluxbeat.audio.decoding import load_audio  # noqa: E402
 
 WIDTH_PX, MOST_HEIGHT_PX = 1200, 1360
 MARGIN_PX = 16

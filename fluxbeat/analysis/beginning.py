@@ -10,7 +10,7 @@ import numpy as np
 from fluxbeat.analysis.engine import analyze_track
 from fluxbeat.analysis.result import TrackAnalysis
 from fluxbeat.analysis.track import Progress, read_blocks
-from fluxbeat.audio import MAX_DURATION_S, AudioSource, open_audio
+from fluxbeat.audio.decoding import MAX_DURATION_S, AudioSource, open_audio
 from fluxbeat.models.registry import LoadedModel
 
 BEGINNINGS_S = (30.0, 240.0, 1920.0)

@@ -21,10 +21,9 @@ from fluxbeat.analysis.tempo_parts import settle_tempo
 from fluxbeat.analysis.track import Progress, Track, part_of, read_track, sounding_share
 from fluxbeat.analysis.track_warnings import MANY_LABELS, MOSTLY, SHORTEST_GENRE_S, STRONGEST, warnings_of
 from fluxbeat.analysis.windows import KnownWindows, WindowPredictions, slide
-from fluxbeat.audio import MAX_DURATION_S, AudioSource
-from fluxbeat.audio.decoding import TELEPHONE_HZ
-from fluxbeat.features import FeatureConfig
-from fluxbeat.models import HubClassifier
+from fluxbeat.audio.decoding import MAX_DURATION_S, TELEPHONE_HZ, AudioSource
+from fluxbeat.features.log_mel import FeatureConfig
+from fluxbeat.models.classifier import HubClassifier
 from fluxbeat.models.registry import LoadedModel, load, model_title
 
 DEFAULT_HOP_S = 1.0

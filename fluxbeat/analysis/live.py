@@ -23,10 +23,10 @@ from fluxbeat.analysis.tempo_parts import LEAST_PART_S, with_number
 from fluxbeat.analysis.track import LEAST_AUDIBLE_SHARE
 from fluxbeat.analysis.track_warnings import MOSTLY
 from fluxbeat.analysis.windows import last_window
-from fluxbeat.audio import Samples
 from fluxbeat.audio.mono import MonoMix
+from fluxbeat.audio.readers import Samples
 from fluxbeat.errors import AudioDecodeError, TrackWarning
-from fluxbeat.features import LogMel
+from fluxbeat.features.log_mel import LogMel
 from fluxbeat.models.registry import LoadedModel, load
 
 LIVE_HOP_S = 0.5

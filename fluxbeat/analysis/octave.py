@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fluxbeat.analysis.presence import PRESENT
-from fluxbeat.models import TempoGrid
+from fluxbeat.models.tempo import TempoGrid
 
 FREELY_BPM = (66.0, 150.0)
 """Between these, the sound alone decides."""

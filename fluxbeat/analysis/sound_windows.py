@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from fluxbeat.analysis.windows import KnownWindows, WindowPredictions, hop_frames, sound_logits, window_starts
-from fluxbeat.models import HubClassifier
+from fluxbeat.models.classifier import HubClassifier
 
 AT_ONCE = 4
 """Windows that are answered together, and after which whoever waits is told."""

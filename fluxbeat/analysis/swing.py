@@ -7,7 +7,7 @@ from scipy.fft import irfft, next_fast_len, rfft
 from scipy.ndimage import gaussian_filter1d
 
 from fluxbeat.analysis.onsets import OnsetStrength
-from fluxbeat.models import TempoGrid
+from fluxbeat.models.tempo import TempoGrid
 
 THREE_IN_TWO = 1.5
 LEAST_SHARE = 0.4

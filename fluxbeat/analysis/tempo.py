@@ -11,7 +11,7 @@ from fluxbeat.analysis.onsets import OnsetStrength
 from fluxbeat.analysis.result import Tempo, TempoCandidate
 from fluxbeat.analysis.runs import runs
 from fluxbeat.analysis.swing import as_two, is_three_in_two, reach
-from fluxbeat.models import TempoGrid
+from fluxbeat.models.tempo import TempoGrid
 
 TOLERANCE = 0.04
 """Tempi closer than this count as the same, as in the usual Accuracy1."""

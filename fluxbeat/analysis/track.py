@@ -11,10 +11,10 @@ import numpy as np
 from fluxbeat.analysis.onsets import NO_ONSETS, OnsetStream, OnsetStrength
 from fluxbeat.analysis.result import Envelope
 from fluxbeat.analysis.sound_windows import SoundWindows
-from fluxbeat.audio import MAX_DURATION_S, AudioSource, AudioStream, open_audio
+from fluxbeat.audio.decoding import MAX_DURATION_S, AudioSource, AudioStream, open_audio
 from fluxbeat.audio.tags import Tags, read_tags
 from fluxbeat.errors import TrackWarning
-from fluxbeat.features import FeatureConfig, LogMel
+from fluxbeat.features.log_mel import FeatureConfig, LogMel
 
 PEAK_SAMPLES, ENVELOPE_STEPS = 480, 2000
 LEAST_AUDIBLE_SHARE = 0.02

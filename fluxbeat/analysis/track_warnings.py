@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fluxbeat.analysis.correction import NO_BEAT
 from fluxbeat.analysis.result import Tempo, TrackKind
 from fluxbeat.errors import TrackWarning
-from fluxbeat.models import ModelConfig
+from fluxbeat.models.base import ModelConfig
 
 SHORTEST_GENRE_S = 1.0
 """Less sound than this has no genre."""

@@ -16,10 +16,11 @@ import torch
 from torch import Tensor
 
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.features import fill_window
+from fluxbeat.features.log_mel import fill_window
 from fluxbeat.features.torch_threads import shared_threads
-from fluxbeat.models import Consensus, FrameFeatures, GenreTempoModel, HubClassifier, ModelOutput, WindowModel
-from fluxbeat.models.base import TAKES_SOUND
+from fluxbeat.models.base import TAKES_SOUND, FrameFeatures, GenreTempoModel, ModelOutput, WindowModel
+from fluxbeat.models.classifier import HubClassifier
+from fluxbeat.models.consensus import Consensus
 
 if os.environ.get("SPACES_ZERO_GPU"):
     # such a Space has a GPU for functions alone that are marked so, and calls them in another process

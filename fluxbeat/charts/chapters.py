@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from fluxbeat.analysis import Segment, TrackAnalysis
+from fluxbeat.analysis.result import Segment, TrackAnalysis
 from fluxbeat.charts.wording import clock
 
 

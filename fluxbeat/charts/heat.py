@@ -8,7 +8,7 @@ import numpy as np
 
 from fluxbeat.charts.colours import Paint
 from fluxbeat.charts.plots import ROOM_FOR_TICKS, START_MS, Figure, time_figure
-from fluxbeat.explanation import TrackEvidence
+from fluxbeat.explanation.whole_track import TrackEvidence
 
 COLUMNS, ROWS = 600, 40
 TICKS_HZ = (60, 250, 1000, 4000)

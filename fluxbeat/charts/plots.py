@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fluxbeat.analysis import Envelope, Segment, Tempo, TrackAnalysis
+from fluxbeat.analysis.result import Envelope, Segment, Tempo, TrackAnalysis
 from fluxbeat.charts.colours import Paint
 from fluxbeat.charts.smoothing import fine_curves
 from fluxbeat.charts.wording import clock, segment_name

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from fluxbeat.analysis import NOT_TAUGHT_TEMPO, Segment, SegmentKind, Tempo, TrackAnalysis
+from fluxbeat.analysis.result import Segment, SegmentKind, Tempo, TrackAnalysis
 from fluxbeat.analysis.summary import whole_bpm as whole_bpm
+from fluxbeat.analysis.track_warnings import NOT_TAUGHT_TEMPO
 from fluxbeat.audio.clock import clock as clock
 from fluxbeat.models.registry import model_title as model_title
 

@@ -6,7 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from fluxbeat.analysis import Progress, analyze, compare, corrected, disagreement, wanted_bpm
+from fluxbeat.analysis.correction import corrected, wanted_bpm
+from fluxbeat.analysis.disagreement import disagreement
+from fluxbeat.analysis.engine import analyze, compare
+from fluxbeat.analysis.track import Progress
 from fluxbeat.cli.models import models_of
 from fluxbeat.cli.output import print_json
 from fluxbeat.cli.terminal import draw_analysis, draw_comparison, draw_found_labels, file_by_file, progress_of, show

@@ -11,7 +11,7 @@ from rich.table import Table
 from fluxbeat.cli.models import models_of
 from fluxbeat.cli.output import print_json
 from fluxbeat.cli.terminal import show
-from fluxbeat.models import GenreTempoModel
+from fluxbeat.models.base import GenreTempoModel
 from fluxbeat.training.evaluation.timings import drawn_mp3, machine_facts, track_report, window_report
 
 

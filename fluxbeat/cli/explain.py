@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from fluxbeat.analysis import analyze_track, read_track
+from fluxbeat.analysis.engine import analyze_track
+from fluxbeat.analysis.track import read_track
 from fluxbeat.audio.sound_files import find_sound_files
 from fluxbeat.cli.output import FAILED, complain, print_json
 from fluxbeat.cli.terminal import (
@@ -17,10 +18,12 @@ from fluxbeat.cli.terminal import (
     show,
 )
 from fluxbeat.errors import ExplanationError, FluxBeatError
-from fluxbeat.explanation import Cam, Explanation, explain, explain_tempo, explain_whole_track
-from fluxbeat.explanation.attribution import chosen_cam
+from fluxbeat.explanation.attribution import Cam, chosen_cam
 from fluxbeat.explanation.drawing import draw_png
+from fluxbeat.explanation.explain import explain, explain_tempo
 from fluxbeat.explanation.files import npz_bytes, write_sound
+from fluxbeat.explanation.result import Explanation
+from fluxbeat.explanation.whole_track import explain_whole_track
 from fluxbeat.models.registry import LoadedModel, load
 from fluxbeat.training.data.store import INDEX_FILE, FeatureStore
 from fluxbeat.training.evaluation import explanation_report as report

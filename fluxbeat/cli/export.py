@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fluxbeat.analysis import Progress, analyze_each, corrected, wanted_bpm
+from fluxbeat.analysis.correction import corrected, wanted_bpm
+from fluxbeat.analysis.engine import analyze_each
+from fluxbeat.analysis.track import Progress
 from fluxbeat.cli.terminal import file_by_file
 from fluxbeat.errors import ExportError
 from fluxbeat.export.explained import explanation_images

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fluxbeat.analysis import analyze, wanted_bpm
-from fluxbeat.analysis.correction import WORDS
+from fluxbeat.analysis.correction import WORDS, wanted_bpm
+from fluxbeat.analysis.engine import analyze
 from fluxbeat.audio.sound_files import SoundFile, find_sound_files
 from fluxbeat.charts.wording import clock, tempo_words
 from fluxbeat.cli.output import FAILED, STOPPED, complain, print_json

@@ -14,12 +14,13 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from fluxbeat.analysis import Progress as Report
-from fluxbeat.analysis import TrackAnalysis
+from fluxbeat.analysis.result import TrackAnalysis
+from fluxbeat.analysis.track import Progress as Report
 from fluxbeat.charts.wording import clock, confidence, no_tempo, segment_name, tempo_choice
 from fluxbeat.cli.output import FAILED, can_hold, complain
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.explanation import Explanation, SegmentEvidence
+from fluxbeat.explanation.result import Explanation
+from fluxbeat.explanation.whole_track import SegmentEvidence
 
 BARS = " ▁▂▃▄▅▆▇█"
 PLAIN_BARS = " .:-=+*#%"

@@ -30,8 +30,7 @@ from fluxbeat.analysis.presence import own_scale
 from fluxbeat.errors import ExplanationError
 from fluxbeat.explanation.layers import PlacedLayer, placed_layers
 from fluxbeat.explanation.mean_spectrum import mean_spectrum
-from fluxbeat.models import GenreTempoModel
-from fluxbeat.models.base import WindowModel
+from fluxbeat.models.base import GenreTempoModel, WindowModel
 from fluxbeat.models.consensus import FAMILY as CONSENSUS
 from fluxbeat.models.consensus import Consensus
 

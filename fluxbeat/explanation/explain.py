@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fluxbeat.analysis import DEFAULT_HOP_S, Progress, Track, read_track
+from fluxbeat.analysis.engine import DEFAULT_HOP_S
 from fluxbeat.analysis.presence import own_scale
 from fluxbeat.analysis.sound_windows import SoundWindows
-from fluxbeat.analysis.track import audible_windows, part_of
+from fluxbeat.analysis.track import Progress, Track, audible_windows, part_of, read_track
 from fluxbeat.analysis.windows import slide
-from fluxbeat.audio import AudioSource
+from fluxbeat.audio.decoding import AudioSource
 from fluxbeat.errors import ExplanationError
 from fluxbeat.explanation.attribution import Cam, attribute, chosen_cam, shown_probability
 from fluxbeat.explanation.faithfulness import STEPS, curves, energy_map, random_map
@@ -30,8 +30,8 @@ from fluxbeat.explanation.windows import (
     strongest_start_s,
     window_sound,
 )
-from fluxbeat.models import HubClassifier
 from fluxbeat.models.base import WindowModel
+from fluxbeat.models.classifier import HubClassifier
 from fluxbeat.models.registry import LoadedModel, load
 
 
@@ -61,7 +61,7 @@ def explain(
     name : str, optional
         Name shown to a person.
     cam : Cam, optional
-        Where and how the network is explained; as `fluxbeat.explanation.CHOSEN` says, where not given.
+        Where and how the network is explained; as `fluxbeat.explanation.attribution.CHOSEN` says, where not given.
     measure : bool
         Whether to measure how faithful the map is, which takes longer than the map.
     progress : Progress, optional

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from fluxbeat.audio import AudioSource
+from fluxbeat.audio.decoding import AudioSource
 from fluxbeat.explanation.result import Explanation
 from fluxbeat.explanation.sound_parts import SoundParts, split_sound
 from fluxbeat.explanation.windows import window_sound

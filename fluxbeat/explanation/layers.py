@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from fluxbeat.errors import ExplanationError
-from fluxbeat.models import AudioTransformer
 from fluxbeat.models.base import WindowModel
 from fluxbeat.models.convolutions import ConvNorm, ConvolutionStack, Residual
 from fluxbeat.models.inverted_residuals import InvertedResidual, InvertedResidualStack
+from fluxbeat.models.vit import AudioTransformer
 
 
 @dataclass(frozen=True, eq=False)

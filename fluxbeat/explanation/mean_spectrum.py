@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from fluxbeat.explanation.windows import band_centres_hz
-from fluxbeat.features import FeatureConfig
+from fluxbeat.features.log_mel import FeatureConfig
 
 COEFFICIENTS = (-0.029, -0.421, 0.426)
 """Of a parabola over octaves above 1 kHz, in standard deviations: fitted to the mean log-mel of 296 recordings of the

@@ -14,11 +14,11 @@ import torch
 from scipy.signal import istft, stft
 from torch import Tensor
 
-from fluxbeat.analysis import Progress
+from fluxbeat.analysis.track import Progress
 from fluxbeat.analysis.windows import sound_logits
 from fluxbeat.explanation.attribution import Cam
 from fluxbeat.explanation.regions import REGISTERS
-from fluxbeat.models import HubClassifier
+from fluxbeat.models.classifier import HubClassifier
 
 OCCLUSION = Cam("sound", "occlusion")
 TIMES = 6

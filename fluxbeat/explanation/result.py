@@ -83,7 +83,7 @@ class Explanation:
         Where the model was explained; one of `fluxbeat.explanation.layers.placed_layers`, 'onsets' for tempo, or
         'sound' of a classifier of transformers.
     method : str
-        How; one of `fluxbeat.explanation.METHODS`, 'gradient' for tempo, or 'occlusion'.
+        How; one of `fluxbeat.explanation.attribution.METHODS`, 'gradient' for tempo, or 'occlusion'.
     start_s, window_s : float
         The window in the track.
     logit, probability : float

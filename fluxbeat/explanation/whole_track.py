@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from fluxbeat.analysis import Segment, Track, TrackAnalysis
 from fluxbeat.analysis.json_fields import json_fields
+from fluxbeat.analysis.result import Segment, TrackAnalysis
+from fluxbeat.analysis.track import Track
 from fluxbeat.analysis.windows import window_starts
 from fluxbeat.errors import ExplanationError
 from fluxbeat.explanation.attribution import Cam, attribute

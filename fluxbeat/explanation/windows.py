@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fluxbeat.analysis import Track
-from fluxbeat.audio import AudioSource, Samples, open_audio
+from fluxbeat.analysis.track import Track
+from fluxbeat.audio.decoding import AudioSource, open_audio
+from fluxbeat.audio.readers import Samples
 from fluxbeat.errors import ExplanationError
-from fluxbeat.features import FeatureConfig, fill_window
+from fluxbeat.features.log_mel import FeatureConfig, fill_window
 from fluxbeat.models.base import WindowModel
 
 

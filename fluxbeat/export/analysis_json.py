@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from fluxbeat.analysis import TrackAnalysis
+from fluxbeat.analysis.result import TrackAnalysis
 
 
 def to_json(analysis: TrackAnalysis) -> bytes:

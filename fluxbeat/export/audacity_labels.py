@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fluxbeat.analysis import TrackAnalysis
+from fluxbeat.analysis.result import TrackAnalysis
 from fluxbeat.charts.wording import segment_name
 from fluxbeat.errors import ExportError
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from fluxbeat.analysis import Tempo
+from fluxbeat.analysis.result import Tempo
 from fluxbeat.atomic_write import atomic_write
-from fluxbeat.audio import AudioSource, open_audio
+from fluxbeat.audio.decoding import AudioSource, open_audio
 from fluxbeat.errors import ExportError
 
 RATE_HZ = 44_100

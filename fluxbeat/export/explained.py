@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from fluxbeat.analysis import Progress, Track, TrackAnalysis
-from fluxbeat.analysis.track import part_of
-from fluxbeat.audio import AudioSource
-from fluxbeat.explanation import explain_track
+from fluxbeat.analysis.result import TrackAnalysis
+from fluxbeat.analysis.track import Progress, Track, part_of
+from fluxbeat.audio.decoding import AudioSource
 from fluxbeat.explanation.drawing import draw_png
+from fluxbeat.explanation.explain import explain_track
 from fluxbeat.explanation.windows import strongest_start_s
 from fluxbeat.export.formats import CaptionedImage
 from fluxbeat.models.registry import LoadedModel

@@ -12,7 +12,7 @@ import jinja2
 import numpy as np
 
 from fluxbeat import __version__
-from fluxbeat.analysis import Tempo, TrackAnalysis
+from fluxbeat.analysis.result import Tempo, TrackAnalysis
 from fluxbeat.charts import FIGURES_CSS, PAINTED_JS, wording
 from fluxbeat.charts.colours import Paint, genre_paints
 from fluxbeat.charts.plotly_script import plotly_script

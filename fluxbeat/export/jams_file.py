@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fluxbeat import __version__
-from fluxbeat.analysis import TrackAnalysis
+from fluxbeat.analysis.result import TrackAnalysis
 from fluxbeat.charts.wording import segment_name
 
 

@@ -19,10 +19,10 @@ from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
 from mutagen.wave import WAVE
 
-from fluxbeat.analysis import TrackAnalysis
-from fluxbeat.audio import safe_name
+from fluxbeat.analysis.result import TrackAnalysis
 from fluxbeat.audio.chunks import find_samples
 from fluxbeat.audio.frames import frame_kind
+from fluxbeat.audio.readers import safe_name
 from fluxbeat.audio.source import after_id3
 from fluxbeat.errors import ExportError
 from fluxbeat.export.beside import delete_fields, forget_in_id3, replace_in_wav, version_to_write

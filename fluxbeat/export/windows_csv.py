@@ -7,7 +7,7 @@ import io
 
 import numpy as np
 
-from fluxbeat.analysis import TrackAnalysis
+from fluxbeat.analysis.result import TrackAnalysis
 
 _BEGINS_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """Some spreadsheets take the wide characters of East Asian keyboards for the narrow ones."""

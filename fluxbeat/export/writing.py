@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
-from fluxbeat.analysis import TrackAnalysis
+from fluxbeat.analysis.result import TrackAnalysis
 from fluxbeat.atomic_write import atomic_write
-from fluxbeat.audio import safe_name
+from fluxbeat.audio.readers import safe_name
 from fluxbeat.errors import ExportError
 from fluxbeat.export.analysis_json import to_json
 from fluxbeat.export.audacity_labels import to_audacity_beats, to_audacity_labels

@@ -16,10 +16,10 @@ from pathlib import Path
 import platformdirs
 
 from fluxbeat import __version__
-from fluxbeat.analysis import TrackAnalysis, corrected
-from fluxbeat.analysis.correction import check_bpm
-from fluxbeat.analysis.result import SCHEMA
-from fluxbeat.audio import check_file, safe_name
+from fluxbeat.analysis.correction import check_bpm, corrected
+from fluxbeat.analysis.result import SCHEMA, TrackAnalysis
+from fluxbeat.audio.decoding import check_file
+from fluxbeat.audio.readers import safe_name
 from fluxbeat.audio.sound_files import SoundFile
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.library.stored_analysis import pack, unpack

@@ -24,7 +24,8 @@ from fluxbeat.errors import FluxBeatError
 from fluxbeat.features.fingerprint import same_recordings
 from fluxbeat.features.overlap import sharing
 from fluxbeat.library.songs import Song
-from fluxbeat.models import GenreTempoModel, save_checkpoint
+from fluxbeat.models.base import GenreTempoModel
+from fluxbeat.models.checkpoint import save_checkpoint
 from fluxbeat.models.config_file import LONGEST_LABEL
 from fluxbeat.models.fingerprint_file import write_fingerprints
 from fluxbeat.models.hub.model_card import Card, card_to_publish

@@ -15,17 +15,17 @@ import numpy as np
 from fluxbeat.analysis.track import audible_windows, track_of
 from fluxbeat.analysis.windows import slide
 from fluxbeat.atomic_write import atomic_write
-from fluxbeat.audio import MAX_DURATION_S, open_audio
+from fluxbeat.audio.decoding import MAX_DURATION_S, open_audio
 from fluxbeat.audio.sound_files import SoundFile
 from fluxbeat.audio.tags import artist_of_file
 from fluxbeat.errors import AnalysisCancelled, AudioDecodeError, FluxBeatError
-from fluxbeat.features import LogMel
 from fluxbeat.features.fingerprint import Fingerprint
 from fluxbeat.features.fingerprint import fingerprint as fingerprint_of
+from fluxbeat.features.log_mel import LogMel
 from fluxbeat.features.overlap import course
 from fluxbeat.features.torch_threads import threads_that_compute_alone
 from fluxbeat.library.workers import TurnOf, cores
-from fluxbeat.models import GenreTempoModel
+from fluxbeat.models.base import GenreTempoModel
 from fluxbeat.models.registry import LoadedModel
 
 HOP_S = 5.0

@@ -12,7 +12,8 @@ import numpy as np
 from pydantic import ConfigDict, TypeAdapter
 from pydantic_core import to_jsonable_python
 
-from fluxbeat.analysis import TrackAnalysis, as_found
+from fluxbeat.analysis.correction import as_found
+from fluxbeat.analysis.result import TrackAnalysis
 
 _ANALYSES = TypeAdapter(tuple[TrackAnalysis], config=ConfigDict(arbitrary_types_allowed=True))
 

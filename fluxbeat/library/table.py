@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, TextIO
 
-from fluxbeat.analysis import TrackAnalysis
 from fluxbeat.analysis.presence import Presence
+from fluxbeat.analysis.result import TrackAnalysis
 from fluxbeat.audio.sound_files import SoundFile
 from fluxbeat.audio.tags import one_line
 from fluxbeat.export.windows_csv import harmless_cell

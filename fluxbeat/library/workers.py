@@ -14,8 +14,10 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, TypeAlias
 
-from fluxbeat.analysis import Progress, TrackAnalysis, analyze
-from fluxbeat.audio import MAX_DURATION_S
+from fluxbeat.analysis.engine import analyze
+from fluxbeat.analysis.result import TrackAnalysis
+from fluxbeat.analysis.track import Progress
+from fluxbeat.audio.decoding import MAX_DURATION_S
 from fluxbeat.audio.sound_files import SoundFile
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
 from fluxbeat.features.torch_threads import threads_that_compute_alone

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from fluxbeat.errors import ConfigMismatchError
-from fluxbeat.features import FeatureConfig
+from fluxbeat.features.log_mel import FeatureConfig
 from fluxbeat.models.tempo import TempoGrid, TempoHead
 
 KINDS = ("music", "speech", "neither")

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from fluxbeat.atomic_write import atomic_write
 from fluxbeat.errors import ConfigMismatchError, ModelLoadError
-from fluxbeat.features import FeatureConfig
+from fluxbeat.features.log_mel import FeatureConfig
 from fluxbeat.models.base import Calibration, Familiarity, GenreTempoModel, ModelConfig
 from fluxbeat.models.cnn import BaselineCNN
 from fluxbeat.models.config_file import CONFIG_FILE as CONFIG_FILE

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchaudio.functional.functional import _hz_to_mel, _mel_to_hz
 
-from fluxbeat.features import FeatureConfig
+from fluxbeat.features.log_mel import FeatureConfig
 
 TEACHER_BLOCKS = (
     (8, 8, 3, 3, 1, 1, 0, 0),

@@ -11,8 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from fluxbeat.errors import ConfigMismatchError, FluxBeatError, ModelLoadError
-from fluxbeat.models import FAMILIES, WindowModel, load_checkpoint
-from fluxbeat.models.checkpoint import CONFIG_FILE, WEIGHTS_FILE
+from fluxbeat.models.base import WindowModel
+from fluxbeat.models.checkpoint import CONFIG_FILE, FAMILIES, WEIGHTS_FILE, load_checkpoint
 from fluxbeat.models.classifier import OTHER_FILES, is_classifier, load_classifier
 from fluxbeat.models.config_file import read_config
 from fluxbeat.models.consensus import load_consensus, read_consensus

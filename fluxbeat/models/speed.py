@@ -7,7 +7,8 @@ import timeit
 
 import torch
 
-from fluxbeat.models import HubClassifier, WindowModel
+from fluxbeat.models.base import WindowModel
+from fluxbeat.models.classifier import HubClassifier
 
 
 def milliseconds_per_window(model: WindowModel) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fluxbeat.models import ModelConfig
+from fluxbeat.models.base import ModelConfig
 from fluxbeat.models.hub.model_card import MEASURES
 from fluxbeat.models.registry import TITLES
 from fluxbeat.training.evaluation.rankings import Measure

@@ -18,10 +18,10 @@ import torch
 
 from fluxbeat.analysis.windows import slide
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.features import FeatureConfig
 from fluxbeat.features.fingerprint import Fingerprint
-from fluxbeat.models import GenreTempoModel, ModelConfig, load_checkpoint, save_checkpoint
-from fluxbeat.models.base import KINDS
+from fluxbeat.features.log_mel import FeatureConfig
+from fluxbeat.models.base import KINDS, GenreTempoModel, ModelConfig
+from fluxbeat.models.checkpoint import load_checkpoint, save_checkpoint
 from fluxbeat.models.fingerprint_file import write_fingerprints
 from fluxbeat.models.label_calibration import LabelCalibration, LabelledWindows, fit_labels, fit_thresholds
 from fluxbeat.models.quick_head import fold, with_labels

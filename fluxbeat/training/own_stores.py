@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.features import FeatureConfig
+from fluxbeat.features.log_mel import FeatureConfig
 from fluxbeat.library.cache import cache_folder
 from fluxbeat.training.data.artist_split import apply_split, split_by_artist, write_split
 from fluxbeat.training.data.datasets import read_dataset

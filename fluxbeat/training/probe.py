@@ -22,7 +22,8 @@ from sklearn.svm import SVC
 from torch.optim.swa_utils import update_bn
 
 from fluxbeat.errors import ConfigMismatchError, FluxBeatError
-from fluxbeat.models import GenreTempoModel, build_model
+from fluxbeat.models.base import GenreTempoModel
+from fluxbeat.models.checkpoint import build_model
 from fluxbeat.training.data.store import FeatureStore
 from fluxbeat.training.data.windows import AugmentConfig, WindowBatches
 from fluxbeat.training.evaluation.answers import ask

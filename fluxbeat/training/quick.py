@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fluxbeat.audio.sound_files import SoundFile
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.library import cache_folder
+from fluxbeat.library.cache import cache_folder
 from fluxbeat.library.own_genres import (
     BASE,
     LEAST_PER_LABEL,

@@ -12,8 +12,8 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.features import FeatureConfig
-from fluxbeat.models import TempoGrid
+from fluxbeat.features.log_mel import FeatureConfig
+from fluxbeat.models.tempo import TempoGrid
 from fluxbeat.training.data.windows import AugmentConfig
 from fluxbeat.training.tasks.simclr import SimclrConfig
 

@@ -24,8 +24,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from fluxbeat.atomic_write import atomic_write
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.models import GenreTempoModel, ModelConfig, build_model, load_checkpoint, save_checkpoint
-from fluxbeat.models.checkpoint import WEIGHTS_FILE
+from fluxbeat.models.base import GenreTempoModel, ModelConfig
+from fluxbeat.models.checkpoint import WEIGHTS_FILE, build_model, load_checkpoint, save_checkpoint
 from fluxbeat.training.data.store import FeatureStore
 from fluxbeat.training.data.windows import BatchSettings, StepSampler, WindowBatches
 from fluxbeat.training.machine import ONE_PROCESS, Machine

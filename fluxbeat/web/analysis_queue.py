@@ -19,7 +19,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from anyio import CapacityLimiter, from_thread, to_thread
 
-from fluxbeat.analysis import Progress
+from fluxbeat.analysis.track import Progress
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
 
 LOOK_EVERY_S = 0.5

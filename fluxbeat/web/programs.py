@@ -14,7 +14,7 @@ from urllib.request import url2pathname
 
 from pydantic import TypeAdapter, ValidationError
 
-from fluxbeat.analysis import Progress
+from fluxbeat.analysis.track import Progress
 from fluxbeat.errors import ConfigMismatchError, FluxBeatError
 from fluxbeat.models.registry import default_model
 from fluxbeat.web.service import Service

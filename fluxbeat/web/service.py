@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fluxbeat.analysis import DEFAULT_HOP_S, Progress, compare
+from fluxbeat.analysis.engine import DEFAULT_HOP_S, compare
+from fluxbeat.analysis.track import Progress
 from fluxbeat.analysis.windows import free_gpu, hop_frames
 from fluxbeat.errors import FluxBeatError, ModelLoadError
 from fluxbeat.models.registry import LoadedModel, checkpoints_folder, forget, load_all

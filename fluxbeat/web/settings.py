@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, DirectoryPath, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from fluxbeat.audio import MAX_DURATION_S
+from fluxbeat.audio.decoding import MAX_DURATION_S
 from fluxbeat.errors import ConfigMismatchError
 from fluxbeat.library.workers import cores
 

@@ -13,8 +13,8 @@ import soundfile
 import soxr
 from scipy.signal import butter, sosfilt
 
-from fluxbeat.analysis import analyze
-from fluxbeat.audio import SAMPLE_RATE_HZ, LoadedAudio, load_audio, open_audio
+from fluxbeat.analysis.engine import analyze
+from fluxbeat.audio.decoding import SAMPLE_RATE_HZ, LoadedAudio, load_audio, open_audio
 from fluxbeat.audio.ffmpeg_reader import find_ffmpeg
 from fluxbeat.audio.playback import needs_playable_copy
 

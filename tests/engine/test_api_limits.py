@@ -14,7 +14,7 @@ import httpx
 import pytest
 from api_asking import FORM, HEAD, LINES, TAIL, asgi, ask, clicks, client, refused, send, status
 
-from fluxbeat.analysis import Progress
+from fluxbeat.analysis.track import Progress
 from fluxbeat.web import service as web_service
 from fluxbeat.web.api import build_api_alone
 from fluxbeat.web.settings import WebSettings

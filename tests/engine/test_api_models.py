@@ -19,7 +19,7 @@ from local_hub import LocalHub, Trouble
 from tiny_classifiers import GENRES, save_clap, save_classifier
 from web_driving import TECHNO
 
-from fluxbeat.analysis import analyze
+from fluxbeat.analysis.engine import analyze
 from fluxbeat.models import registry
 from fluxbeat.web.api import build_site
 from fluxbeat.web.hub_fetching import MOST_FETCHED

@@ -14,7 +14,8 @@ import pytest
 import soundfile
 from test_audio import EVERY_FFMPEG, ROOT, converted, processes, temporary_folder, tone, write_wav
 
-from fluxbeat.audio import SAMPLE_RATE_HZ, ffmpeg_reader, load_audio, open_audio
+from fluxbeat.audio import ffmpeg_reader
+from fluxbeat.audio.decoding import SAMPLE_RATE_HZ, load_audio, open_audio
 from fluxbeat.errors import AudioDecodeError
 
 __all__ = ["processes", "temporary_folder"]  # fixtures

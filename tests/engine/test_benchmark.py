@@ -9,7 +9,7 @@ import pytest
 import soundfile
 import torch
 
-from fluxbeat.audio import load_audio
+from fluxbeat.audio.decoding import load_audio
 from fluxbeat.audio.ffmpeg_reader import find_ffmpeg
 from fluxbeat.cli.main import main
 from fluxbeat.models.registry import load

@@ -18,11 +18,14 @@ from tiny_classifiers import GENRES, MAKERS, save_clap, save_classifier
 from web_driving import TECHNO
 
 import fluxbeat
-from fluxbeat.analysis import LiveAnalysis, TrackAnalysis, disagreement, read_track
+from fluxbeat.analysis.disagreement import disagreement
+from fluxbeat.analysis.live import LiveAnalysis
+from fluxbeat.analysis.result import TrackAnalysis
+from fluxbeat.analysis.track import read_track
 from fluxbeat.cli.main import main
 from fluxbeat.cli.terminal import draw_found_labels
 from fluxbeat.errors import AnalysisCancelled, ConfigMismatchError, ExplanationError, FluxBeatError, ModelLoadError
-from fluxbeat.explanation import explain_track
+from fluxbeat.explanation.explain import explain_track
 from fluxbeat.explanation.occlusion import asker, sound_evidence
 from fluxbeat.library.stored_analysis import pack, unpack
 from fluxbeat.models import registry

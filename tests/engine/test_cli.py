@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from fluxbeat.analysis import LiveAnalysis
+from fluxbeat.analysis.live import LiveAnalysis
 from fluxbeat.cli.main import main
-from fluxbeat.models import load_checkpoint, save_checkpoint
+from fluxbeat.models.checkpoint import load_checkpoint, save_checkpoint
 from fluxbeat.models.registry import bundled_names, checkpoints_folder, load
 
 EXAMPLES = Path(__file__).parents[2] / "fluxbeat" / "web" / "ui" / "examples"

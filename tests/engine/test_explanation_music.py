@@ -12,13 +12,18 @@ import torch
 from web_driving import EXAMPLES
 
 import fluxbeat
+from fluxbeat.analysis.engine import analyze_track
+from fluxbeat.analysis.track import read_track
+from fluxbeat.audio.decoding import load_audio
 from fluxbeat.cli.main import main
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.explanation import Cam, explain_tempo, explain_track, explain_whole_track, split_sound
-from fluxbeat.explanation.attribution import attribute
+from fluxbeat.explanation.attribution import Cam, attribute
+from fluxbeat.explanation.explain import explain_tempo, explain_track
 from fluxbeat.explanation.files import window_parts
+from fluxbeat.explanation.sound_parts import split_sound
+from fluxbeat.explanation.whole_track import explain_whole_track
 from fluxbeat.explanation.windows import cut_window
-from fluxbeat.models import load_checkpoint, save_checkpoint
+from fluxbeat.models.checkpoint import load_checkpoint, save_checkpoint
 from fluxbeat.models.registry import bundled_names, checkpoints_folder, load
 from fluxbeat.training.evaluation.explanation_report import explanation_report, samples_of_files
 from fluxbeat.training.evaluation.sanity import likeness, mass_inside, randomised, splice
@@ -35,7 +40,7 @@ def model(request):
 
 
 def window_of(model, path, start_s):
-    track = fluxbeat.analysis.read_track(path, model.network.config.features)
+    track = read_track(path, model.network.config.features)
     return cut_window(track, model.network, start_s).log_mel
 
 
@@ -85,7 +90,7 @@ def test_a_sure_answer_falls_when_the_marked_places_go(model):
 def test_what_is_attended_and_the_rest_are_the_window():
     found = fluxbeat.explain(METAL, "cnn", "metal", 5.0, measure=False)
     parts = window_parts(found, METAL)
-    samples = fluxbeat.audio.load_audio(METAL, sample_rate_hz=44_100).samples
+    samples = load_audio(METAL, sample_rate_hz=44_100).samples
     first = round(found.start_s * 44_100)
     window = samples[first : first + len(parts.attended)]
     assert np.abs(parts.attended + parts.rest - window).max() < 1e-5
@@ -98,7 +103,7 @@ def test_hearing_one_window_does_not_hold_the_whole_recording(tmp_path):
     noise = np.random.default_rng(0).uniform(-0.3, 0.3, 480 * 48_000).astype(np.float32)
     soundfile.write(path, noise, 48_000)
     del noise
-    whole = fluxbeat.audio.load_audio(path, sample_rate_hz=44_100).samples
+    whole = load_audio(path, sample_rate_hz=44_100).samples
     found = fluxbeat.explain(METAL, "cnn", "metal", 5.0, measure=False)
     for start_s in (0.0, 16.37, 471.9):
         at_start = fluxbeat.Explanation(**{**vars(found), "start_s": start_s})
@@ -152,7 +157,7 @@ def test_tempo_and_genre_can_be_explained_after_an_analysis(model):
 
 
 def test_by_default_the_strongest_window_of_the_strongest_label():
-    metal, classical = (fluxbeat.audio.load_audio(path, sample_rate_hz=RATE_HZ).samples for path in (METAL, CLASSICAL))
+    metal, classical = (load_audio(path, sample_rate_hz=RATE_HZ).samples for path in (METAL, CLASSICAL))
     track = np.concatenate([classical[: 14 * RATE_HZ], metal[: 14 * RATE_HZ]])
     found = fluxbeat.explain((track, RATE_HZ), "cnn", "metal", measure=False)
     assert found.start_s > 12.0
@@ -160,11 +165,11 @@ def test_by_default_the_strongest_window_of_the_strongest_label():
 
 
 def test_each_segment_of_a_whole_track_is_carried_by_its_own_music():
-    metal, classical = (fluxbeat.audio.load_audio(path, sample_rate_hz=RATE_HZ).samples for path in (METAL, CLASSICAL))
+    metal, classical = (load_audio(path, sample_rate_hz=RATE_HZ).samples for path in (METAL, CLASSICAL))
     model = load("cnn")
     source = (np.concatenate([classical[: 20 * RATE_HZ], metal[: 20 * RATE_HZ]]), RATE_HZ)
-    track = fluxbeat.analysis.read_track(source, model.network.config.features)
-    found = explain_whole_track(track, model, fluxbeat.analysis.analyze_track(track, model))
+    track = read_track(source, model.network.config.features)
+    found = explain_whole_track(track, model, analyze_track(track, model))
     border = round(20 / found.column_s)
     carried = found.evidence["metal"]
     assert carried[:, border:].sum() > 4 * carried[:, :border].sum()
@@ -213,7 +218,7 @@ def test_a_tempo_off_the_grid_and_a_silent_window_are_reported():
 
 
 def test_silence_is_not_explained_and_never_chosen():
-    metal = fluxbeat.audio.load_audio(METAL, sample_rate_hz=RATE_HZ).samples[: 10 * RATE_HZ]
+    metal = load_audio(METAL, sample_rate_hz=RATE_HZ).samples[: 10 * RATE_HZ]
     source = (np.concatenate([np.zeros(20 * RATE_HZ, np.float32), metal]), RATE_HZ)
     assert fluxbeat.explain(source, "cnn", measure=False).start_s > 11.0
     # what a model names for silence is no reason to look for it there
@@ -250,7 +255,7 @@ def test_a_report_on_nothing_readable_is_reported(tmp_path):
 def test_the_report_command_fails_where_any_model_left_a_file_unread(tmp_path, capsys):
     music = tmp_path / "music"
     music.mkdir()
-    samples = fluxbeat.audio.load_audio(METAL, sample_rate_hz=RATE_HZ).samples
+    samples = load_audio(METAL, sample_rate_hz=RATE_HZ).samples
     soundfile.write(music / "song.wav", samples[: 25 * RATE_HZ], RATE_HZ)
     assert main(["explain", "--report", str(music), "--model", "cnn", "--json"]) == 0
     assert capsys.readouterr().err == ""
@@ -275,7 +280,7 @@ def test_the_report_command_fails_where_any_model_left_a_file_unread(tmp_path, c
 
 
 def test_a_report_leaves_out_windows_in_which_nothing_sounds(tmp_path):
-    music = fluxbeat.audio.load_audio(METAL, sample_rate_hz=RATE_HZ).samples[: 20 * RATE_HZ]
+    music = load_audio(METAL, sample_rate_hz=RATE_HZ).samples[: 20 * RATE_HZ]
     half = tmp_path / "half.wav"
     soundfile.write(half, np.concatenate([music, np.zeros_like(music)]), RATE_HZ)
     samples, _ = samples_of_files(load("cnn"), [half, CLASSICAL], windows=2)
@@ -316,5 +321,5 @@ def test_the_command_says_what_is_wrong(capsys):
 
 def test_explain_track_needs_the_models_own_features():
     model = load("cnn")
-    track = fluxbeat.analysis.read_track(METAL, model.network.config.features)
+    track = read_track(METAL, model.network.config.features)
     assert explain_track(track, model, "metal", 5.0, measure=False).file == METAL.name

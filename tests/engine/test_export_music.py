@@ -14,7 +14,8 @@ import soundfile
 from mutagen.id3 import ID3
 from web_driving import EXAMPLES, TECHNO
 
-from fluxbeat.analysis import TrackAnalysis, analyze
+from fluxbeat.analysis.engine import analyze
+from fluxbeat.analysis.result import TrackAnalysis
 from fluxbeat.cli.main import main
 from fluxbeat.export.formats import FORMATS
 from fluxbeat.export.writing import export, render

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fluxbeat.analysis import compare
+from fluxbeat.analysis.engine import compare
 from fluxbeat.models.registry import CONSENSUS
 
 ROOT = Path(__file__).parents[2]

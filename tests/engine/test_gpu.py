@@ -18,7 +18,7 @@ from web_driving import ROOT, TECHNO
 
 from fluxbeat import analyze, explain
 from fluxbeat.analysis import windows
-from fluxbeat.models import FAMILIES
+from fluxbeat.models.checkpoint import FAMILIES
 from fluxbeat.models.registry import LoadedModel, load
 
 NEAR = 0.01

@@ -19,7 +19,8 @@ import pytest
 import soundfile
 from mutated_audio import dsf_file, with_right_ogg_checksums
 
-from fluxbeat.audio import decoding, decoding_time, ffmpeg_reader, load_audio, open_audio, readers
+from fluxbeat.audio import decoding, decoding_time, ffmpeg_reader, readers
+from fluxbeat.audio.decoding import load_audio, open_audio
 from fluxbeat.audio.decoding_time import Patience
 from fluxbeat.audio.ffmpeg_reader import find_ffmpeg
 from fluxbeat.audio.playback import needs_playable_copy

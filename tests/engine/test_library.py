@@ -26,26 +26,19 @@ import soundfile
 import torch
 from mutagen.id3 import ID3, TIT2, TPE1
 
-from fluxbeat.analysis import analyze
-from fluxbeat.audio import load_audio
+from fluxbeat.analysis.engine import analyze
+from fluxbeat.audio.decoding import load_audio
+from fluxbeat.audio.sound_files import SoundFile, find_sound_files
 from fluxbeat.audio.tags import one_line
 from fluxbeat.cli.main import main
 from fluxbeat.cli.options import SORTS
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.features.torch_threads import shared_threads
-from fluxbeat.library import (
-    AnalysisCache,
-    LibraryJob,
-    LibraryRow,
-    SoundFile,
-    ThreadWorkers,
-    filtered,
-    find_sound_files,
-    ordered,
-    workers,
-    write_csv,
-)
-from fluxbeat.library.workers import Answer
+from fluxbeat.library import workers
+from fluxbeat.library.cache import AnalysisCache
+from fluxbeat.library.job import LibraryJob
+from fluxbeat.library.table import LibraryRow, filtered, ordered, write_csv
+from fluxbeat.library.workers import Answer, ThreadWorkers
 from fluxbeat.models.registry import load
 
 ROOT = Path(__file__).parents[2]

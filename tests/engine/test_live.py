@@ -9,13 +9,14 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from fluxbeat.analysis import LiveAnalysis, LivePrediction, analyze
 from fluxbeat.analysis import live as live_module
+from fluxbeat.analysis.engine import analyze
+from fluxbeat.analysis.live import LiveAnalysis, LivePrediction
 from fluxbeat.analysis.windows import WindowPredictions
-from fluxbeat.audio import load_audio
+from fluxbeat.audio.decoding import load_audio
 from fluxbeat.errors import AudioDecodeError
-from fluxbeat.features import FeatureConfig, LogMel, LogMelStream
-from fluxbeat.models import GenreTempoModel
+from fluxbeat.features.log_mel import FeatureConfig, LogMel, LogMelStream
+from fluxbeat.models.base import GenreTempoModel
 from fluxbeat.models.registry import load
 from fluxbeat.web.ui.example_tracks import FOLDER
 

@@ -17,8 +17,8 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from fluxbeat.analysis import analyze
-from fluxbeat.audio import load_audio
+from fluxbeat.analysis.engine import analyze
+from fluxbeat.audio.decoding import load_audio
 from fluxbeat.models.registry import checkpoints_folder, load
 from fluxbeat.web import live_socket
 from fluxbeat.web.analysis_queue import AnalysisQueue

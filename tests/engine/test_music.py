@@ -12,12 +12,13 @@ import soundfile
 from imageio_ffmpeg import get_ffmpeg_exe
 
 import fluxbeat
-from fluxbeat.analysis import disagreement, read_track
+from fluxbeat.analysis.disagreement import disagreement
 from fluxbeat.analysis.tempo import find_tempo
+from fluxbeat.analysis.track import read_track
 from fluxbeat.analysis.windows import slide
-from fluxbeat.audio import load_audio
-from fluxbeat.models import TempoGrid
+from fluxbeat.audio.decoding import load_audio
 from fluxbeat.models.registry import bundled_names
+from fluxbeat.models.tempo import TempoGrid
 from fluxbeat.training.evaluation.composed import crossfaded, equally_loud
 
 RATE_HZ = 22_050

@@ -15,11 +15,11 @@ from starlette.testclient import TestClient
 from test_own_genres import crates
 from tiny_models import loaded, tiny
 
-from fluxbeat.analysis import compare
+from fluxbeat.analysis.engine import compare
 from fluxbeat.cli.main import main
-from fluxbeat.explanation import explain
+from fluxbeat.explanation.explain import explain
 from fluxbeat.library.own_genres import save_own_genres, teach
-from fluxbeat.models import save_checkpoint
+from fluxbeat.models.checkpoint import save_checkpoint
 from fluxbeat.models.registry import bundled_names, default_model, load
 from fluxbeat.web.api import build_site
 from fluxbeat.web.service import start_service

@@ -16,21 +16,24 @@ import soundfile
 from drawn_beats import RATE_HZ, drums, hit, steady
 
 import fluxbeat
-import fluxbeat.audio
-from fluxbeat.analysis import LiveAnalysis, TempoCandidate, corrected, wanted_bpm
+from fluxbeat.analysis.correction import as_found, corrected, wanted_bpm
+from fluxbeat.analysis.live import LiveAnalysis
 from fluxbeat.analysis.octave import FREELY_BPM, freely_bpm_of
 from fluxbeat.analysis.onsets import OnsetStream, OnsetStrength
+from fluxbeat.analysis.result import Tempo, TempoCandidate
 from fluxbeat.analysis.steady import exact_bpm
 from fluxbeat.analysis.tempo import find_tempo, softmax, tempo_of
+from fluxbeat.audio.decoding import load_audio
+from fluxbeat.audio.sound_files import SoundFile
 from fluxbeat.charts.wording import tempo_choice
 from fluxbeat.cli.main import main
 from fluxbeat.cli.terminal import tempo_text
 from fluxbeat.errors import FluxBeatError, TempoError
 from fluxbeat.export.writing import render
-from fluxbeat.library import SoundFile, analysed_row
 from fluxbeat.library.stored_analysis import pack, unpack
-from fluxbeat.models import TempoGrid
+from fluxbeat.library.table import analysed_row
 from fluxbeat.models.hub.model_card import MEASURES
+from fluxbeat.models.tempo import TempoGrid
 from fluxbeat.web.ui.tempo_tab import tempo_view
 from tools.known_tempo import PEERS, Reading, drawn_pieces, measure_known_tempo
 from tools.known_tempo import main as measure_tempo
@@ -142,9 +145,9 @@ def test_a_correction_is_in_everything_that_is_shown_or_written(found, message, 
     assert [part["bpm"] for part in answer["segments"]] == pytest.approx([bpm] * len(answer["segments"]), rel=1e-3)
     assert len(answer["tempo"]["beats_s"]) == pytest.approx(bpm / 2, abs=2)
     assert mine.tempo.rival_bpm is None
-    assert fluxbeat.analysis.as_found(mine) is found
+    assert as_found(mine) is found
     again = corrected(mine, 100.0)
-    assert fluxbeat.analysis.as_found(again) is found
+    assert as_found(again) is found
 
 
 def test_a_correction_of_no_beat_gives_one():
@@ -232,7 +235,7 @@ def test_analyze_takes_a_tempo_and_writes_clicks_on_the_beats(folder, capsys, tm
     assert tempo["bpm"] == pytest.approx(64, rel=1e-3)
     samples, rate_hz = soundfile.read(clicks)
     assert len(samples) / rate_hz == pytest.approx(16, abs=0.01)
-    music = fluxbeat.audio.load_audio(folder / "drums.wav", sample_rate_hz=rate_hz).samples
+    music = load_audio(folder / "drums.wav", sample_rate_hz=rate_hz).samples
     added = np.abs(samples - 0.6 * music[: len(samples)])
     starts_s = np.flatnonzero((added > 0.1) & (np.concatenate([[0], added[:-1]]) <= 0.1)) / rate_hz
     first_s = starts_s[np.diff(starts_s, prepend=-1) > 0.1]
@@ -257,7 +260,7 @@ def logits_of(shares_bpm: dict[float, float], windows: int = 40) -> np.ndarray:
     return np.tile(np.log(spread), (windows, 1))
 
 
-def reading_of(logits: np.ndarray, *freely_bpm: tuple[float, float]) -> tuple[fluxbeat.analysis.Tempo, np.ndarray]:
+def reading_of(logits: np.ndarray, *freely_bpm: tuple[float, float]) -> tuple[Tempo, np.ndarray]:
     return find_tempo(logits, np.ones(len(logits), bool), TempoGrid(), 0.4, 8.0, *freely_bpm)
 
 

@@ -6,7 +6,7 @@ import pytest
 from fuzz_audio import Making, Report, Watch, packaged_ffmpeg, run
 from mutated_audio import RECIPES, STRATEGIES, MutatedAudio
 
-from fluxbeat.audio import load_audio
+from fluxbeat.audio.decoding import load_audio
 from fluxbeat.audio.sound_files import SOUND_SUFFIXES
 
 FILES = 200

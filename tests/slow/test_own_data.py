@@ -14,7 +14,7 @@ from tiny_training import tiny_recipe
 
 from fluxbeat.cli.main import main
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.models import load_checkpoint, save_checkpoint
+from fluxbeat.models.checkpoint import load_checkpoint, save_checkpoint
 from fluxbeat.models.fingerprint_file import read_fingerprints
 from fluxbeat.models.quick_head import with_labels
 from fluxbeat.models.registry import CHECKPOINTS_VARIABLE

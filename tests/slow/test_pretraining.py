@@ -14,7 +14,8 @@ from torch.optim.swa_utils import update_bn
 from fluxbeat.cli.main import main
 from fluxbeat.errors import ConfigMismatchError, FluxBeatError
 from fluxbeat.features.log_mel import normalise
-from fluxbeat.models import TempoGrid, load_checkpoint
+from fluxbeat.models.checkpoint import load_checkpoint
+from fluxbeat.models.tempo import TempoGrid
 from fluxbeat.training.data.store import Excerpt, FeatureStore, StoreWriter
 from fluxbeat.training.data.windows import AugmentConfig
 from fluxbeat.training.probe import cepstra, draw_labels, probe

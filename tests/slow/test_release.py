@@ -14,8 +14,9 @@ from scipy.special import expit
 
 from fluxbeat.analysis.tempo import pulse, softmax
 from fluxbeat.analysis.windows import slide
-from fluxbeat.features import FeatureConfig, LogMel
-from fluxbeat.models import ModelConfig, build_model, load_checkpoint, save_checkpoint
+from fluxbeat.features.log_mel import FeatureConfig, LogMel
+from fluxbeat.models.base import ModelConfig
+from fluxbeat.models.checkpoint import build_model, load_checkpoint, save_checkpoint
 from fluxbeat.models.label_calibration import LabelCalibration, LabelledWindows, fit_labels, fit_thresholds
 from fluxbeat.models.registry import load
 from fluxbeat.training.evaluation.answers import ask

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.features import FeatureConfig, LogMel
+from fluxbeat.features.log_mel import FeatureConfig, LogMel
 from tools.corpus import accompaniment, excerpts
 from tools.corpus.catalogue import read_catalogue
 from tools.corpus.excerpts import build_excerpts, cut_excerpts

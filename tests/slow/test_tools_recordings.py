@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from fluxbeat.features import FeatureConfig
+from fluxbeat.features.log_mel import FeatureConfig
 from fluxbeat.training.data.store import Excerpt
 from tools.recordings import build as building
 from tools.recordings.augment import SoundAugment, coloured, faster, filled, mixed, peaking, room
@@ -171,7 +171,7 @@ def test_answers_that_lie_beside_the_recordings_are_not_asked_for_again(folder):
 
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_drawn_rhythms_have_their_tempo(pattern):
-    from fluxbeat.features import LogMel
+    from fluxbeat.features.log_mel import LogMel
 
     *_, slowest, fastest = PATTERNS[pattern]
     tempo_bpm, features = (slowest * fastest) ** 0.5, FeatureConfig()

@@ -19,7 +19,7 @@ from tiny_training import ARCHITECTURES, GENRES, song_store, tiny_recipe
 from torch import Tensor, nn
 
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.models import load_checkpoint
+from fluxbeat.models.checkpoint import load_checkpoint
 from fluxbeat.training.data.store import FeatureStore
 from fluxbeat.training.data.windows import AugmentConfig
 from fluxbeat.training.evaluation.answers import ask

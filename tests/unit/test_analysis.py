@@ -8,17 +8,11 @@ import pytest
 import torch
 from tiny_models import LABELS, loaded, tiny, write_consensus, write_three
 
-from fluxbeat.analysis import (
-    LiveAnalysis,
-    analyze,
-    analyze_beginning,
-    analyze_each,
-    compare,
-    disagreement,
-    own_scale,
-    presence,
-)
-from fluxbeat.analysis.beginning import BEGINNINGS_S
+from fluxbeat.analysis.beginning import BEGINNINGS_S, analyze_beginning
+from fluxbeat.analysis.disagreement import disagreement
+from fluxbeat.analysis.engine import analyze, analyze_each, compare
+from fluxbeat.analysis.live import LiveAnalysis
+from fluxbeat.analysis.presence import own_scale, presence
 from fluxbeat.analysis.result import Genre, Segment
 from fluxbeat.analysis.windows import last_window, slide
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError

@@ -20,7 +20,8 @@ import pytest
 import soundfile
 import soxr
 
-from fluxbeat.audio import SAMPLE_RATE_HZ, LoadedAudio, ffmpeg_reader, load_audio, open_audio
+from fluxbeat.audio import ffmpeg_reader
+from fluxbeat.audio.decoding import SAMPLE_RATE_HZ, LoadedAudio, load_audio, open_audio
 from fluxbeat.audio.decoding_time import Patience
 from fluxbeat.audio.ffmpeg_reader import find_ffmpeg
 from fluxbeat.audio.playback import needs_playable_copy, playable_copy

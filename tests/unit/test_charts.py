@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fluxbeat.analysis import Envelope, Genre, Segment, Tempo, TempoCandidate, Timeline, TrackAnalysis
 from fluxbeat.analysis.correction import NO_BEAT
+from fluxbeat.analysis.result import Envelope, Genre, Segment, Tempo, TempoCandidate, Timeline, TrackAnalysis
 from fluxbeat.analysis.track_warnings import PADDED, TEMPO_CHANGES
 from fluxbeat.charts.colours import PALETTE, genre_paints, ink_on, luminance
 from fluxbeat.charts.heat import FULL_COLOUR, track_heat_figure
 from fluxbeat.charts.plots import START_MS, timeline_figure
 from fluxbeat.charts.smoothing import fine_curves
 from fluxbeat.charts.wording import clock, percent, tempo_choice
-from fluxbeat.explanation import SegmentEvidence, TrackEvidence
+from fluxbeat.explanation.whole_track import SegmentEvidence, TrackEvidence
 from fluxbeat.models.registry import ModelInfo
 from fluxbeat.web.ui.panel import panel_value
 from fluxbeat.web.ui.tempo_tab import tempo_view

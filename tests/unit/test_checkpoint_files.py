@@ -23,9 +23,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fluxbeat.errors import ConfigMismatchError, ModelLoadError
-from fluxbeat.features import FeatureConfig
-from fluxbeat.models import ModelConfig, build_model, load_checkpoint, registry, save_checkpoint
-from fluxbeat.models.base import Calibration, Familiarity
+from fluxbeat.features.log_mel import FeatureConfig
+from fluxbeat.models import registry
+from fluxbeat.models.base import Calibration, Familiarity, ModelConfig
+from fluxbeat.models.checkpoint import build_model, load_checkpoint, save_checkpoint
 from fluxbeat.models.config_file import CalibrationPart, ConfigFile, FamiliarityPart, FeaturesPart, TempoGridPart
 from fluxbeat.models.tempo import TempoGrid
 

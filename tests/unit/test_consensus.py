@@ -9,7 +9,7 @@ from tiny_models import LABELS, tiny, write_consensus, write_three
 
 from fluxbeat.analysis.windows import slide
 from fluxbeat.errors import ConfigMismatchError, ModelLoadError
-from fluxbeat.models import save_checkpoint
+from fluxbeat.models.checkpoint import save_checkpoint
 from fluxbeat.models.registry import default_model, load, model_names
 
 

@@ -12,8 +12,8 @@ import pytest
 import soundfile
 
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.features import FeatureConfig, LogMel
 from fluxbeat.features.fingerprint import SAME, Fingerprint, fingerprint, likeness, same_recordings
+from fluxbeat.features.log_mel import FeatureConfig, LogMel
 from fluxbeat.library.songs import EXCERPT_S, excerpt_starts
 from fluxbeat.training.data.artist_split import apply_split, artist_of, read_split, split_by_artist, write_split
 from fluxbeat.training.data.datasets import read_dataset
@@ -248,7 +248,7 @@ def test_broken_short_and_silent_files_are_left_out_by_name(tmp_path, caplog):
 def test_features_are_those_of_the_front_end_and_computed_once(tmp_path, monkeypatch):
     songs = [recording("a", "Ada", "folk", path=save(tmp_path / "a.wav", chords(1, 5.0)))]
     store = extract(songs, tmp_path / "cache", FEATURES)
-    from fluxbeat.audio import load_audio
+    from fluxbeat.audio.decoding import load_audio
 
     samples = load_audio(tmp_path / "a.wav", sample_rate_hz=FEATURES.sample_rate_hz).samples
     np.testing.assert_allclose(store.sound(0), LogMel(FEATURES).from_blocks([samples]), atol=0.05)

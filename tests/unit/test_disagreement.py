@@ -9,17 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fluxbeat.analysis import (
-    Envelope,
-    Genre,
-    Segment,
-    Tempo,
-    TempoCandidate,
-    Timeline,
-    TrackAnalysis,
-    comparable,
-    disputed_passages,
-)
+from fluxbeat.analysis.disagreement import comparable, disputed_passages
+from fluxbeat.analysis.result import Envelope, Genre, Segment, Tempo, TempoCandidate, Timeline, TrackAnalysis
 from fluxbeat.charts.colours import genre_paints
 from fluxbeat.models.registry import ModelInfo
 from fluxbeat.web.ui.compare_tab import compare_view

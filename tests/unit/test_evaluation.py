@@ -11,12 +11,14 @@ import soundfile
 import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from fluxbeat.analysis import analyze_track, read_track
+from fluxbeat.analysis.engine import analyze_track
+from fluxbeat.analysis.track import read_track
 from fluxbeat.analysis.windows import slide
 from fluxbeat.cli.main import main
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.features import FeatureConfig
-from fluxbeat.models import ModelConfig, build_model, save_checkpoint
+from fluxbeat.features.log_mel import FeatureConfig
+from fluxbeat.models.base import ModelConfig
+from fluxbeat.models.checkpoint import build_model, save_checkpoint
 from fluxbeat.models.registry import LoadedModel, ModelInfo
 from fluxbeat.training.card import CardFacts, card_text
 from fluxbeat.training.data.store import Excerpt

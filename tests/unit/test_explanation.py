@@ -18,7 +18,8 @@ from captum.attr import LayerGradCam
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from fluxbeat.analysis import Segment, Track
+from fluxbeat.analysis.result import Segment
+from fluxbeat.analysis.track import Track
 from fluxbeat.errors import ExplanationError
 from fluxbeat.explanation import attribution
 from fluxbeat.explanation.attribution import CHOSEN, METHODS, Cam, attribute
@@ -28,8 +29,9 @@ from fluxbeat.explanation.layers import placed_layers
 from fluxbeat.explanation.mean_spectrum import mean_spectrum
 from fluxbeat.explanation.regions import Region, strongest_regions
 from fluxbeat.explanation.whole_track import MOST_COLUMNS, explain_whole_track
-from fluxbeat.features import FeatureConfig
-from fluxbeat.models import FAMILIES, GenreTempoModel, ModelConfig, build_model
+from fluxbeat.features.log_mel import FeatureConfig
+from fluxbeat.models.base import GenreTempoModel, ModelConfig
+from fluxbeat.models.checkpoint import FAMILIES, build_model
 from fluxbeat.models.convolutions import ConvNorm
 from fluxbeat.models.inverted_residuals import InvertedResidual, InvertedResidualStack
 from fluxbeat.models.registry import LoadedModel, ModelInfo

@@ -26,8 +26,8 @@ from PIL import Image
 from test_charts import half_ambient_half_metal
 from web_driving import TECHNO
 
-from fluxbeat.analysis import Segment, TrackAnalysis
-from fluxbeat.audio import load_audio
+from fluxbeat.analysis.result import Segment, TrackAnalysis
+from fluxbeat.audio.decoding import load_audio
 from fluxbeat.audio.ffmpeg_reader import find_ffmpeg
 from fluxbeat.audio.source import after_id3
 from fluxbeat.cli.main import main

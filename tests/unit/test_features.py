@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from fluxbeat.errors import ConfigMismatchError
-from fluxbeat.features import FeatureConfig, LogMel, log_mel
+from fluxbeat.features import log_mel
+from fluxbeat.features.log_mel import FeatureConfig, LogMel
 
 CONFIG = FeatureConfig()
 

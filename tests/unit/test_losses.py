@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.models import TempoGrid
+from fluxbeat.models.tempo import TempoGrid
 from fluxbeat.training.losses import tempo_loss, tempo_targets
 from fluxbeat.training.tasks.simclr import nt_xent, recognised
 from fluxbeat.training.tasks.supervised import genre_loss

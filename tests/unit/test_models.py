@@ -11,18 +11,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fluxbeat.errors import ConfigMismatchError, ModelLoadError
-from fluxbeat.features import FeatureConfig
-from fluxbeat.models import (
-    FAMILIES,
-    BaselineCNN,
-    Calibration,
-    ModelConfig,
-    TempoGrid,
-    build_model,
-    load_checkpoint,
-    save_checkpoint,
-)
-from fluxbeat.models.base import Familiarity
+from fluxbeat.features.log_mel import FeatureConfig
+from fluxbeat.models.base import Calibration, Familiarity, ModelConfig
+from fluxbeat.models.checkpoint import FAMILIES, build_model, load_checkpoint, save_checkpoint
+from fluxbeat.models.cnn import BaselineCNN
+from fluxbeat.models.tempo import TempoGrid
 
 LABELS = ("ambient", "jazz", "metal")
 SIZES = {"cnn": 391_000, "crnn": 2_600_000, "vit": 3_200_000}

@@ -20,7 +20,7 @@ from fluxbeat.errors import FluxBeatError, ModelLoadError
 from fluxbeat.features.fingerprint import Fingerprint
 from fluxbeat.library.own_genres import Example, groups_of, save_own_genres, teach, without_repeats
 from fluxbeat.library.songs import Song, SongReader
-from fluxbeat.models import load_checkpoint, save_checkpoint
+from fluxbeat.models.checkpoint import load_checkpoint, save_checkpoint
 from fluxbeat.models.fingerprint_file import FINGERPRINT_FILE, learned_from, read_fingerprints
 from fluxbeat.models.quick_head import FOLDS, crossed_logits, fit_head
 from fluxbeat.models.registry import load

@@ -76,7 +76,7 @@ def test_segments_fill_the_track_without_gaps():
 
 
 def test_a_border_moves_to_where_the_sound_changes():
-    from fluxbeat.analysis import Segment
+    from fluxbeat.analysis.result import Segment
 
     rng = np.random.default_rng(0)
     sound = rng.normal(0, 1, (80, 21 * 100)).astype(np.float32)
@@ -98,7 +98,7 @@ def test_one_window_is_one_segment():
 
 
 def test_two_borders_that_are_near_leave_no_sliver_between_them():
-    from fluxbeat.analysis import Segment
+    from fluxbeat.analysis.result import Segment
 
     rng = np.random.default_rng(1)
     sound = rng.normal(0, 1, (80, 21 * 60)).astype(np.float32)

@@ -9,8 +9,8 @@ import pytest
 from test_disagreement import CALM, opinion
 
 from fluxbeat.audio.sound_files import SoundFile
-from fluxbeat.library import analysed_row
 from fluxbeat.library.small_river import COLUMNS, small_river
+from fluxbeat.library.table import analysed_row
 
 
 def levels(digits: str) -> np.ndarray:

@@ -10,7 +10,8 @@ import yaml
 from fluxbeat.analysis.sound_windows import SoundWindows
 from fluxbeat.analysis.windows import window_starts
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.models import HubClassifier, ModelConfig, ModelOutput
+from fluxbeat.models.base import ModelConfig, ModelOutput
+from fluxbeat.models.classifier import HubClassifier
 from fluxbeat.models.common_genres import TABLE, common_genre
 
 RATE_HZ = 16_000

@@ -18,13 +18,14 @@ from starlette.types import ASGIApp
 from test_charts import LABELS, half_ambient_half_metal
 from tiny_models import loaded, tiny
 
-from fluxbeat.analysis import Envelope, Segment, Track
 from fluxbeat.analysis.presence import presence
+from fluxbeat.analysis.result import Envelope, Segment
+from fluxbeat.analysis.track import Track
 from fluxbeat.charts.chapters import chapters, unlike_what_was_learned
 from fluxbeat.charts.colours import genre_paints
 from fluxbeat.charts.plots import stage_figure
 from fluxbeat.errors import TrackWarning
-from fluxbeat.features import FeatureConfig
+from fluxbeat.features.log_mel import FeatureConfig
 from fluxbeat.web.analysis_queue import AnalysisQueue
 from fluxbeat.web.ui import stage_layers
 from fluxbeat.web.ui.app_shell import SENT_AS_THEY_ARE

@@ -11,9 +11,8 @@ import pytest
 import torch
 
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.features import FeatureConfig
-from fluxbeat.features.log_mel import normalise
-from fluxbeat.models import TempoGrid
+from fluxbeat.features.log_mel import FeatureConfig, normalise
+from fluxbeat.models.tempo import TempoGrid
 from fluxbeat.training.data.store import EXCERPT_S, Excerpt, FeatureStore, StoreWriter, label_shares
 from fluxbeat.training.data.windows import AugmentConfig, StepSampler, WindowBatches, masked
 

@@ -11,7 +11,8 @@ import torch
 
 from fluxbeat.cli.main import main
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.models import ModelConfig, build_model
+from fluxbeat.models.base import ModelConfig
+from fluxbeat.models.checkpoint import build_model
 from fluxbeat.models.inverted_residuals import TEACHER_BLOCKS
 from fluxbeat.training.data.store import Excerpt
 from fluxbeat.training.recipe import Recipe

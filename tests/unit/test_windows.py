@@ -8,8 +8,9 @@ import torch
 
 from fluxbeat.analysis.windows import slide, window_starts
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
-from fluxbeat.features import FeatureConfig, fill_window
-from fluxbeat.models import FAMILIES, ModelConfig, build_model
+from fluxbeat.features.log_mel import FeatureConfig, fill_window
+from fluxbeat.models.base import ModelConfig
+from fluxbeat.models.checkpoint import FAMILIES, build_model
 from fluxbeat.training.evaluation.timings import threads
 
 

@@ -19,8 +19,8 @@ import soundfile
 from tiny_classifiers import GENRES, save_classifier
 from web_driving import CHANGE
 
-from fluxbeat.analysis import analyze
-from fluxbeat.audio import load_audio
+from fluxbeat.analysis.engine import analyze
+from fluxbeat.audio.decoding import load_audio
 from fluxbeat.charts.wording import percent
 from fluxbeat.explanation.regions import REGISTERS
 from fluxbeat.models.registry import LoadedModel, checkpoints_folder, load

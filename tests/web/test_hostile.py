@@ -34,10 +34,13 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from fluxbeat import analyze
+from fluxbeat.audio.sound_files import SoundFile
 from fluxbeat.errors import ModelLoadError
 from fluxbeat.export.formats import FORMATS
 from fluxbeat.export.writing import export, file_name
-from fluxbeat.library import AnalysisCache, LibraryJob, SoundFile, ThreadWorkers
+from fluxbeat.library.cache import AnalysisCache
+from fluxbeat.library.job import LibraryJob
+from fluxbeat.library.workers import ThreadWorkers
 from fluxbeat.models import registry
 from fluxbeat.web.api import build_api_alone
 from fluxbeat.web.settings import WebSettings

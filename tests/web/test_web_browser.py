@@ -15,8 +15,8 @@ import soundfile
 from visiting import Visit
 from web_driving import ANSWER_MS, CHANGE, TECHNO, Server
 
-from fluxbeat.analysis import analyze
-from fluxbeat.audio import load_audio
+from fluxbeat.analysis.engine import analyze
+from fluxbeat.audio.decoding import load_audio
 from fluxbeat.audio.playback import playable_copy
 from fluxbeat.charts.wording import segment_name
 

@@ -11,7 +11,8 @@ from test_web_browser import TITLES
 from visiting import Visit
 from web_driving import ANSWER_MS, CHANGE, TECHNO, Server
 
-from fluxbeat.analysis import compare, disputed_passages
+from fluxbeat.analysis.disagreement import disputed_passages
+from fluxbeat.analysis.engine import compare
 from fluxbeat.models.registry import load
 from fluxbeat.web.ui.model_facts import accuracy
 

@@ -19,8 +19,10 @@ from test_export import image
 from visiting import Visit
 from web_driving import CHANGE, TECHNO, Server
 
-from fluxbeat.analysis import TrackAnalysis, analyze, read_track
-from fluxbeat.audio import load_audio
+from fluxbeat.analysis.engine import analyze
+from fluxbeat.analysis.result import TrackAnalysis
+from fluxbeat.analysis.track import read_track
+from fluxbeat.audio.decoding import load_audio
 from fluxbeat.errors import AudioDecodeError
 from fluxbeat.export.formats import FORMATS
 from fluxbeat.export.writing import export

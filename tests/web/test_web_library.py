@@ -15,8 +15,8 @@ import pytest
 import soundfile
 from web_driving import ANSWER_MS, EXAMPLES, TECHNO, Server, serving
 
-from fluxbeat.analysis import analyze
-from fluxbeat.library import find_sound_files
+from fluxbeat.analysis.engine import analyze
+from fluxbeat.audio.sound_files import find_sound_files
 from fluxbeat.models.registry import load
 from fluxbeat.web.analysis_queue import AnalysisQueue
 from fluxbeat.web.ui.library_tab import LibraryState, LibraryTab

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 from web_driving import ANSWER_MS, EXAMPLES, FLAGS, Server, chromium
 
-from fluxbeat.audio import load_audio
+from fluxbeat.audio.decoding import load_audio
 
 sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.browser

@@ -18,7 +18,7 @@ from visiting import Visit
 from web_driving import ANSWER_MS, CHANGE, TECHNO, Server
 
 from fluxbeat.analysis.summary import whole_bpm
-from fluxbeat.audio import load_audio
+from fluxbeat.audio.decoding import load_audio
 from fluxbeat.models.registry import load
 from fluxbeat.web.ui.example_tracks import read_examples
 

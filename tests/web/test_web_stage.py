@@ -11,8 +11,9 @@ import pytest
 from visiting import Visit
 from web_driving import ANSWER_MS, CHANGE, Server
 
-from fluxbeat.analysis import TrackAnalysis, analyze
+from fluxbeat.analysis.engine import analyze
 from fluxbeat.analysis.presence import presence
+from fluxbeat.analysis.result import TrackAnalysis
 
 sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.browser

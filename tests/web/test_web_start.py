@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from web_driving import EXAMPLES, ROOT, TECHNO
 
-from fluxbeat.analysis import analyze
+from fluxbeat.analysis.engine import analyze
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
 from fluxbeat.models.registry import bundled_names, load
 from fluxbeat.web.analysis_queue import AnalysisQueue

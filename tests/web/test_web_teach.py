@@ -17,7 +17,7 @@ from tiny_models import loaded, tiny
 from web_driving import ANSWER_MS, Server, serving
 
 from fluxbeat.audio.sound_files import SoundFile
-from fluxbeat.models import load_checkpoint, save_checkpoint
+from fluxbeat.models.checkpoint import load_checkpoint, save_checkpoint
 from fluxbeat.models.fingerprint_file import read_fingerprints
 from fluxbeat.web.analysis_queue import AnalysisQueue
 from fluxbeat.web.ui import teach_tab

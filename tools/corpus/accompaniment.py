@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fluxbeat.audio import load_audio
+from fluxbeat.audio.decoding import load_audio
 from fluxbeat.errors import FluxBeatError
 from tools.corpus.programs import run_program
 from tools.corpus.tempo_map import read_tempo_map

@@ -12,7 +12,7 @@ from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
-from fluxbeat.audio import load_audio
+from fluxbeat.audio.decoding import load_audio
 from fluxbeat.errors import FluxBeatError
 from tools.corpus.catalogue import Track
 from tools.corpus.packages import PACKAGES

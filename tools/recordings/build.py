@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import soxr
 
-from fluxbeat.audio import load_audio
+from fluxbeat.audio.decoding import load_audio
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.features import FeatureConfig, LogMel
+from fluxbeat.features.log_mel import FeatureConfig, LogMel
 from fluxbeat.training.data.store import EXCERPT_S, INDEX_FILE, SPLITS, Excerpt, FeatureStore, StoreWriter
 from tools.recordings.augment import SoundAugment, coloured, draw_speed, faster, filled, mixed
 from tools.recordings.drawn import drawn_sound

@@ -6,7 +6,7 @@ import numpy as np
 
 from fluxbeat.analysis.tempo import pulse, softmax
 from fluxbeat.analysis.windows import slide
-from fluxbeat.features import LogMel
+from fluxbeat.features.log_mel import LogMel
 from fluxbeat.models.base import WindowModel
 from tools.recordings.drawn import beatless
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fluxbeat.models import Calibration
+from fluxbeat.models.base import Calibration
 from fluxbeat.models.label_calibration import LabelledWindows, fit_labels, minimise
 from fluxbeat.training.evaluation.measures import down_the_ranking
 

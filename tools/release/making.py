@@ -20,8 +20,8 @@ from scipy.special import expit, logit
 
 from fluxbeat.atomic_write import atomic_write
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.models import GenreTempoModel, build_model, load_checkpoint, save_checkpoint
-from fluxbeat.models.checkpoint import CONFIG_FILE
+from fluxbeat.models.base import GenreTempoModel
+from fluxbeat.models.checkpoint import CONFIG_FILE, build_model, load_checkpoint, save_checkpoint
 from fluxbeat.models.label_calibration import LabelledWindows, fit_labels, fit_thresholds
 from fluxbeat.training.data.store import Excerpt, label_shares
 from fluxbeat.training.evaluation.answers import WindowAnswers, ask

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from fluxbeat.atomic_write import atomic_write
-from fluxbeat.audio import load_audio
+from fluxbeat.audio.decoding import load_audio
 from fluxbeat.training.data.store import Excerpt
 from fluxbeat.training.evaluation.answers import Answer
 from fluxbeat.training.evaluation.catalogue import cache_folder, read_catalogue

@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
-from fluxbeat.audio import load_audio
+from fluxbeat.audio.decoding import load_audio
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.models import GenreTempoModel, save_checkpoint
+from fluxbeat.models.base import GenreTempoModel
+from fluxbeat.models.checkpoint import save_checkpoint
 from fluxbeat.models.inverted_residuals import InvertedResidual, InvertedResidualStack
 from fluxbeat.training.data.windows import WindowBatches
 from fluxbeat.training.recipe import Recipe, read_recipe

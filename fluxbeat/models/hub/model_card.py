@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
 from fluxbeat.errors import FluxBeatError, ModelLoadError
-from fluxbeat.models import ModelConfig
+from fluxbeat.models.base import ModelConfig
 from fluxbeat.models.hub.fetching import CARD_FILE
 from fluxbeat.models.registry import LoadedModel, checkpoint_folder
 

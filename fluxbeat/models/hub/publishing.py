@@ -9,8 +9,8 @@ from pathlib import Path
 from huggingface_hub import CommitOperationAdd, HfApi, get_token
 
 from fluxbeat.errors import ModelLoadError
-from fluxbeat.models import ModelConfig, load_checkpoint
-from fluxbeat.models.checkpoint import CONFIG_FILE, WEIGHTS_FILE
+from fluxbeat.models.base import ModelConfig
+from fluxbeat.models.checkpoint import CONFIG_FILE, WEIGHTS_FILE, load_checkpoint
 from fluxbeat.models.fingerprint_file import FINGERPRINT_FILE
 from fluxbeat.models.hub.address import DEFAULT_REVISION, HubAddress, repository_name
 from fluxbeat.models.hub.failures import LOG_IN, plain_failures

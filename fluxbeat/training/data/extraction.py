@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from fluxbeat.errors import AudioDecodeError
-from fluxbeat.features import FeatureConfig, LogMel
 from fluxbeat.features.fingerprint import Fingerprint, fingerprint
+from fluxbeat.features.log_mel import FeatureConfig, LogMel
 from fluxbeat.library.songs import EXCERPT_S, MOST_EXCERPTS, excerpts_of, mel_power_of
 from fluxbeat.training.data.artist_split import artist_of
 from fluxbeat.training.data.recordings import Recording

@@ -16,7 +16,7 @@ import numpy as np
 
 from fluxbeat.atomic_write import atomic_write
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.features import FeatureConfig
+from fluxbeat.features.log_mel import FeatureConfig
 
 INDEX_FILE, FEATURES_FILE, LOG_FILE = "excerpts.json", "log_mel.npy", "rows.jsonl"
 EXCERPT_S = 30.0

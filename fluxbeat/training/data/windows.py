@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from fluxbeat.features.log_mel import FeatureConfig, normalise
-from fluxbeat.models import TempoGrid
 from fluxbeat.models.base import KINDS
+from fluxbeat.models.tempo import TempoGrid
 from fluxbeat.training.data.store import EXCERPT_S, FeatureStore, label_shares
 from fluxbeat.training.losses import tempo_targets
 from fluxbeat.training.machine import rank_and_processes

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fluxbeat.analysis import DEFAULT_HOP_S, Track
-from fluxbeat.analysis.track import audible_windows
+from fluxbeat.analysis.engine import DEFAULT_HOP_S
+from fluxbeat.analysis.track import Track, audible_windows
 from fluxbeat.analysis.windows import WindowPredictions, slide
 from fluxbeat.models.base import WindowModel
 
@@ -76,7 +76,7 @@ def ask(
 ) -> dict[str, WindowAnswers]:
     """Slide networks that share the tracks' features over all tracks: each network's answers, by its name.
 
-    Windows and which of them count are those of `fluxbeat.analysis.analyze_track`.
+    Windows and which of them count are those of `fluxbeat.analysis.engine.analyze_track`.
     """
     parts: dict[str, list[tuple[np.ndarray, ...]]] = {name: [] for name in networks}
     count = 0

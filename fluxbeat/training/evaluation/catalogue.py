@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fluxbeat.analysis import Track, track_of
-from fluxbeat.audio import open_audio
+from fluxbeat.analysis.track import Track, track_of
+from fluxbeat.audio.decoding import open_audio
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.features import FeatureConfig, LogMel
+from fluxbeat.features.log_mel import FeatureConfig, LogMel
 from fluxbeat.library.cache import cache_folder as library_cache
 from fluxbeat.training.data.datasets import read_dataset
 from fluxbeat.training.data.extraction import about

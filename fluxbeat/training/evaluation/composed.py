@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fluxbeat.audio import load_audio
+from fluxbeat.audio.decoding import load_audio
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.training.data.store import Excerpt
 

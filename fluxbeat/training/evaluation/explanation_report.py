@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fluxbeat.analysis import Track, read_track
-from fluxbeat.analysis.track import audible_windows
+from fluxbeat.analysis.track import Track, audible_windows, read_track
 from fluxbeat.errors import ExplanationError, FluxBeatError
 from fluxbeat.explanation.attribution import METHODS, Cam, attribute, chosen_cam, shown_probability
 from fluxbeat.explanation.faithfulness import STEPS, curves, energy_map, random_map

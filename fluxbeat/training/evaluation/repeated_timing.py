@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from fluxbeat.models import WindowModel
+from fluxbeat.models.base import WindowModel
 from fluxbeat.models.speed import noise_window
 
 WARM_UP, REPEATS = 3, 15

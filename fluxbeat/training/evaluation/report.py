@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fluxbeat.analysis import analyze_track, read_track
-from fluxbeat.features import FeatureConfig
+from fluxbeat.analysis.engine import analyze_track
+from fluxbeat.analysis.track import read_track
 from fluxbeat.features.fingerprint import fingerprint
-from fluxbeat.models import GenreTempoModel, WindowModel
+from fluxbeat.features.log_mel import FeatureConfig
+from fluxbeat.models.base import GenreTempoModel, WindowModel
 from fluxbeat.models.fingerprint_file import learned_from
 from fluxbeat.models.registry import LoadedModel, checkpoint_folder
 from fluxbeat.training.data.store import Excerpt, FeatureStore

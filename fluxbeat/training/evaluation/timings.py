@@ -17,11 +17,12 @@ import soundfile
 import torch
 
 from fluxbeat import __version__
-from fluxbeat.analysis import analyze, analyze_track, read_track
-from fluxbeat.audio import AudioSource, open_audio
+from fluxbeat.analysis.engine import analyze, analyze_track
+from fluxbeat.analysis.track import read_track
+from fluxbeat.audio.decoding import AudioSource, open_audio
 from fluxbeat.explanation.attribution import attribute
-from fluxbeat.features import LogMel
-from fluxbeat.models import GenreTempoModel
+from fluxbeat.features.log_mel import LogMel
+from fluxbeat.models.base import GenreTempoModel
 from fluxbeat.models.registry import LoadedModel
 from fluxbeat.models.speed import noise_window
 from fluxbeat.training.evaluation.repeated_timing import REPEATS, WARM_UP, answer_time, timed

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.models import GenreTempoModel
+from fluxbeat.models.base import GenreTempoModel
 from fluxbeat.training.data.store import EXCERPT_S
 from fluxbeat.training.data.windows import WindowBatches, masked
 from fluxbeat.training.machine import rank_and_processes

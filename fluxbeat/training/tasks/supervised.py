@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from fluxbeat.models import GenreTempoModel
+from fluxbeat.models.base import GenreTempoModel
 from fluxbeat.training.losses import mean_of, tempo_loss
 from fluxbeat.training.optimizer import adamw_one_cycle
 from fluxbeat.training.recipe import Recipe

@@ -13,7 +13,7 @@ from anyio import CancelScope
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
-from fluxbeat.analysis import Progress
+from fluxbeat.analysis.track import Progress
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.web.analysis_queue import AnalysisQueue
 from fluxbeat.web.problems import Problem, crashed, problem_of

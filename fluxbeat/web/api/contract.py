@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fluxbeat.analysis import TempoCandidate, TrackKind
+from fluxbeat.analysis.result import TempoCandidate, TrackKind
 from fluxbeat.errors import TrackWarning
 from fluxbeat.models.hub.address import LONGEST
 from fluxbeat.models.registry import ModelInfo

@@ -7,13 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fluxbeat.analysis import (
-    DisputedPassage,
-    Statement,
-    TrackAnalysis,
-    comparable,
-    disputed_passages,
-)
+from fluxbeat.analysis.disagreement import DisputedPassage, Statement, comparable, disputed_passages
+from fluxbeat.analysis.result import TrackAnalysis
 from fluxbeat.charts.colours import Paint
 from fluxbeat.charts.plots import river_figure, river_rise
 from fluxbeat.charts.wording import clock, model_title, no_tempo, tempo_choice

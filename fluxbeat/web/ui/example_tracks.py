@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from fluxbeat.analysis import TrackAnalysis
+from fluxbeat.analysis.result import TrackAnalysis
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.models.registry import LoadedModel
 from fluxbeat.web.analysis_queue import AnalysisQueue

@@ -11,25 +11,22 @@ import numpy as np
 import soundfile
 import torch
 
-from fluxbeat.analysis import Progress, Timeline, Track, presence
-from fluxbeat.analysis.track import part_of
+from fluxbeat.analysis.presence import presence
+from fluxbeat.analysis.result import Timeline
+from fluxbeat.analysis.track import Progress, Track, part_of
 from fluxbeat.charts.colours import Paint
 from fluxbeat.charts.heat import track_heat_figure
 from fluxbeat.charts.plots import river_figure, river_rise
 from fluxbeat.charts.wording import capitalised, clock, model_title, percent
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
-from fluxbeat.explanation import (
-    Explanation,
-    SegmentEvidence,
-    explain_track,
-    explain_track_tempo,
-    explain_whole_track,
-)
 from fluxbeat.explanation.attribution import shown_probability
 from fluxbeat.explanation.drawing import strength
+from fluxbeat.explanation.explain import explain_track, explain_track_tempo
 from fluxbeat.explanation.files import window_parts
 from fluxbeat.explanation.occlusion import OCCLUSION
 from fluxbeat.explanation.regions import REGISTERS, Region
+from fluxbeat.explanation.result import Explanation
+from fluxbeat.explanation.whole_track import SegmentEvidence, explain_whole_track
 from fluxbeat.explanation.windows import cut_window, last_start_s
 from fluxbeat.models.registry import LoadedModel
 from fluxbeat.web.analysis_queue import AnalysisQueue

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from fluxbeat.audio import safe_name
+from fluxbeat.audio.readers import safe_name
 from fluxbeat.audio.sound_files import SoundFile
 
 

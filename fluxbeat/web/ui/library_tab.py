@@ -12,20 +12,14 @@ from typing import Any
 
 import gradio as gr
 
-from fluxbeat.analysis import TrackAnalysis
+from fluxbeat.analysis.result import TrackAnalysis
+from fluxbeat.audio.sound_files import SOUND_SUFFIXES, SoundFile
 from fluxbeat.charts.wording import as_sentence, clock, confidence, model_title, tempo_words
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.library import (
-    SOUND_SUFFIXES,
-    AnalysisCache,
-    LibraryJob,
-    LibraryRow,
-    SoundFile,
-    ThreadWorkers,
-    analysed_row,
-    write_csv,
-)
-from fluxbeat.library.workers import cores
+from fluxbeat.library.cache import AnalysisCache
+from fluxbeat.library.job import LibraryJob
+from fluxbeat.library.table import LibraryRow, analysed_row, write_csv
+from fluxbeat.library.workers import ThreadWorkers, cores
 from fluxbeat.web.analysis_queue import AnalysisQueue
 from fluxbeat.web.ui.given_files import GivenFiles, sound_files
 from fluxbeat.web.ui.gradio_internals import folder_to_serve

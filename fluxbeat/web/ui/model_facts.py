@@ -8,7 +8,7 @@ from typing import Any
 
 from fluxbeat.charts.wording import model_title
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.models import WindowModel
+from fluxbeat.models.base import WindowModel
 from fluxbeat.models.consensus import Consensus
 from fluxbeat.models.hub.address import SCHEME
 from fluxbeat.models.hub.model_card import card_blocks, read_card

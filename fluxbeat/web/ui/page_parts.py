@@ -9,8 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from fluxbeat.analysis import analyze_beginning
-from fluxbeat.analysis.beginning import BEGINNINGS_S
+from fluxbeat.analysis.beginning import BEGINNINGS_S, analyze_beginning
 from fluxbeat.charts.wording import model_title
 from fluxbeat.models.registry import default_model
 from fluxbeat.web.service import Service

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from fluxbeat.analysis import BPM_RANGE, TrackAnalysis, as_found
+from fluxbeat.analysis.correction import BPM_RANGE, as_found
+from fluxbeat.analysis.result import TrackAnalysis
 from fluxbeat.audio.playback import needs_playable_copy, playable_copy
 from fluxbeat.web.ui.track_results import TrackResults
 

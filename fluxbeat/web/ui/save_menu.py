@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from fluxbeat.analysis import TrackAnalysis
+from fluxbeat.analysis.result import TrackAnalysis
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.export.explained import explained_genres, explanation_image
 from fluxbeat.export.formats import FORMATS, CaptionedImage

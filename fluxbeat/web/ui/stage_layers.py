@@ -11,11 +11,12 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from fluxbeat.analysis import Track, TrackAnalysis
 from fluxbeat.analysis.presence import LEAST
+from fluxbeat.analysis.result import TrackAnalysis
+from fluxbeat.analysis.track import Track
 from fluxbeat.charts.heat import heat_rows
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.explanation import label_evidence
+from fluxbeat.explanation.whole_track import label_evidence
 from fluxbeat.explanation.windows import band_centres_hz
 from fluxbeat.models.base import TAKES_SOUND
 from fluxbeat.models.registry import LoadedModel

@@ -21,7 +21,7 @@ from fluxbeat.errors import AnalysisCancelled, FluxBeatError
 from fluxbeat.library.own_genres import BASE, Example, OwnGenres, check_genre, save_own_genres, teach, without_repeats
 from fluxbeat.library.songs import Song, SongReader
 from fluxbeat.library.workers import cores
-from fluxbeat.models import load_checkpoint
+from fluxbeat.models.checkpoint import load_checkpoint
 from fluxbeat.models.hub.publishing import push
 from fluxbeat.models.registry import LoadedModel, ModelInfo, load
 from fluxbeat.web.analysis_queue import AnalysisQueue

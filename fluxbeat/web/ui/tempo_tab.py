@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fluxbeat.analysis import TrackAnalysis, as_found
+from fluxbeat.analysis.correction import as_found
+from fluxbeat.analysis.result import TrackAnalysis
 from fluxbeat.charts.plots import tempo_spread_figure
 from fluxbeat.charts.wording import confidence, model_title, no_tempo_sentence, percent, tempo_choice
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fluxbeat.analysis import Genre, TrackAnalysis
+from fluxbeat.analysis.result import Genre, TrackAnalysis
 from fluxbeat.charts.chapters import chapters, unlike_what_was_learned
 from fluxbeat.charts.colours import Paint
 from fluxbeat.charts.plots import stage_figure

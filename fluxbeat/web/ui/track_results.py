@@ -7,11 +7,14 @@ import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from fluxbeat.analysis import Progress, Track, TrackAnalysis, analyze_each, as_found, corrected, read_track
-from fluxbeat.audio import MAX_DURATION_S
+from fluxbeat.analysis.correction import as_found, corrected
+from fluxbeat.analysis.engine import analyze_each
+from fluxbeat.analysis.result import TrackAnalysis
+from fluxbeat.analysis.track import Progress, Track, read_track
+from fluxbeat.audio.decoding import MAX_DURATION_S
 from fluxbeat.charts.wording import model_title
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.features import FeatureConfig
+from fluxbeat.features.log_mel import FeatureConfig
 from fluxbeat.models.registry import LoadedModel
 
 _numbers = itertools.count(1)
@@ -78,7 +81,7 @@ class TrackResults:
         """Analyse the track with each model in turn; every step holds all results so far.
 
         What is there already comes first, and those models are not asked again. The rest is as in
-        `fluxbeat.analysis.analyze_each`.
+        `fluxbeat.analysis.engine.analyze_each`.
         """
         if self.analyses:
             yield self

@@ -7,7 +7,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from fluxbeat.analysis import BPM_RANGE, DEFAULT_HOP_S, Progress
+from fluxbeat.analysis.correction import BPM_RANGE
+from fluxbeat.analysis.engine import DEFAULT_HOP_S
+from fluxbeat.analysis.track import Progress
 from fluxbeat.web.api.answers import LINES_MEDIA_TYPE, answer
 from fluxbeat.web.api.contract import AnalysisDocument
 from fluxbeat.web.api.parameters import ChosenModel, ReceivedUpload, RunningService, model_named

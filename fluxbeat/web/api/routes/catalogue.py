@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from fluxbeat import __version__
-from fluxbeat.analysis import Progress
+from fluxbeat.analysis.track import Progress
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
 from fluxbeat.models.hub.model_card import facts_of
 from fluxbeat.web.api.answers import LINES_MEDIA_TYPE, answer

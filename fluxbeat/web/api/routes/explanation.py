@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from fluxbeat.analysis import Progress, read_track
-from fluxbeat.analysis.track import part_of
-from fluxbeat.explanation import Explanation, explain_track, explain_track_tempo
+from fluxbeat.analysis.track import Progress, part_of, read_track
 from fluxbeat.explanation.drawing import draw_png
+from fluxbeat.explanation.explain import explain_track, explain_track_tempo
 from fluxbeat.explanation.files import npz_bytes
+from fluxbeat.explanation.result import Explanation
 from fluxbeat.web.api.answers import answer, done
 from fluxbeat.web.api.contract import ExplanationDocument
 from fluxbeat.web.api.parameters import ChosenModel, ReceivedUpload, RunningService

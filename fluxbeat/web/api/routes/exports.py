@@ -9,7 +9,8 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from fluxbeat.analysis import Progress, analyze_each
+from fluxbeat.analysis.engine import analyze_each
+from fluxbeat.analysis.track import Progress
 from fluxbeat.export.explained import explanation_images
 from fluxbeat.export.formats import FORMATS
 from fluxbeat.export.writing import file_name, render
