@@ -25,7 +25,7 @@ from fluxbeat.export.windows_csv import to_windows_csv
 Source: TypeAlias = str | os.PathLike[str] | bytes
 """The music file itself: its path, or its content."""
 
-_WRITERS: dict[str, Callable[[TrackAnalysis], bytes]] = {
+WRITERS: dict[str, Callable[[TrackAnalysis], bytes]] = {
     "csv": to_windows_csv,
     "audacity": to_audacity_labels,
     "audacity-beats": to_audacity_beats,
@@ -56,7 +56,7 @@ def render(
         If there is no such format, it needs the music file, or the file or an image does not fit.
     """
     if not the_format(kind).needs_source:
-        return to_html_report(analysis, images) if kind == "html" else _WRITERS[kind](analysis)
+        return to_html_report(analysis, images) if kind == "html" else WRITERS[kind](analysis)
     with _opened(source) as original:
         copy = io.BytesIO(original.read())
     write_tags(copy, analysis)
