@@ -51,7 +51,7 @@ class SamplePieces:
     changed: tuple[tuple[int, bytes], ...]
 
     @property
-    def believed(self) -> bool:
+    def header_is_right(self) -> bool:
         """Whether it is one piece and the header tells of all of it, so that any reader finds it."""
         return self.end is not None and len(self.pieces) == 1
 

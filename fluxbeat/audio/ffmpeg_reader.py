@@ -92,7 +92,7 @@ class FfmpegReader:
                 is_mp3 = head[:3] == b"ID3" or frame_kind(head) == "MP3"
                 self._promised_s, self._missing_bytes = promised_length(file, begin, end) if is_mp3 else (None, 0)
                 samples = find_samples(file, begin, end)
-                self._length_unknown = samples is not None and not samples.believed
+                self._length_unknown = samples is not None and not samples.header_is_right
         except OSError as error:
             raise refusal(name, "is damaged or not an audio file", f"it cannot be opened ({error})") from error
         # "file:" keeps a name such as "concat:a|b" or "-x" from being more than a name

@@ -99,7 +99,7 @@ def _encode(blocks: Iterator[Samples], path: Path, rate_hz: int, channels: int) 
 def _is_played_to_its_end(file: BinaryIO) -> bool:
     parts, _ = parts_of(file)
     samples = find_samples(file, parts[0].begin, parts[0].end)
-    return len(parts) == 1 and (samples is None or samples.believed)
+    return len(parts) == 1 and (samples is None or samples.header_is_right)
 
 
 def _browser_plays(file: BinaryIO, path: str | os.PathLike[str]) -> bool:

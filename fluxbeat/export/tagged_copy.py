@@ -117,7 +117,7 @@ def write_tags(file: BinaryIO, analysis: TrackAnalysis) -> None:
 def _refuse_untrue_sizes(file: BinaryIO, name: str) -> None:
     """Tags would be written where the header says that the samples end: into their midst."""
     samples = find_samples(file, 0, file.seek(0, os.SEEK_END))
-    if samples is not None and not samples.believed and len(samples.pieces) == 1:
+    if samples is not None and not samples.header_is_right and len(samples.pieces) == 1:
         raise ExportError(f"{name}: its header tells another length than it has, so no tags fit in: export it again")
 
 

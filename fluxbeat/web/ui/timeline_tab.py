@@ -15,7 +15,7 @@ from fluxbeat.charts.wording import KIND_WORDS, as_sentence, clock, model_title,
 from fluxbeat.errors import WarningCode
 from fluxbeat.web.ui.model_facts import accuracy
 
-TOLD_IN_THE_ANSWER: frozenset[WarningCode] = frozenset({"no_steady_beat", "tempo_changes", "unfamiliar"})
+IN_THE_SENTENCE: frozenset[WarningCode] = frozenset({"no_steady_beat", "tempo_changes", "unfamiliar"})
 """Warnings that the sentence, or the line below it, says already."""
 
 
@@ -59,7 +59,7 @@ def timeline_view(
         "beats_s": tempo["beats_s"],
         "downbeats_s": tempo["downbeats_s"],
         "moments": moments(analysis),
-        "notes": [as_sentence(warning.text) for warning in analysis.warnings if warning.code not in TOLD_IN_THE_ANSWER],
+        "notes": [as_sentence(warning.text) for warning in analysis.warnings if warning.code not in IN_THE_SENTENCE],
     }
 
 
