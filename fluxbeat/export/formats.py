@@ -1,4 +1,4 @@
-"""Which formats there are: their names, and endings; the command line shows this table in its `--help`."""
+"""Which formats there are, with their names and endings; the command line names them in its `--help`."""
 
 from __future__ import annotations
 

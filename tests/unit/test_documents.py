@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 import fluxbeat
+from fluxbeat.export.formats import FORMATS
 
 ROOT = Path(__file__).parents[2]
 GUIDES = ("CONTRIBUTING.md", "docs/architecture.md")
@@ -42,6 +43,11 @@ def test_paths_are_there(name: str) -> None:
 def test_links_lead_somewhere(name: str) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / name).read_text()):
         assert ((ROOT / name).parent / target).exists(), target
+
+
+def test_the_guide_has_every_export_format_in_the_order_of_the_menu() -> None:
+    exports = (ROOT / "USER_GUIDE.md").read_text().partition("\n## Exports\n")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `([\w-]+)` \|", exports, re.MULTILINE) == list(FORMATS)
 
 
 def test_verbs_are_those_of_the_makefile() -> None:
