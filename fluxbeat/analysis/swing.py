@@ -26,7 +26,7 @@ LEVELLED_S, WIDTH_S = 1.0, 0.015
 LOW_SHARE = 0.5
 
 
-def is_three_in_two(distributions: np.ndarray, grid: TempoGrid, bpm: float, onsets: OnsetStrength | None) -> bool:
+def is_three_in_two(distributions: np.ndarray, grid: TempoGrid, bpm: float, onsets: OnsetStrength) -> bool:
     """Whether a tempo is three where the beat is two.
 
     Parameters
@@ -36,11 +36,11 @@ def is_three_in_two(distributions: np.ndarray, grid: TempoGrid, bpm: float, onse
     grid : TempoGrid
     bpm : float
         The tempo that most speaks for.
-    onsets : OnsetStrength or None
-        Of the track.
+    onsets : OnsetStrength
+        Of the track; where there are none, nothing speaks for two.
     """
     slower_bpm = bpm / THREE_IN_TWO
-    if onsets is None or slower_bpm < max(SLOWEST_BPM, grid.min_bpm * (1 + NEAR)):
+    if not len(onsets.strength) or slower_bpm < max(SLOWEST_BPM, grid.min_bpm * (1 + NEAR)):
         return False
     fast, slow = (_mass_at(distributions, grid, one) for one in (bpm, slower_bpm))
     # where a piece changes from one tempo to the other, no moment has both

@@ -7,7 +7,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
 from fluxbeat.analysis.octave import FREELY_BPM, as_tapped, tapped_weight
-from fluxbeat.analysis.onsets import OnsetStrength
+from fluxbeat.analysis.onsets import NO_ONSETS, OnsetStrength
 from fluxbeat.analysis.result import Tempo, TempoCandidate
 from fluxbeat.analysis.runs import runs
 from fluxbeat.analysis.swing import as_two, is_three_in_two, reach
@@ -65,7 +65,7 @@ def find_tempo(
     threshold: float,
     overlap: float,
     freely_bpm: tuple[float, float] = FREELY_BPM,
-    onsets: OnsetStrength | None = None,
+    onsets: OnsetStrength = NO_ONSETS,
     hop_s: float = 1.0,
     music: float = 0.0,
 ) -> tuple[Tempo, np.ndarray]:
@@ -184,7 +184,7 @@ def tempo_of(
     grid: TempoGrid,
     threshold: float,
     freely_bpm: tuple[float, float] = FREELY_BPM,
-    onsets: OnsetStrength | None = None,
+    onsets: OnsetStrength = NO_ONSETS,
     music: float = 0.0,
 ) -> Tempo | None:
     """The tempo of one distribution, shape (bins,); None where its `pulse` is too weak. Else as in `find_tempo`."""

@@ -8,7 +8,7 @@ from typing import BinaryIO, TypeAlias
 
 from fluxbeat.audio.beginnings import MOST_BEFORE_MP3, begins_sound, next_file
 from fluxbeat.audio.chunks import find_samples
-from fluxbeat.audio.frames import first_frame, frame_kind
+from fluxbeat.audio.frames import LIKE_FLAC, first_frame, frame_kind
 from fluxbeat.audio.source import HEAD_BYTES, after_id3
 
 _MOST_ELEMENTS = 100_000
@@ -50,6 +50,8 @@ def end_of_file(file: BinaryIO, begin: int, size: int) -> int:
     if not begins_sound(file, begin, size):
         return size
     behind_head, own_frames = sound_at + 1, frame_kind(head)
+    if head.startswith((b"fLaC", b"OggS")):
+        own_frames = LIKE_FLAC
     if head.startswith(b"fLaC"):
         behind_head = _end_of_elements(file, sound_at + 4, size, _flac_block_size) or behind_head
     elif head.startswith(b"OggS"):

@@ -35,15 +35,21 @@ class Frame:
     """Where in the frame a Xing or Info header stands."""
 
 
+LIKE_FLAC = "AAC of MPEG 2"
+"""Its frames begin with the two bytes with which those of FLAC begin."""
+
+
 def frame_kind(head: bytes) -> str:
-    """Of which stream these bytes may begin a frame: MP3, layer II, AAC or AC-3; empty where they begin none."""
+    """Of which stream these bytes may begin a frame: MP3, layer II, AAC, AAC of MPEG 2 or AC-3; empty where of none."""
     if head[:2] == b"\x0b\x77":
         return "AC-3"
     if len(head) < 2 or head[0] != 0xFF:
         return ""
     if head[1] & 0xE6 == 0xE2:
         return "MP3"
-    return {0xF0: "AAC", 0xF4: "layer II"}.get(head[1] & 0xF6, "")
+    if head[1] & 0xF6 == 0xF4:
+        return "layer II"
+    return {0xF0: "AAC", 0xF8: LIKE_FLAC}.get(head[1] & 0xFE, "")
 
 
 def begins_frames(file: BinaryIO, at: int, end: int) -> bool:
@@ -67,7 +73,7 @@ def _frame_bytes(header: bytes) -> int | None:
     kind = frame_kind(header)
     if not kind or len(header) < _HEADER_BYTES:
         return None
-    if kind == "AAC":
+    if kind in ("AAC", LIKE_FLAC):
         size = (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5
         return size if (header[2] >> 2 & 15) < 13 and size > _HEADER_BYTES else None
     if kind == "AC-3":

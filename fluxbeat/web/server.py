@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.web.settings import port_of_environment, read_settings
-from fluxbeat.web.temporary_folder import use_own_folder
+from fluxbeat.web.temporary_folder import leave_own_folder, use_own_folder
 
 
 def build_app(api_only: bool = False, host: str = "", address: str = "") -> FastAPI:
@@ -91,6 +91,8 @@ def serve(host: str | None = None, port: int | None = None, api_only: bool = Fal
             uvicorn.Server(config).run(sockets=[listener])
         except KeyboardInterrupt:
             return
+        finally:
+            leave_own_folder()
 
 
 def _listening(host: str, port: int) -> socket.socket:

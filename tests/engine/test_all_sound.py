@@ -16,6 +16,7 @@ from scipy.signal import butter, sosfilt
 from fluxbeat.analysis.engine import analyze
 from fluxbeat.audio.decoding import SAMPLE_RATE_HZ, LoadedAudio, load_audio, open_audio
 from fluxbeat.audio.ffmpeg_reader import find_ffmpeg
+from fluxbeat.audio.parts import parts_of
 from fluxbeat.audio.playback import needs_playable_copy
 
 RATE_HZ = 44_100
@@ -338,6 +339,18 @@ def test_frames_are_found_behind_many_megabytes_of_what_looks_like_their_marks(t
     loaded = load_audio((tmp_path / "noise.flac").read_bytes() + behind)
     assert loaded.duration_s == pytest.approx(32.0, abs=0.1)
     assert pitch_hz(loaded, 30.5, 31.5) == pytest.approx(440, abs=2)
+
+
+@pytest.mark.parametrize("ending", ["flac", "ogg"])
+def test_long_silence_is_one_recording_though_all_its_frames_are_alike(tmp_path: Path, ending: str) -> None:
+    """Frames of FLAC begin as those of AAC may, and where each has 14 bytes, one stands wherever one is looked for."""
+    silence = np.zeros(440 * 8000)
+    path = made(tmp_path / f"song.{ending}", silence, "-c:a", "flac", "-frame_size", "256", rate_hz=8000)
+    with path.open("rb") as file:
+        assert len(parts_of(file)[0]) == 1
+    loaded = load_audio(path, sample_rate_hz=8000)
+    assert loaded.duration_s == 440.0
+    assert codes(loaded) == []
 
 
 def test_of_joined_files_the_one_whose_channels_cancel_is_told(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def test_three_hours_are_read_in_little_memory(tmp_path: Path) -> None:
         for _ in range(180):
             file.write(minute)
     script = (
-        "import sys; from fluxbeat.audio import open_audio\n"
+        "import sys; from fluxbeat.audio.decoding import open_audio\n"
         "with open_audio(sys.argv[1]) as stream: samples = sum(len(block) for block in stream)\n"
         # not getrusage: a process inherits its parent's peak there
         "print(samples, next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"

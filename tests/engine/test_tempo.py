@@ -19,7 +19,7 @@ import fluxbeat
 from fluxbeat.analysis.correction import as_found, corrected, wanted_bpm
 from fluxbeat.analysis.live import LiveAnalysis
 from fluxbeat.analysis.octave import FREELY_BPM, freely_bpm_of
-from fluxbeat.analysis.onsets import OnsetStream, OnsetStrength
+from fluxbeat.analysis.onsets import NO_ONSETS, OnsetStream, OnsetStrength
 from fluxbeat.analysis.result import Tempo, TempoCandidate
 from fluxbeat.analysis.steady import exact_bpm
 from fluxbeat.analysis.tempo import find_tempo, softmax, tempo_of
@@ -305,7 +305,7 @@ def test_slow_swing_is_named_by_its_beat_and_straight_music_is_not_renamed():
     """Where both tempi speak, the onsets tell; where one follows the other, it is a change of tempo and no swing."""
     grid, logits = TempoGrid(), logits_of({90.0: 0.5, 60.0: 0.15, 120.0: 0.1})
     swing, straight = onsets_of(ride(60, 40)), onsets_of(steady(90, 40)[0])
-    for onsets, bpm in ((swing, 60), (straight, 90), (None, 90)):
+    for onsets, bpm in ((swing, 60), (straight, 90), (NO_ONSETS, 90)):
         tempo, curve = find_tempo(logits, np.ones(40, bool), grid, 0.4, 8.0, FREELY_BPM, onsets)
         assert tempo.bpm == pytest.approx(bpm, rel=0.03)
         assert curve == pytest.approx(np.full(40, bpm), rel=0.03)
