@@ -58,7 +58,8 @@ def end_of_file(file: BinaryIO, begin: int, size: int) -> int:
         behind_head = _end_of_elements(file, sound_at, size, _size_of_first_page) or behind_head
     elif (frame := first_frame(file, sound_at)) and frame[0] < sound_at + MOST_BEFORE_MP3:
         behind_head, own_frames = frame[0] + frame[1].size, "MP3"
-    return next_file(file, behind_head, size, own_frames)
+    end = next_file(file, behind_head, size, own_frames)
+    return _end_of_last_page(file, behind_head, end) if head.startswith(b"OggS") else end
 
 
 def _end_of_elements(file: BinaryIO, begin: int, size: int, size_of: SizeOf, mark: bytes = b"\0" * 9) -> int | None:
@@ -113,11 +114,30 @@ def _flac_block_size(header: bytes) -> int | None:
     return None if len(header) < 4 or header[0] == 0xFF else 4 + int.from_bytes(header[1:4], "big")
 
 
-def _size_of_first_page(header: bytes) -> int | None:
-    """Of the pages of Ogg that begin streams: they stand together where streams sound together."""
-    if len(header) < 27 or not header.startswith(b"OggS\0") or not header[5] & 2:
+def _size_of_page(header: bytes) -> int | None:
+    """Of the pages of Ogg."""
+    if len(header) < 27 or not header.startswith(b"OggS\0"):
         return None
     return 27 + header[26] + sum(header[27 : 27 + header[26]])
+
+
+def _size_of_first_page(header: bytes) -> int | None:
+    """Of the pages of Ogg that begin streams: they stand together where streams sound together."""
+    return _size_of_page(header) if header[5:6] and header[5] & 2 else None
+
+
+def _end_of_last_page(file: BinaryIO, begin: int, end: int) -> int:
+    """Where the last page of Ogg that begins between two places ends; the second of them where none does."""
+    behind = end
+    while behind > begin:
+        first = max(begin, behind - 2**16)
+        file.seek(first)
+        mark = file.read(behind - first + 4).rfind(b"OggS\0")  # it may stand across the edge
+        if mark >= 0:
+            file.seek(first + mark)
+            return min(first + mark + (_size_of_page(file.read(27 + 255)) or end), end)
+        behind = first
+    return end
 
 
 _CONTAINERS = (

@@ -379,6 +379,16 @@ def test_what_lies_behind_the_sound_and_is_none_is_told(tmp_path: Path, ending: 
     assert "60 kB behind the sound" in loaded.warnings[0].text
 
 
+@pytest.mark.parametrize("ending", ["ogg", "opus"])
+@pytest.mark.parametrize("size", [5_000, 300_000])
+def test_behind_the_last_page_of_ogg_nothing_is_sound(tmp_path: Path, ending: str, size: int) -> None:
+    whole = made(tmp_path / f"song.{ending}", rising(3.0), *ENDINGS[ending]).read_bytes()
+    loaded = load_audio(whole + np.random.default_rng(2).bytes(size))
+    assert loaded.duration_s == pytest.approx(3.0, abs=0.08)
+    assert codes(loaded) == ["not_heard"]
+    assert f"{size // 1000} kB behind the sound" in loaded.warnings[0].text
+
+
 @pytest.mark.parametrize(
     "endings",
     [
