@@ -79,7 +79,9 @@ class UpperEdge:
             drops_db = [drop_db(level_db, edge_hz / bin_hz) for edge_hz in edges_hz]
             if max(drops_db) > least_db:
                 return float(edges_hz[np.argmax(drops_db)])
-        for mirror_hz, likenesses in zip(_MIRRORS_HZ, np.transpose(self._likenesses), strict=False):
+        if not self._likenesses:
+            return None
+        for mirror_hz, likenesses in zip(_MIRRORS_HZ, np.transpose(self._likenesses), strict=True):
             if likenesses.mean() > _LEAST_MIRRORED:
                 return mirror_hz
         return None

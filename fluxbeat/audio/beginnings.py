@@ -35,29 +35,13 @@ _SOUND = (
 _MP4 = rb"ftyp[0-9A-Za-z ]{4}"  # the size comes before
 _MP3 = (rb"ID3[\x02-\x04].[\x00-\xff][\0-\x7f]{4}", rb"Xing\0\0\0[\0-\x0f]", rb"Info\0\0\0[\0-\x0f]", rb"VBRI\0\x01")
 _FRAMES = (rb"\xff[\xe2\xe3\xea\xeb\xf0-\xf5\xf8-\xfd]", rb"\x0b\x77")
+_ARCHIVES = (rb"PK\x03\x04[\x0a-\x3f]\0..[\0-\x63]\0", rb"Rar!\x1a\x07", rb"7z\xbc\xaf\x27\x1c", rb"%PDF-[12]\.")
 # The first two bytes of all of these: most places of a file are passed over by them alone.
 _FIRST_TWO = (
-    *(
-        b"Og",
-        b"fL",
-        b"RI",
-        b"RF",
-        b"FO",
-        b"ri",
-        b"ca",
-        b"\x1a\x45",
-        b".s",
-        b"dn",
-        b"wv",
-        b"TT",
-        b"DS",
-        b"#!",
-        b"\x30\x26",
-    ),
-    *(b"ft", b"ID", b"Xi", b"In", b"VB", b"\x0b\x77", b"PK", b"Ra", b"7z", b"%P"),
-    *(bytes([0xFF, second]) for second in b"\xe2\xe3\xea\xeb\xf0\xf1\xf2\xf3\xf4\xf5\xf8\xf9\xfa\xfb\xfc\xfd"),
+    *b"Og fL RI RF FO ri ca .s dn wv TT DS #! ft ID Xi In VB PK Ra 7z %P".split(),
+    *(b"\x1a\x45", b"\x30\x26", b"\x0b\x77"),
+    *(frame for frame in (bytes([0xFF, second]) for second in range(256)) if frame_kind(frame)),
 )
-_ARCHIVES = (rb"PK\x03\x04[\x0a-\x3f]\0..[\0-\x63]\0", rb"Rar!\x1a\x07", rb"7z\xbc\xaf\x27\x1c", rb"%PDF-[12]\.")
 
 
 def _any_of(*patterns: bytes) -> re.Pattern[bytes]:

@@ -135,7 +135,8 @@ def _end_of_last_page(file: BinaryIO, begin: int, end: int) -> int:
         mark = file.read(behind - first + 4).rfind(b"OggS\0")  # it may stand across the edge
         if mark >= 0:
             file.seek(first + mark)
-            return min(first + mark + (_size_of_page(file.read(27 + 255)) or end), end)
+            size = _size_of_page(file.read(27 + 255))
+            return end if size is None else min(first + mark + size, end)
         behind = first
     return end
 

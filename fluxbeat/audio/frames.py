@@ -37,6 +37,7 @@ class Frame:
 
 LIKE_FLAC = "AAC of MPEG 2"
 """Its frames begin with the two bytes with which those of FLAC begin."""
+AAC = ("AAC", LIKE_FLAC)
 
 
 def frame_kind(head: bytes) -> str:
@@ -73,7 +74,7 @@ def _frame_bytes(header: bytes) -> int | None:
     kind = frame_kind(header)
     if not kind or len(header) < _HEADER_BYTES:
         return None
-    if kind in ("AAC", LIKE_FLAC):
+    if kind in AAC:
         size = (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5
         return size if (header[2] >> 2 & 15) < 13 and size > _HEADER_BYTES else None
     if kind == "AC-3":

@@ -16,7 +16,7 @@ from fluxbeat.atomic_write import atomic_write
 from fluxbeat.audio.chunks import find_samples
 from fluxbeat.audio.decoding import MAX_DURATION_S, AudioSource, Decoder, check_file, resampled_frames
 from fluxbeat.audio.ffmpeg_reader import find_ffmpeg
-from fluxbeat.audio.frames import LIKE_FLAC, frame_kind
+from fluxbeat.audio.frames import AAC, frame_kind
 from fluxbeat.audio.parts import parts_of
 from fluxbeat.audio.readers import Samples, refusal, safe_name
 from fluxbeat.audio.source import after_id3
@@ -113,7 +113,7 @@ def _browser_plays(file: BinaryIO, path: str | os.PathLike[str]) -> bool:
         return _has_playable_mp4_track(path)
     if head[:4] == b"\x1a\x45\xdf\xa3":
         return b"webm" in head[:64]  # else Matroska
-    return head[:4] == b"fLaC" or frame_kind(head) in ("MP3", "AAC", LIKE_FLAC)
+    return head[:4] == b"fLaC" or frame_kind(head) in ("MP3", *AAC)
 
 
 def _is_plain_wav(path: str | os.PathLike[str]) -> bool:

@@ -21,7 +21,7 @@ from mutagen.wave import WAVE
 
 from fluxbeat.analysis.result import TrackAnalysis
 from fluxbeat.audio.chunks import find_samples
-from fluxbeat.audio.frames import LIKE_FLAC, frame_kind
+from fluxbeat.audio.frames import AAC, frame_kind
 from fluxbeat.audio.readers import safe_name
 from fluxbeat.audio.source import after_id3
 from fluxbeat.errors import ExportError
@@ -199,7 +199,7 @@ def _kind(file: BinaryIO, name: str) -> Any:
         if kind.score("", file, head):
             return kind
     frames = frame_kind(head)
-    if frames == "MP3" or (begin and frames not in ("AAC", LIKE_FLAC)):  # behind ID3 may be zeros or half a frame first
+    if frames == "MP3" or (begin and frames not in AAC):  # behind ID3 may be zeros or half a frame first
         return MP3
     raise ExportError(
         f"{name}: files of this kind carry no tags that FluxBeat can write: convert it to MP3, WAV, AIFF, FLAC, "

@@ -21,7 +21,7 @@ from fluxbeat.web.api.request_limits import RequestLimits
 from fluxbeat.web.programs import Programs
 from fluxbeat.web.service import Service, start_service
 from fluxbeat.web.settings import read_settings
-from fluxbeat.web.temporary_folder import use_own_folder
+from fluxbeat.web.temporary_folder import leave_own_folder, use_own_folder
 
 PATH = "/gradio_api/mcp"
 MOST_BYTES = 64 << 20
@@ -103,4 +103,7 @@ def serve_client(folders: Sequence[str]) -> None:
     """
     settings = read_settings(**({"folders": folders} if folders else {}))
     use_own_folder()
-    tools(start_service(settings)).run()
+    try:
+        tools(start_service(settings)).run()
+    finally:
+        leave_own_folder()

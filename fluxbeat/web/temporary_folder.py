@@ -7,7 +7,6 @@ that was left. `tempfile.TemporaryDirectory` leaves its folder behind when the p
 
 from __future__ import annotations
 
-import atexit
 import os
 import shutil
 import tempfile
@@ -45,7 +44,6 @@ def use_own_folder() -> None:
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
     _own.append(FileLock(folder / LOCK_FILE))
     _own[0].acquire(timeout=0)
-    atexit.register(leave_own_folder)
     tempfile.tempdir = str(folder)
     os.environ.setdefault(GRADIO_VARIABLE, str(folder / "page"))
     threading.Thread(target=_sweep_on_and_on, args=(folder,), daemon=True, name="sweep").start()
