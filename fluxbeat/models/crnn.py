@@ -35,7 +35,8 @@ class CRNN(GenreTempoModel):
         self.time_stride, self.time_context = self.stack.time_stride, self.stack.time_context
         self.require_steps(2)
         self.dropout = nn.Dropout(dropout)
-        self.lstm = nn.LSTM(last, lstm_size, lstm_layers, batch_first=True, bidirectional=True, dropout=dropout)
+        between = dropout if lstm_layers > 1 else 0.0
+        self.lstm = nn.LSTM(last, lstm_size, lstm_layers, batch_first=True, bidirectional=True, dropout=between)
         self.to_embedding = nn.Linear(last + 4 * lstm_size, embedding_size)
 
     def encode(self, log_mel: Tensor) -> Tensor:

@@ -73,7 +73,7 @@ def test_excerpts_of_one_recording_are_never_strangers(tmp_path):
 @pytest.mark.parametrize("family", list(ARCHITECTURES))
 def test_every_family_learns_to_tell_songs_apart_and_ends_as_a_checkpoint(family, songs, tmp_path, monkeypatch):
     course = []
-    monkeypatch.setattr(SimclrTask, "log_dict", lambda self, values, **_: course.append(float(values["contrastive"])))
+    monkeypatch.setattr(SimclrTask, "log_dict", lambda self, values, **_: course.append(values["contrastive"].item()))
     recipe = tiny_recipe(family, epochs=3, epoch_steps=10, batch_size=8, learning_rate=5e-3, augment=OFF)
     pretrain(recipe, [songs], tmp_path / "run")
     assert len(course) == 30
