@@ -93,8 +93,8 @@ class ExplainTab:
         job = self.jobs.start(session, Job(self._queue))
         async with aclosing(job.views(self._steps(results, event, job))) as views:
             async for view in views:
-                replaced = job.stopped and self.jobs.newest(session)
-                yield gr.skip() if replaced else panel_answer(view)
+                answer = panel_answer(view)  # numbered before what takes its place
+                yield gr.skip() if job.stopped and self.jobs.newest(session) else answer
 
     def _steps(self, results: TrackResults | None, event: gr.EventData, job: Job) -> Iterator[dict[str, Any]]:
         yield self.explained(results, event, job.report)

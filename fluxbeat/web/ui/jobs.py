@@ -61,6 +61,11 @@ class Job:
         except FluxBeatError as error:
             yield {"error": str(error)}
 
+    def answer(self, view: dict[str, Any]) -> Any:
+        """What a panel is given, as `panel_answer`; nothing once nobody waits any more."""
+        numbered = panel_answer(view)  # before it is looked whether anybody waits: who ends the job has a later number
+        return gr.skip() if self.stopped else numbered
+
     def report(self, share: float, words: str) -> None:
         """So much is done, and this is being done; otherwise as `go_on`."""
         self.go_on()
@@ -89,7 +94,8 @@ class Job:
                 coming = asyncio.ensure_future(anext(computed, None))
                 try:
                     while not (await asyncio.wait([coming], timeout=REPORTED_EVERY_S))[0]:
-                        yield None
+                        if not self.stopped:  # whoever ended it has answered the page: nothing may come after that
+                            yield None
                 finally:
                     if not coming.done():
                         self.stopped = True
@@ -135,17 +141,17 @@ class TrackJob(Job):
         self.words = "Opening the track"
         self._began_s = time.monotonic()
 
-    def view(self) -> str:
+    def view(self) -> Any:
         """What the status shows of it: how far it is, and how long it will still take, once that can be guessed."""
         view: dict[str, Any] = {"busy": True, "key": self.track.key, "opening": self.opening, "locked": self.locked}
         passed_s, share, left = time.monotonic() - self._began_s, self.share, ""
         if share and share >= GUESSED_FROM and passed_s >= GUESSED_AFTER_S:
             left = f"{clock(passed_s / share * (1 - share) + 1)} left"
-        return panel_answer({**view, "share": share, "words": capitalised(self.words), "left": left})
+        return self.answer({**view, "share": share, "words": capitalised(self.words), "left": left})
 
-    def over(self) -> str:
+    def over(self) -> Any:
         """What the status shows when nothing is done for it any more."""
-        return panel_answer({"key": self.track.key, "opening": self.opening})
+        return self.answer({"key": self.track.key, "opening": self.opening})
 
 
 AnyJob = TypeVar("AnyJob", bound=Job)

@@ -163,8 +163,7 @@ class _Page(PageParts):
                 return
             except FluxBeatError as error:
                 yield {self.notice: panel_answer({"text": str(error)})}
-        if not job.stopped:
-            yield {self.status: job.over()}  # alone: what came last Gradio sends once more as the event ends
+        yield {self.status: job.over()}  # alone: what came last Gradio sends once more as the event ends
 
     def _opened(self, job: TrackJob, before: TrackResults | None, compared: list[str]) -> Iterator[Updates]:
         """A new track in the player, and what is said of it; the one before again where it cannot be read."""

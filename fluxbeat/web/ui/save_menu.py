@@ -63,7 +63,7 @@ class SaveMenu:
         async with aclosing(job.views(self._with_images(results, model, job))) as views:
             async for view in views:
                 # the page is told the last word once more when this ends
-                yield gr.skip() if job.stopped else panel_answer(save_view(**view.get("busy", view)))
+                yield job.answer(save_view(**view.get("busy", view)))
 
     def begin_anew(self, request: gr.Request) -> str:
         """The track is another one: the menu with nothing saved."""

@@ -85,7 +85,7 @@ class StageLayers:
         async with aclosing(job.views(steps)) as views:
             async for view in views:
                 if "busy" not in view:
-                    yield gr.skip() if job.stopped else panel_answer({**view, "ticket": ticket})
+                    yield job.answer({**view, "ticket": ticket})
 
     def _heat_steps(
         self, shown: TrackResults | None, name: str, label: str, at_s: float, job: Job
