@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import logging
 import signal
+import threading
 import unicodedata
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 
 from rich.console import Console
 from rich.table import Table
@@ -54,10 +55,11 @@ def library_command(options: argparse.Namespace) -> int:
 
 def _correct(options: argparse.Namespace, files: Sequence[SoundFile], model: LoadedModel, cache: AnalysisCache) -> None:
     """Remember what the person says of files' tempi; each is analysed for it if it was not yet."""
-    # a name that is typed and one that a Mac wrote are spelled differently in Unicode
-    by_name = {unicodedata.normalize("NFC", file.shown): file for file in files}
+    # a name that is typed and one that a Mac wrote may be spelled differently in Unicode
+    exact = {file.shown: file for file in files}
+    alike = {unicodedata.normalize("NFC", file.shown): file for file in files}
     for name, given in options.tempo:
-        file = by_name.get(unicodedata.normalize("NFC", name))
+        file = exact.get(name) or alike.get(unicodedata.normalize("NFC", name))
         if file is None:
             raise FluxBeatError(f"--tempo: there is no {name!r} in {options.folder}: give it as the table shows it")
         sha256 = cache.digest(file)
@@ -83,26 +85,34 @@ def _followed(job: LibraryJob, total: int) -> list[LibraryRow] | None:
     rows: list[LibraryRow] = []
     # a bar and the log share the screen: what a file does to the program is told in its row
     logging.getLogger("fluxbeat.library").addHandler(logging.NullHandler())
-    interrupt = signal.getsignal(signal.SIGINT)
-
-    def stop(*_: object) -> None:
-        signal.signal(signal.SIGINT, interrupt)  # Ctrl+C once more ends it at once
-        job.cancel()
-
-    # Ctrl+C ends the job between two files, so that what is told is what is kept
-    signal.signal(signal.SIGINT, stop)
-    try:
-        with progress_bar() as bar:
-            task = bar.add_task("", total=total)
-            for step in job.steps():
-                rows += step.rows
-                bar.update(task, completed=step.done, description=f"{step.done} of {total} files")
-    finally:
-        signal.signal(signal.SIGINT, interrupt)
+    with _ended_by_ctrl_c(job), progress_bar() as bar:
+        task = bar.add_task("", total=total)
+        for step in job.steps():
+            rows += step.rows
+            bar.update(task, completed=step.done, description=f"{step.done} of {total} files")
     if len(rows) == total:
         return rows
     complain(f"stopped after {len(rows)} of {total} files; the same command goes on from there")
     return None
+
+
+@contextmanager
+def _ended_by_ctrl_c(job: LibraryJob) -> Iterator[None]:
+    """The first Ctrl+C ends the job between two files, so that what is told is what is kept; the next one at once."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
+        yield  # Ctrl+C is ignored, as under nohup, or somebody else's
+        return
+
+    def end(*_: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        job.cancel()
+
+    signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _show(rows: Sequence[LibraryRow], options: argparse.Namespace) -> None:

@@ -11,6 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from fluxbeat.audio.readers import safe_name
 from fluxbeat.audio.sound_files import SoundFile
 from fluxbeat.errors import AnalysisCancelled, AudioDecodeError
 from fluxbeat.library.cache import AnalysisCache
@@ -79,7 +80,8 @@ class LibraryJob:
         self._fresh = fresh
         self._revision = model.info.revision
         self._stop = threading.Event()
-        self._running: dict[Future[Answer], tuple[int, str]] = {}
+        self._running: dict[Future[Answer], str] = {}
+        self._places: dict[str, list[int]] = {}  # of all files with a content that a worker has
         self._answered: set[str] = set()
         self._done = self._analysed = 0
         self._began_s = 0.0
@@ -128,50 +130,59 @@ class LibraryJob:
         placed: list[Placed] = []
         until_s = time.monotonic() + TICK_S
         while waiting and len(self._running) < self._workers.at_once and time.monotonic() < until_s:
-            place = waiting[0]
-            file = self._files[place]
+            place = waiting.popleft()
             try:
-                row = failed_row(file, file.problem) if file.problem else None
-                if row is None:
-                    sha256 = self._cache.digest(file)
-                    if any(sha256 == running for _, running in self._running.values()):
-                        break  # a copy, whose answer will be there soon
-                    row = self._kept(file, sha256)
-                    if row is None:
-                        self._running[self._workers.begin(file, self._model, self._stop)] = place, sha256
+                row = self._begin(place)
             except (AudioDecodeError, OSError) as error:
-                row = failed_row(file, str(error))
-            waiting.popleft()
+                row = failed_row(self._files[place], str(error))
             if row is not None:
                 placed.append((place, row))
         return placed
+
+    def _begin(self, place: int) -> LibraryRow | None:
+        """The row of a file that needs no worker; a copy of what a worker has waits for that."""
+        file = self._files[place]
+        if file.problem:
+            return failed_row(file, file.problem)
+        sha256 = self._cache.digest(file)
+        if sha256 in self._places:
+            self._places[sha256].append(place)
+            return None
+        row = self._kept(file, sha256)
+        if row is None:
+            self._running[self._workers.begin(file, self._model, self._stop)] = sha256
+            self._places[sha256] = [place]
+        return row
 
     def _finished(self, at_once: bool) -> list[Placed]:
         """Rows of the answers that are there, after waiting a little for one."""
         ready, _ = wait(self._running, timeout=0 if at_once else TICK_S, return_when=FIRST_COMPLETED)
         placed: list[Placed] = []
         for future in ready:
-            place, sha256 = self._running.pop(future)
-            row = self._row(self._files[place], sha256, future)
-            if row is not None:
-                placed.append((place, row))
+            sha256 = self._running.pop(future)
+            placed += self._rows(future, sha256, self._places.pop(sha256))
         return placed
 
-    def _row(self, file: SoundFile, sha256: str, future: Future[Answer]) -> LibraryRow | None:
+    def _rows(self, future: Future[Answer], sha256: str, places: list[int]) -> list[Placed]:
+        """The rows of all files with one content."""
+        files = [self._files[place] for place in places]
         try:
             answer = future.result()
         except (AnalysisCancelled, CancelledError):
-            return None
+            return []
         # whatever a file does to a worker, the others still get their turn
         except Exception as error:
-            _log.exception("%s could not be analysed", file.shown)
+            _log.exception("%s could not be analysed", files[0].shown)
             answer = f"the analysis failed unexpectedly ({type(error).__name__}: {error})"
         self._analysed += 1
         if isinstance(answer, str):
-            return failed_row(file, answer)
-        self._answered.add(sha256)
-        self._cache.keep(sha256, self._revision, answer)
-        return analysed_row(file, self._cache.with_correction(sha256, answer))
+            named = f'"{safe_name(files[0].shown)}"'
+            rows = [failed_row(file, answer.replace(named, f'"{safe_name(file.shown)}"')) for file in files]
+        else:
+            self._answered.add(sha256)
+            self._cache.keep(sha256, self._revision, answer)
+            rows = [analysed_row(file, self._cache.with_correction(sha256, answer)) for file in files]
+        return list(zip(places, rows, strict=True))
 
     def _step(self, placed: list[Placed]) -> Step:
         self._done += len(placed)
