@@ -188,7 +188,7 @@ class ExplainTab:
     def _row(
         self, results: TrackResults, name: str, about: str, start_s: float, progress: Progress | None
     ) -> dict[str, Any]:
-        if about not in (TEMPO, *self._offered.models[name].network.config.labels):
+        if about not in (TEMPO, *self._offered.find(name).network.config.labels):
             raise FluxBeatError(f"{model_title(name)} does not know {about}")
         found = self._of(results, name, about, start_s, progress=progress)
         marks = strength(found)
@@ -236,7 +236,7 @@ class ExplainTab:
         return self._found[asked]
 
     def _ready(self, results: TrackResults, name: str) -> tuple[Track, LoadedModel]:
-        model = self._offered.models[name]
+        model = self._offered.find(name)
         return results.track(model.network.config.features), model
 
     def _window_probabilities(self, results: TrackResults, names: Sequence[str], start_s: float) -> dict[str, float]:

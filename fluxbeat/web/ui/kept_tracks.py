@@ -16,7 +16,7 @@ class KeptTracks:
     Parameters
     ----------
     kept_s : float
-        How long a track is known after it was last shown.
+        How long a track is known after it was last shown; forgotten, at the latest, when the next one is kept.
     at_most : int
         How many are known; the one that was not shown for longest goes first.
     """
@@ -30,8 +30,10 @@ class KeptTracks:
         """Know a track, as it is now, by its token."""
         with self._lock:
             self._tracks.pop(track.token, None)
-            self._tracks[track.token] = time.monotonic(), replace(track, tracks={})
-            self._tracks = dict(list(self._tracks.items())[-self._at_most :])
+            now_s = time.monotonic()
+            self._tracks[track.token] = now_s, replace(track, tracks={})
+            newest = list(self._tracks.items())[-self._at_most :]
+            self._tracks = {token: kept for token, kept in newest if now_s - kept[0] <= self._kept_s}
 
     def find(self, token: str) -> TrackResults | None:
         """The track of this token, if it is still known and its file is still there."""

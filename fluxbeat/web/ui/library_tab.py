@@ -78,7 +78,7 @@ class LibraryTab:
             return
         state.model, problem = model, ""
         try:
-            chosen = self._offered.models[model]
+            chosen = self._offered.find(model)
             state.job = job = LibraryJob(state.files, chosen, self._cache, self._workers)
             shown_s = time.monotonic()
             for step in job.steps():
@@ -109,7 +109,7 @@ class LibraryTab:
         """A file of the table, with the analysis of this model where it is kept."""
         if state is None:
             raise FluxBeatError("The table is not kept any more: give its files once more.")
-        file, revision = state.files[index], self._offered.models[model].info.revision
+        file, revision = state.files[index], self._offered.find(model).info.revision
         return file, self._cache.find(self._cache.digest(file), revision, Path(file.shown).name)
 
     def corrected(self, state: LibraryState | None, path: str, bpm: float | None) -> tuple[Any, Any]:

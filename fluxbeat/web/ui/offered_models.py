@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from fluxbeat.charts.colours import Paint, genre_paints, more_paints
+from fluxbeat.errors import FluxBeatError
 from fluxbeat.models.registry import LoadedModel
 from fluxbeat.web.hub_fetching import with_fetched
 
@@ -26,6 +27,19 @@ class OfferedModels:
         self.own = tuple(model.info.name for model in own)
         self.models: Mapping[str, LoadedModel] = {model.info.name: model for model in own}
         self.paints: Mapping[str, Paint] = genre_paints(label for model in own for label in model.network.config.labels)
+
+    def find(self, name: str) -> LoadedModel:
+        """The model of this name.
+
+        Raises
+        ------
+        FluxBeatError
+            If it is not offered any more, as one that was taught anew.
+        """
+        model = self.models.get(name)
+        if model is None:
+            raise FluxBeatError(f"{name} is not offered any more: choose another model.")
+        return model
 
     def add(self, found: Sequence[LoadedModel]) -> None:
         """Offer these too.

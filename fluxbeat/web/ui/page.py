@@ -178,7 +178,7 @@ class _Page(PageParts):
 
     def _answers(self, job: TrackJob, compared: list[str]) -> Iterator[Updates]:
         """Each answer as it comes; the first one, and then that of the chosen model, in every tab."""
-        for found in job.track.answers([self._offered.models[name] for name in job.models], job.report):
+        for found in job.track.answers([self._offered.find(name) for name in job.models], job.report):
             if job.tempo_bpm is not None:
                 found = found.with_tempo(job.tempo_bpm)
             job.track = found

@@ -11,6 +11,7 @@ import gradio as gr
 
 from fluxbeat.analysis.beginning import BEGINNINGS_S, analyze_beginning
 from fluxbeat.charts.wording import model_title
+from fluxbeat.errors import FluxBeatError
 from fluxbeat.models.registry import default_model
 from fluxbeat.web.service import Service
 from fluxbeat.web.ui.compare_tab import compare_view
@@ -84,7 +85,7 @@ class PageParts:
 
     def beginnings(self, job: TrackJob) -> Iterator[Updates]:
         """The Timeline of what a long track begins with, as it grows, before all of it is read."""
-        model, track = self._offered.models[job.model], job.track
+        model, track = self._offered.find(job.model), job.track
         for length_s in BEGINNINGS_S:
             found = analyze_beginning(
                 track.path, model, track.name, lambda *_: job.go_on(), track.max_duration_s, length_s
@@ -98,15 +99,19 @@ class PageParts:
         """The track that the page showed `before`, in player and Timeline; both empty where there is none."""
         if before is None:
             return {self.player: panel_value(None), self.timeline: panel_value(None)}
-        playing = player_view(before) if Path(before.path).is_file() else None
+        try:
+            playing = player_view(before) if Path(before.path).is_file() else None
+        except FluxBeatError:  # its file was damaged meanwhile
+            playing = None
         return {self.player: panel_value(playing), **self.show_model(before, before.answering(model))}
 
     def show_model(self, results: TrackResults | None, model: str) -> Updates:
         """Timeline, Tempo and the player's tempo of the chosen model; nothing new before it has answered."""
         analysis = results.analyses.get(model) if results else None
-        if results is None or analysis is None:
+        shown = self._offered.models.get(model)
+        if results is None or analysis is None or shown is None:
             return {self.timeline: gr.skip()}
-        metrics = self._offered.models[model].network.config.metrics
+        metrics = shown.network.config.metrics
         return {
             self.timeline: panel_value(timeline_view(results.key, analysis, self._offered.paints, metrics)),
             self.tempo: panel_value(tempo_view(results.key, analysis)),

@@ -72,7 +72,7 @@ class SaveMenu:
 
     def _with_images(self, results: TrackResults | None, model: str, job: Job) -> Iterator[dict[str, Any]]:
         results, analysis = kept_analysis(results, model)
-        chosen, genres, images = self._offered.models[model], explained_genres(analysis), list[CaptionedImage]()
+        chosen, genres, images = self._offered.find(model), explained_genres(analysis), list[CaptionedImage]()
         job.report(0.0, "Opening the track")
         track = results.track(chosen.network.config.features)
         for number, genre in enumerate(genres, 1):

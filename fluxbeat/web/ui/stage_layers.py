@@ -64,7 +64,7 @@ class StageLayers:
     async def look(self, results: TrackResults | None, model: str, event: gr.EventData) -> str:
         """The spectrogram from `from_s` to `to_s`, as the model's features have it."""
         try:
-            shown, features = kept(results), self._offered.models[model].network.config.features
+            shown, features = kept(results), self._offered.find(model).network.config.features
 
             def work(_: Any = None) -> dict[str, Any]:
                 return spectrogram_view(shown.key, shown.track(features), float(event.from_s), float(event.to_s))
@@ -92,7 +92,7 @@ class StageLayers:
     ) -> Iterator[dict[str, Any]]:
         """The picture so far after every block; the last one says that it is whole."""
         results, analysis = kept_analysis(shown, name)
-        model = self._offered.models[name]
+        model = self._offered.find(name)
         if model.network.takes_sound:
             raise FluxBeatError(TAKES_SOUND)
         track = results.track(model.network.config.features)

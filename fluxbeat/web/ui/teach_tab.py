@@ -34,6 +34,7 @@ from fluxbeat.web.ui.offered_models import OfferedModels
 from fluxbeat.web.ui.panel import AT_ONCE, HIDDEN, panel, panel_answer
 
 MOST_SONGS = 1000
+REDRAWN_EVERY_S = 0.5
 TITLE = "Your genres"
 ORIGIN = "taught on this page"
 FOLDER = "your-genres"
@@ -219,11 +220,11 @@ class TeachTab:
             yield self._view(state), *nothing
             with self._queue.turn_of_thread(stop):
                 own = teach(state.examples, load(BASE))
-            model = self._made(own, state)
+            model, result, archive = self._made(own)
             self._offered.add([model])
             gone = [] if state.model == model.info.name else [state.model]
             self._offered.remove(gone)
-            state.model = model.info.name
+            state.model, state.result, state.archive, state.sent = model.info.name, result, archive, {}
             offered = self._models.offering(models, compared, [state.model], gone)
         except AnalysisCancelled:
             error = "Stopped. What was read of the songs is kept."
@@ -235,34 +236,35 @@ class TeachTab:
         yield self._view(state, error), *offered
 
     def _read(self, state: TeachState, stop: threading.Event) -> Iterator[dict[str, Any]]:
-        """How far the songs are read, in words, after each of them."""
+        """How far the songs are read, in words, now and then."""
         waiting = [song for song in state.songs if not isinstance(song.found, Song)]
-        total, began_s, done = len(waiting), time.monotonic(), 0
+        total, began_s, shown_s, done = len(waiting), time.monotonic(), 0.0, 0
         yield {"words": "Reading the songs", "done": 0, "total": total}
         for done, (place, found) in enumerate(self._reader.read([song.file for song in waiting], stop), start=1):
             waiting[place].found = found
-            left = clock((time.monotonic() - began_s) / done * (total - done))
-            yield {"words": f"Reading the songs, {left} left", "done": done, "total": total}
+            if time.monotonic() - shown_s >= REDRAWN_EVERY_S:  # each time with the names of all songs
+                shown_s = time.monotonic()
+                left = clock((shown_s - began_s) / done * (total - done))
+                yield {"words": f"Reading the songs, {left} left", "done": done, "total": total}
         if done < total:
             raise AnalysisCancelled("stopped")
 
-    def _made(self, own: OwnGenres, state: TeachState) -> LoadedModel:
-        """The model as other tabs take it; the state has its checkpoint as a file, and what is said of it."""
+    def _made(self, own: OwnGenres) -> tuple[LoadedModel, dict[str, Any], Path]:
+        """The model as other tabs take it, what is said of it, and its checkpoint as a file."""
         place = folder_to_serve(self.panel, "teach-")
         folder = place / FOLDER
         save_own_genres(own, folder, TITLE)
-        state.archive = Path(shutil.make_archive(str(folder), "zip", place, FOLDER))
+        archive = Path(shutil.make_archive(str(folder), "zip", place, FOLDER))
         network, revision = load_checkpoint(folder)  # the registry would keep every model for good
         shutil.rmtree(folder)
         name = f"{TITLE} {revision[:4]}"
-        state.sent = {}
-        state.result = {
+        result = {
             "name": name,
             "counts": [[label, count] for label, count in own.counts.items()],
             "sentences": own.judgement.sentences,
-            "url": served_url(self.panel, state.archive),
+            "url": served_url(self.panel, archive),
         }
-        return LoadedModel(ModelInfo(name, ORIGIN, revision), network)
+        return LoadedModel(ModelInfo(name, ORIGIN, revision), network), result, archive
 
     def _of(self, state: TeachState | None, request: gr.Request) -> TeachState:
         state = state or TeachState()
