@@ -29,8 +29,9 @@ _EXPLAINED_VIEW = {
 
 def save_view(**now: Any) -> dict[str, Any]:
     """What the menu offers, and how the last choice fares: `share` and `words`, `url` and `name`, or `error`."""
-    report, *others = ({"kind": each.name, "title": each.title, "about": each.about} for each in FORMATS.values())
-    return {"choices": [report, _EXPLAINED_VIEW, *others], "now": now}
+    choices = [{"kind": each.name, "title": each.title, "about": each.about} for each in FORMATS.values()]
+    choices.insert(1 + list(FORMATS).index("html"), _EXPLAINED_VIEW)
+    return {"choices": choices, "now": now}
 
 
 class SaveMenu:
