@@ -406,6 +406,15 @@ def test_folders_share_the_card_at_the_root(hub, logged_in):
     assert [one.folder for one in models_in(HubAddress.parse(f"ann/rivers@{address.revision}"))] == ["cnn", "vit"]
 
 
+def test_a_card_at_the_root_that_is_no_text_is_named_before_anything_is_published(hub, logged_in):
+    push(CNN, "ann/rivers", folder="cnn")
+    root = hub.repositories["ann/rivers"]
+    before = root.commit({"README.md": b"\xff\xfe"})
+    with pytest.raises(ModelLoadError, match="README.md is no UTF-8 text"):
+        push(CNN, "ann/rivers", folder="cnn")
+    assert root.branches["main"] == before
+
+
 def test_a_private_repository_stays_private_and_a_public_one_is_not_pushed_to_by_mistake(hub, logged_in):
     push(CNN, "ann/secret", private=True)
     assert hub.repositories["ann/secret"].private

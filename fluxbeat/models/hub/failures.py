@@ -46,6 +46,7 @@ def _sentence(error: BaseException, upload: bool) -> str:
         errors.HFValidationError: "the Hub has no such names; expected owner/repo",
         errors.RevisionNotFoundError: "the repository has no such revision",
         errors.GatedRepoError: f"access must be asked for on the Hub first; then {LOG_IN}",
+        errors.DisabledRepoError: "the Hub has disabled this repository",
         errors.RepositoryNotFoundError: f"no such repository, or a private one: {LOG_IN}",
         errors.OfflineModeIsEnabled: "HF_HUB_OFFLINE is set, and not all of it is in the local cache",
         httpx2.TimeoutException: "the Hub did not answer in time; try again later",

@@ -143,7 +143,9 @@ def card_to_publish(config: ModelConfig, card: Card | None, title: str, licence:
 def card_of_several(existing: Card | None, config: ModelConfig, repo: str, folder: str, licence: str) -> str:
     """The README.md at the root of a repository with a folder for each model, with this model's metrics in it."""
     metadata = _metadata(existing.metadata if existing else {}, licence)
-    others = [entry for entry in metadata.get("model-index") or [] if entry["name"] != folder]
+    index = metadata.get("model-index")  # written by anybody
+    entries = index if isinstance(index, list) else []
+    others = [entry for entry in entries if not isinstance(entry, dict) or entry.get("name") != folder]
     metadata["model-index"] = others + model_index(folder, config.metrics)
     text = existing.text if existing else _SEVERAL.format(title=repo.split("/")[1], repo=repo)
     return _written(metadata, text)

@@ -15,7 +15,7 @@ from fluxbeat.models.fingerprint_file import FINGERPRINT_FILE
 from fluxbeat.models.hub.address import DEFAULT_REVISION, HubAddress, repository_name
 from fluxbeat.models.hub.failures import LOG_IN, plain_failures
 from fluxbeat.models.hub.fetching import CARD_FILE, TIMEOUT_S
-from fluxbeat.models.hub.model_card import card_of_several, card_to_publish, parse_card, read_card
+from fluxbeat.models.hub.model_card import card_of_several, card_to_publish, read_card
 
 BESIDE = ("LICENSE.*", FINGERPRINT_FILE)
 """Texts of licences that go with weights which began as somebody else's, and fingerprints of what was learned from."""
@@ -107,5 +107,5 @@ def _root_card(api: HfApi, target: HubAddress, config: ModelConfig, licence: str
     existing = None
     if api.file_exists(target.repo, CARD_FILE, revision=target.revision):
         path = api.hf_hub_download(target.repo, CARD_FILE, revision=target.revision)
-        existing = parse_card(Path(path).read_text(encoding="utf-8"))
+        existing = read_card(Path(path).parent)
     return card_of_several(existing, config, target.repo, target.folder, "" if existing else licence)
