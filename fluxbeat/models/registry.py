@@ -30,6 +30,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _log = logging.getLogger("fluxbeat")
 _loaded: dict[tuple[object, ...], LoadedModel] = {}
 _lock = threading.RLock()
+_choosing = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,8 @@ def hub_choice() -> HubChoice:
     bundled one of its family. The Hub is asked once per process; where it fails, the bundled checkpoints are used, and
     the reason is logged as a warning and kept in `failures`.
     """
-    return _chosen(os.environ.get(HUB_REPO_VARIABLE, "").strip())
+    with _choosing:  # whoever comes while the Hub is asked gets the same answer
+        return _chosen(os.environ.get(HUB_REPO_VARIABLE, "").strip())
 
 
 @lru_cache(maxsize=1)
@@ -256,10 +258,11 @@ def load_all() -> list[LoadedModel]:
 
 
 def forget(model: LoadedModel) -> None:
-    """Hold a model no longer: `load` reads it anew, and its memory is free once nobody else holds it."""
+    """Hold a model no longer, nor its consensus: `load` reads it anew, its memory is free once nobody else holds it."""
     with _lock:
-        for key in [key for key, loaded in _loaded.items() if loaded is model]:
-            del _loaded[key]
+        for key, loaded in list(_loaded.items()):
+            if model.network in loaded.network.modules():  # itself, or the consensus that it is a member of
+                del _loaded[key]
 
 
 def checkpoint_folder(model: LoadedModel) -> Path:

@@ -9,6 +9,7 @@ from tiny_models import LABELS, tiny, write_consensus, write_three
 
 from fluxbeat.analysis.windows import slide
 from fluxbeat.errors import ConfigMismatchError, ModelLoadError
+from fluxbeat.models import registry
 from fluxbeat.models.checkpoint import save_checkpoint
 from fluxbeat.models.registry import default_model, load, model_names
 
@@ -65,6 +66,16 @@ def test_its_members_are_the_models_of_their_names(folder):
     members = [load(name).network for name in together.names]
     assert all(mine is theirs for mine, theirs in zip(together.networks, members, strict=True))
     assert together.n_parameters == sum(member.n_parameters for member in members)
+
+
+def test_a_member_that_is_forgotten_takes_the_consensus_along(folder, monkeypatch):
+    monkeypatch.setattr(registry, "_loaded", {})
+    for _ in range(3):
+        together = load("all")
+        registry.forget(load("cnn"))
+        assert load("all") is not together
+        assert load("all").network.networks[0] is load("cnn").network
+    assert sorted(model.info.name for model in registry._loaded.values()) == ["all", "cnn", "crnn", "vit"]
 
 
 def test_it_comes_first_and_is_the_default_if_its_configuration_says_so(folder):

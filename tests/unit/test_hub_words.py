@@ -1,6 +1,9 @@
-"""What strangers' cards and the Hub's refusals may say, without asking a Hub."""
+"""What strangers' cards and the Hub's refusals may say, and how often it is asked; no Hub is needed."""
 
 from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
@@ -9,10 +12,19 @@ from huggingface_hub.errors import DisabledRepoError
 from tiny_models import tiny
 
 from fluxbeat.errors import ModelLoadError
+from fluxbeat.models import registry
 from fluxbeat.models.hub.failures import plain_failures
 from fluxbeat.models.hub.model_card import Card, card_of_several
 
 METRIC = {"measure": "accuracy", "value": 0.5, "n": 4, "split": "mine"}
+
+
+@pytest.fixture
+def chosen_anew(monkeypatch):
+    """$FLUXBEAT_HUB_REPO names a repository that nobody has asked for yet."""
+    monkeypatch.setenv(registry.HUB_REPO_VARIABLE, "ann/rivers")
+    yield
+    registry._chosen.cache_clear()
 
 
 @pytest.mark.parametrize("index", [[{"results": []}], ["text"], [None], {"name": "x"}, "text", 7, None])
@@ -34,3 +46,18 @@ def test_a_disabled_repository_is_no_question_of_logging_in():
     answer = httpx2.Response(403, request=httpx2.Request("GET", "http://hub"))
     with pytest.raises(ModelLoadError, match="the Hub has disabled this repository$"), plain_failures("hf://ann/gone"):
         raise DisabledRepoError("disabled", response=answer)
+
+
+def test_the_hub_is_asked_once_by_many_threads_and_what_failed_is_noted_for_all(monkeypatch, chosen_anew):
+    asked: list[str] = []
+
+    def models_in(address):
+        asked.append(str(address))
+        time.sleep(0.05)
+        return []
+
+    monkeypatch.setattr(registry, "models_in", models_in)
+    with ThreadPoolExecutor(4) as pool:
+        first, *others = pool.map(lambda _: registry.hub_choice(), range(4))
+    assert len(asked) == 1
+    assert all(other is first for other in others)
