@@ -39,7 +39,11 @@ def require_printable(text: str) -> str:
 
 
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(require_printable)]
-Count = Annotated[int, Field(ge=1)]
+LARGEST_NUMBER = 2**63 - 1
+"""No measurement, count or seed is larger."""
+Number = Annotated[float, Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
+Whole = Annotated[int, Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
+Count = Annotated[int, Field(ge=1, le=LARGEST_NUMBER)]
 
 
 class Metric(BaseModel):
@@ -64,13 +68,13 @@ class Metric(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True, allow_inf_nan=False)
     measure: Name
-    value: float
+    value: Number
     n: Count
     split: Name
-    interval_95: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
-    sd: float | None = None
+    interval_95: Annotated[list[Number], Field(min_length=2, max_length=2)] | None = None
+    sd: Number | None = None
     seeds: Count | None = None
-    seed: int | None = None
+    seed: Whole | None = None
     date: Name | None = None
 
 

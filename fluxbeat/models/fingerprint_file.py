@@ -53,12 +53,15 @@ def read_fingerprints(folder: Path) -> list[Fingerprint]:
     try:
         with safe_open(path, framework="np") as content:
             belongs = (content.metadata() or {}).get(_BELONGS)
+            tensors = {name: content.get_slice(name) for name in content.keys()}  # noqa: SIM118
+            found = {name: (*tensor.get_shape(), tensor.get_dtype()) for name, tensor in tensors.items()}
+            count, bands = (*found.get("curve", ()), 0, 0)[:2]
+            expected = {"curve": (count, bands, _STEPS, "I8"), "digest": (count, 32, "U8")}
+            if found != expected or not 0 < bands <= BANDS:
+                raise ModelLoadError(f"{path} is no file of fingerprints: it holds {str(found)[:200]}")
             curve, digest = content.get_tensor("curve"), content.get_tensor("digest")
     except (SafetensorError, OSError) as error:
         raise ModelLoadError(f"{path} is cut short, damaged or no safetensors file ({str(error)[:200]})") from error
-    types, places = (curve.dtype, digest.dtype), (curve.shape[::2], digest.shape[1:])
-    if types != (np.int8, np.uint8) or places != ((*digest.shape[:1], _STEPS), (32,)):
-        raise ModelLoadError(f"{path} is no file of fingerprints: it holds {curve.shape} and {digest.shape}")
     if belongs != sha256_of(folder / WEIGHTS_FILE):
         raise ModelLoadError(f"{path} belongs to other weights than {WEIGHTS_FILE} holds: save the checkpoint anew")
     return [
@@ -68,14 +71,16 @@ def read_fingerprints(folder: Path) -> list[Fingerprint]:
 
 
 def learned_from(folder: Path, prints: Sequence[Fingerprint]) -> list[int]:
-    """Places of those among `prints`, made with its features, that a checkpoint learned from, rising.
+    """Places of those among `prints` that a checkpoint learned from, rising.
 
     Raises
     ------
     ModelLoadError
-        As `read_fingerprints`.
+        As `read_fingerprints`, and if `prints` were made with other features than the checkpoint's.
     """
     known = read_fingerprints(folder)
     if not known or not prints:
         return []
+    if known[0].curve.shape != prints[0].curve.shape:
+        raise ModelLoadError(f"{folder / FINGERPRINT_FILE} was made with other features than the checkpoint's")
     return sorted({place for place, _ in same_recordings(prints, known)})

@@ -47,6 +47,8 @@ class AudioTransformer(GenreTempoModel):
         self.time_stride, self.time_context = self.stack.time_stride, self.stack.time_context
         if not 1 <= patch[0] <= self.stack.bands or patch[1] < 1:
             raise ValueError(f"no patch of {patch} fits into {self.stack.bands} bands")
+        if not 0 <= left_out < 1:
+            raise ValueError(f"left_out must be at least 0 and below 1, got {left_out}")
         self.require_steps(patch[1])
         self.left_out = left_out
         self.cut = nn.Conv2d(self.stack.channels, width, patch, stride=patch)

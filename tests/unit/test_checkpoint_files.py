@@ -279,6 +279,8 @@ CONFIGS: dict[str, tuple[Callable[[dict], Any], str]] = {
     "no heads": (with_architecture("vit", heads=0), "architecture of vit does not fit"),
     "odd heads": (with_architecture("vit", heads=7), "architecture of vit does not fit"),
     "no strides": (with_architecture("cnn", strides=[]), "architecture of cnn does not fit"),
+    "more than all left out": (with_architecture("vit", left_out=5), "left_out must be at least 0 and below 1, got 5"),
+    "less than none left out": (with_architecture("vit", left_out=-1), "left_out must be at least 0 and below 1, got"),
     "text": (with_architecture("cnn", channels="many"), "architecture of cnn does not fit"),
     "config": (with_architecture("cnn", config={}), "architecture of cnn does not fit"),
     "window": (lambda c: c.update(window_s=1e9), "window_s should be less than or equal to 120, got 1e.09"),
@@ -384,6 +386,11 @@ def test_a_configuration_that_would_fill_memory_or_makes_no_sense_is_refused(
         (METRIC | {"seeds": 0}, "seeds should be greater than or equal to 1"),
         (METRIC | {"sd": "small"}, "sd should be a valid number"),
         (METRIC | {"date": 2026}, "date should be a valid string"),
+        (METRIC | {"value": 1e308}, r"value should be less than or equal to .*, got 1e\+308"),
+        (METRIC | {"interval_95": [-1e300, 1.0]}, r"interval_95\[0\] should be greater than or equal to"),
+        (METRIC | {"sd": 1e300}, "sd should be less than or equal to"),
+        (METRIC | {"n": 10**400}, "n should be less than or equal to .*, got a number of 401 digits"),
+        (METRIC | {"seed": 10**400}, "seed should be less than or equal to"),
     ],
 )
 def test_a_metric_that_nobody_could_show_is_refused(changed: Changed, metric: dict, message: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 from test_datasets import bursts, chords, save
 from tiny_models import loaded, tiny
 
@@ -185,6 +186,34 @@ def test_a_checkpoint_knows_again_what_it_learned_from_and_nothing_else(base, tm
     save_checkpoint(tiny("cnn", seed=3, labels=("dub", "house")), tmp_path / "own")
     with pytest.raises(ModelLoadError, match="belongs to other weights"):
         read_fingerprints(tmp_path / "own")
+
+
+CURVE, DIGEST = np.zeros((2, 20, 104), np.int8), np.zeros((2, 32), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        ({"curve": CURVE[:, :18], "digest": DIGEST}, "was made with other features than the checkpoint's"),
+        ({"curve": np.tile(CURVE, (1, 2, 1)), "digest": DIGEST}, "is no file of fingerprints"),
+        ({"curve": CURVE[:, :0], "digest": DIGEST}, "is no file of fingerprints"),
+        ({"curve": CURVE[..., None], "digest": DIGEST}, "is no file of fingerprints"),
+        ({"curve": CURVE[..., :99], "digest": DIGEST}, "is no file of fingerprints"),
+        ({"curve": CURVE[:1], "digest": DIGEST}, "is no file of fingerprints"),
+        ({"curve": np.int8(5), "digest": np.uint8(1)}, "is no file of fingerprints"),
+        ({"curve": CURVE.astype(np.float32), "digest": DIGEST}, "is no file of fingerprints"),
+        ({"curve": CURVE, "digest": DIGEST[:, :16]}, "is no file of fingerprints"),
+        ({"curve": CURVE, "digest": DIGEST, "more": np.zeros(3)}, "is no file of fingerprints"),
+        ({"curve": CURVE}, "is no file of fingerprints"),
+        ({}, "is no file of fingerprints"),
+    ],
+)
+def test_fingerprints_of_another_form_are_refused(tmp_path, tensors, message):
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    belongs = {"weights_sha256": hashlib.sha256(b"weights").hexdigest()}
+    save_file({name: np.array(values) for name, values in tensors.items()}, tmp_path / FINGERPRINT_FILE, belongs)
+    with pytest.raises(ModelLoadError, match=message):
+        learned_from(tmp_path, [song("one").fingerprint])
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,8 @@ class SimclrConfig:
     def __post_init__(self) -> None:
         if not self.temperature > 0:
             raise FluxBeatError(f"simclr.temperature must be above 0, got {self.temperature}: 0.1 to 0.5 are usual")
+        if not self.max_distance_s >= 0:
+            raise FluxBeatError(f"simclr.max_distance_s must be 0 or more, got {self.max_distance_s}")
 
 
 class ViewBatches(WindowBatches):
