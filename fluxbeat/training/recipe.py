@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +141,9 @@ def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
         *parts, last = name.split(".")
         target = values
         for part in parts:
-            target = target.setdefault(part, {})
+            if target.get(part) is None:
+                target[part] = {}
+            target = target[part]
             if not isinstance(target, dict):
                 raise FluxBeatError(f"--set {change}: {part} is one value and has no settings of its own")
         target[last] = _yaml(text, f"--set {change}")
@@ -156,8 +158,11 @@ def _yaml(text: str | bytes, where: str) -> Any:
 
 
 def _build(values: dict[Any, Any], where: str) -> Recipe:
+    sections = {setting.name for setting in fields(Recipe) if setting.default_factory is not MISSING}
+    # a section of which every setting is commented out is None in YAML
+    given = {name: {} if value is None and name in sections else value for name, value in values.items()}
     try:
-        return TypeAdapter(Recipe).validate_python(values, extra="forbid")
+        return TypeAdapter(Recipe).validate_python(given, extra="forbid")
     except ValidationError as error:
         wrong = error.errors(include_url=False)[0]
         setting = ".".join(map(str, wrong["loc"]))
