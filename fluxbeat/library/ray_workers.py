@@ -61,10 +61,14 @@ class RayWorkers:
         except (ConnectionError, ValueError, RuntimeError, TimeoutError, OSError, RayError) as error:
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise FluxBeatError(f"no Ray cluster answers at {address!r}: {reason}") from error
-        self._check_workers(address)
-        count = count or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        try:
+            _check_workers(address)
+            count = count or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        except BaseException:
+            ray.shutdown()
+            raise
         self.at_once = count + max(1, count // 2)  # the next files travel while the first are analysed
-        self._task = ray.remote(num_cpus=1, max_retries=1)(analyse_file)
+        self._task = ray.remote(num_cpus=1, max_retries=1)(_analyse_on_node)
         self._model: tuple[LoadedModel, ray.ObjectRef] | None = None
 
     def begin(self, file: SoundFile, model: LoadedModel, stop: threading.Event) -> Future[Answer]:
@@ -79,7 +83,7 @@ class RayWorkers:
         try:
             if self._model is None or self._model[0] is not model:
                 self._model = model, ray.put(model)
-            future: Future[Answer] = self._task.remote(content, file.shown, self._model[1]).future()
+            future: Future[Answer] = self._task.remote(content, file.shown, self._model[1], __version__).future()
         except (RayError, ConnectionError) as error:
             raise FluxBeatError(f"the Ray cluster answers no more ({type(error).__name__}): start it again") from error
         return future
@@ -88,19 +92,23 @@ class RayWorkers:
         """Leave the cluster, which ends this program's tasks there."""
         ray.shutdown()
 
-    def _check_workers(self, address: str) -> None:
-        probe = ray.remote(num_cpus=1, max_retries=0)(_check_version)
-        try:
-            ray.get(probe.remote(__version__), timeout=ANSWER_S)
-        except GetTimeoutError as error:
-            raise FluxBeatError(
-                f"the Ray cluster at {address!r} started no worker within {ANSWER_S:.0f} s: are its cores taken?"
-            ) from error
-        except Exception as error:
-            raise FluxBeatError(
-                f"the workers of the Ray cluster at {address!r} cannot run FluxBeat: install FluxBeat {__version__} "
-                f"on every node ({type(error).__name__})"
-            ) from error
+
+def _check_workers(address: str) -> None:
+    """Refuse a cluster whose first worker cannot run FluxBeat, or runs another version of it."""
+    probe = ray.remote(num_cpus=1, max_retries=0)(_other_version)
+    try:
+        other = ray.get(probe.remote(__version__), timeout=ANSWER_S)
+    except GetTimeoutError as error:
+        raise FluxBeatError(
+            f"the Ray cluster at {address!r} started no worker within {ANSWER_S:.0f} s: are its cores taken?"
+        ) from error
+    except Exception as error:
+        raise FluxBeatError(
+            f"the workers of the Ray cluster at {address!r} cannot run FluxBeat: install FluxBeat {__version__} "
+            f"on every node ({type(error).__name__})"
+        ) from error
+    if other:
+        raise ConfigMismatchError(other)
 
 
 def _check_address(address: str) -> None:
@@ -115,8 +123,13 @@ def _check_address(address: str) -> None:
         raise FluxBeatError(f"no Ray cluster answers at {address!r} ({error}): {cure}") from error
 
 
-def _check_version(asking: str) -> None:
-    if asking != __version__:
-        raise ConfigMismatchError(
-            f"a Ray worker has FluxBeat {__version__}, this machine {asking}: install the same on every node"
-        )
+def _other_version(asking: str) -> str:
+    """On a node: why it must not answer a machine with that version, in one sentence; empty where it may."""
+    if asking == __version__:
+        return ""
+    return f"a Ray worker has FluxBeat {__version__}, this machine {asking}: install the same on every node"
+
+
+def _analyse_on_node(content: bytes, name: str, model: LoadedModel, asking: str) -> Answer:
+    """On a node: the answer, which is kept on the asking machine and so must be that of its own version."""
+    return _other_version(asking) or analyse_file(content, name, model)
