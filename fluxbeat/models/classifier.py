@@ -9,6 +9,8 @@ import hashlib
 import importlib.util
 import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -165,9 +167,8 @@ def load_classifier(folder: Path, asked: str = "") -> tuple[HubClassifier, str]:
     try:
         import transformers
 
-        transformers.utils.logging.set_verbosity_error()
-        transformers.utils.logging.disable_progress_bar()
-        model = _read(transformers, folder, genres, scores)
+        with _quiet(transformers.utils.logging):
+            model = _read(transformers, folder, genres, scores)
     except (ModelLoadError, ConfigMismatchError):
         raise
     except Exception as error:  # whatever a strange configuration makes transformers raise
@@ -176,6 +177,20 @@ def load_classifier(folder: Path, asked: str = "") -> tuple[HubClassifier, str]:
     files = sorted(path for path in folder.iterdir() if path.name in (CONFIG_FILE, WEIGHTS_FILE, *OTHER_FILES))
     digest = hashlib.sha256(b"".join(bytes.fromhex(sha256_of(path)) for path in files) + asked.encode())
     return model, digest.hexdigest()[:12]
+
+
+@contextmanager
+def _quiet(logging: Any) -> Iterator[None]:
+    """Without the bars and notes by which transformers tells of its loading, and afterwards with them as before."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _read(transformers: Any, folder: Path, genres: tuple[str, ...], scores: str) -> HubClassifier:

@@ -423,6 +423,21 @@ def test_without_the_extra_it_is_reported_what_to_install_before_anything_is_fet
     assert not [asked for asked in hub.asked if "/resolve/" in asked]
 
 
+def test_loading_is_quiet_and_leaves_transformers_as_talkative_as_it_was(made, tmp_path, capsys):
+    logging = transformers.utils.logging
+    before = logging.get_verbosity()
+    logging.set_verbosity_info()
+    logging.enable_progress_bar()
+    try:
+        registry.load(copied(made["ast"], tmp_path / "good"))
+        with pytest.raises(ModelLoadError):
+            registry.load(copied(made["ast"], tmp_path / "odd", config={"model_type": "nobody's"}))
+        assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == (logging.INFO, True)
+    finally:
+        logging.set_verbosity(before)
+    assert capsys.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("asked", ["colour=red", "scores=loud", "genres=" + ",".join(map(str, range(200)))])
 def test_ways_to_ask_that_there_are_not_are_named(made, asked):
     with pytest.raises(ModelLoadError, match="expected genres=dub,techno .100 at most., scores=softmax"):
