@@ -10,7 +10,7 @@ import datetime
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any, Literal
@@ -26,7 +26,7 @@ from fluxbeat.features.overlap import sharing
 from fluxbeat.library.songs import Song
 from fluxbeat.models.base import GenreTempoModel
 from fluxbeat.models.checkpoint import save_checkpoint
-from fluxbeat.models.config_file import LONGEST_LABEL
+from fluxbeat.models.config_file import LONGEST_LABEL, MOST_LABELS
 from fluxbeat.models.fingerprint_file import write_fingerprints
 from fluxbeat.models.hub.model_card import Card, card_to_publish
 from fluxbeat.models.label_calibration import LabelledWindows, fit_labels, fit_thresholds, wilson
@@ -119,6 +119,23 @@ class OwnGenres:
         return {label: found[label] for label in self.network.config.labels}
 
 
+def check_genres(names: Collection[str]) -> None:
+    """Refuse genres that no checkpoint can hold, or that leave nothing to tell apart.
+
+    Raises
+    ------
+    FluxBeatError
+        If there are fewer than two or too many, or one has no possible name.
+    """
+    if len(names) < 2:
+        found = "".join(f"only {name!r}" for name in names) or "none"
+        raise FluxBeatError(f"at least two genres are needed to tell apart, found {found}")
+    if len(names) > MOST_LABELS:
+        raise FluxBeatError(f"{len(names):,} genres are more than the {MOST_LABELS:,} that a checkpoint holds")
+    for name in names:
+        check_genre(name)
+
+
 def check_genre(name: str) -> None:
     """Refuse a name that no checkpoint can hold.
 
@@ -139,17 +156,13 @@ def teach(examples: Sequence[Example], base: LoadedModel) -> OwnGenres:
     Raises
     ------
     FluxBeatError
-        If there are fewer than two genres or fewer than two songs of one, or a genre has no possible name.
+        If there are fewer than two songs of a genre, or as `check_genres`.
     """
     network = base.network
     assert isinstance(network, GenreTempoModel)  # SongReader takes no other
     counts = Counter(label for example in examples for label in example.genres)
     labels = tuple(sorted(counts))
-    if len(labels) < 2:
-        found = f"only {labels[0]!r}" if labels else "none"
-        raise FluxBeatError(f"at least two genres are needed to tell apart, found {found}")
-    for label in labels:
-        check_genre(label)
+    check_genres(labels)
     rare = min(labels, key=lambda label: counts[label])
     if counts[rare] < LEAST_PER_LABEL:
         raise FluxBeatError(f"{rare!r} has {counts[rare]} song, every genre needs {LEAST_PER_LABEL} at least: add one")

@@ -16,6 +16,7 @@ from fluxbeat.library.own_genres import (
     LEAST_PER_LABEL,
     Example,
     OwnGenres,
+    check_genres,
     save_own_genres,
     teach,
     without_repeats,
@@ -84,15 +85,16 @@ def label_counts(recordings: Iterable[Recording], *splits: str) -> Counter[str]:
 
 
 def check_counts(data: str | Path, counts: Counter[str]) -> None:
-    """Refuse fewer than two genres, and a genre of fewer than two recordings.
+    """Refuse genres that `check_genres` refuses, and a genre of fewer than two recordings.
 
     Raises
     ------
     FluxBeatError
     """
-    if len(counts) < 2:
-        found = f"only {next(iter(counts))!r}" if counts else "none"
-        raise FluxBeatError(f"{data}: at least two genres are needed to tell apart, found {found}")
+    try:
+        check_genres(counts)
+    except FluxBeatError as error:
+        raise FluxBeatError(f"{data}: {error}") from error
     rare, count = min(counts.items(), key=lambda entry: entry[1])
     if count < LEAST_PER_LABEL:
         raise FluxBeatError(

@@ -4,6 +4,7 @@ import csv
 import logging
 import tracemalloc
 import unicodedata
+from collections import Counter
 from pathlib import Path
 
 import mutagen
@@ -20,6 +21,7 @@ from fluxbeat.training.data.datasets import read_dataset
 from fluxbeat.training.data.extraction import extract, fingerprints
 from fluxbeat.training.data.recordings import Recording
 from fluxbeat.training.data.split_check import check_split, without_repeats
+from fluxbeat.training.quick import check_counts
 
 RATE_HZ = 22_050
 FEATURES = FeatureConfig(n_mels=40)
@@ -80,6 +82,20 @@ def test_folders_that_cannot_be_learned_from_are_refused_with_a_cure(tmp_path):
         read_dataset(tmp_path)
     with pytest.raises(FluxBeatError, match="no CSV"):
         read_dataset(tmp_path / "stray.wav")
+
+
+@pytest.mark.parametrize(
+    ("genres", "message"),
+    [
+        (["folk"], "at least two genres are needed to tell apart, found only 'folk'"),
+        ([], "at least two genres are needed to tell apart, found none"),
+        ([f"g{n}" for n in range(1001)], "1,001 genres are more than the 1,000 that a checkpoint holds"),
+        (["folk", "f" * 101], "is no name for a genre: it takes 1 to 100 characters that show"),
+    ],
+)
+def test_genres_that_no_checkpoint_holds_are_refused_before_anything_is_read(genres, message):
+    with pytest.raises(FluxBeatError, match=f"Music: .*{message}"):
+        check_counts("Music", Counter(dict.fromkeys(genres, 5)))
 
 
 def test_a_table_may_hold_a_split(tmp_path):

@@ -19,6 +19,7 @@ from fluxbeat.audio.sound_files import SoundFile
 from fluxbeat.audio.tags import artist_in_name
 from fluxbeat.errors import FluxBeatError, ModelLoadError
 from fluxbeat.features.fingerprint import Fingerprint
+from fluxbeat.library import own_genres
 from fluxbeat.library.own_genres import Example, groups_of, save_own_genres, teach, without_repeats
 from fluxbeat.library.songs import Song, SongReader
 from fluxbeat.models.checkpoint import load_checkpoint, save_checkpoint
@@ -186,6 +187,13 @@ def test_a_checkpoint_knows_again_what_it_learned_from_and_nothing_else(base, tm
     save_checkpoint(tiny("cnn", seed=3, labels=("dub", "house")), tmp_path / "own")
     with pytest.raises(ModelLoadError, match="belongs to other weights"):
         read_fingerprints(tmp_path / "own")
+
+
+def test_more_genres_than_a_checkpoint_holds_are_refused_before_they_are_learned(base, monkeypatch):
+    monkeypatch.setattr(own_genres, "fit_head", lambda *given: pytest.fail("learned in vain"))
+    many = [Example(song("a"), (f"g{n % 1001:04}",)) for n in range(2002)]
+    with pytest.raises(FluxBeatError, match="1,001 genres are more than the 1,000 that a checkpoint holds"):
+        teach(many, base)
 
 
 CURVE, DIGEST = np.zeros((2, 20, 104), np.int8), np.zeros((2, 32), np.uint8)
