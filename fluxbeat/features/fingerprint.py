@@ -95,6 +95,18 @@ def same_recordings(first: Sequence[Fingerprint], second: Sequence[Fingerprint])
     return sorted(pair for pair in pairs if first is not second or pair[0] < pair[1])
 
 
+def originals(prints: Sequence[Fingerprint]) -> list[int]:
+    """Of each the place of the first that holds the same recording, its own where none before it does.
+
+    What is like a copy is a copy too, even where it is not like the first: each may lack more seconds of its start.
+    """
+    first = list(range(len(prints)))
+    for earlier, later in same_recordings(prints, prints):
+        if first[later] == later:
+            first[later] = first[earlier]
+    return first
+
+
 def _anchored(first: Sequence[Fingerprint], second: Sequence[Fingerprint]) -> np.ndarray:
     """Correlation of the beginnings of `first` with parts of `second` that begin up to 5 s later."""
     steps = first[0].curve.shape[1]

@@ -21,7 +21,7 @@ from scipy.sparse.csgraph import connected_components
 from threadpoolctl import threadpool_limits
 
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.features.fingerprint import same_recordings
+from fluxbeat.features.fingerprint import originals, same_recordings
 from fluxbeat.features.overlap import sharing
 from fluxbeat.library.songs import Song
 from fluxbeat.models.base import GenreTempoModel
@@ -208,15 +208,15 @@ def without_repeats(examples: Sequence[Example], merge: bool = True) -> tuple[li
 
     With `merge` the first has the genres of all its copies; without, those that it came with.
     """
-    prints, kept = [example.song.fingerprint for example in examples], dict(enumerate(examples))
+    kept: dict[int, Example] = {}
     repeats: list[tuple[str, str]] = []
-    for one, other in same_recordings(prints, prints):
-        if one in kept and other in kept:
-            copy = kept.pop(other)
+    for example, original in zip(examples, originals([example.song.fingerprint for example in examples]), strict=True):
+        first = kept.setdefault(original, example)
+        if first is not example:
+            repeats.append((example.song.name, first.song.name))
             if merge:
-                genres = dict.fromkeys([*kept[one].genres, *copy.genres])
-                kept[one] = replace(kept[one], genres=tuple(genres))
-            repeats.append((copy.song.name, kept[one].song.name))
+                genres = dict.fromkeys([*first.genres, *example.genres])
+                kept[original] = replace(first, genres=tuple(genres))
     return list(kept.values()), repeats
 
 

@@ -472,6 +472,16 @@ def test_the_same_recording_in_two_splits_is_refused_by_name(copies, prints):
         check_split(songs, prints)
 
 
+def test_a_copy_of_a_copy_is_left_out_though_it_is_not_like_the_first(caplog):
+    whole = np.random.default_rng(5).standard_normal((20, 130)).astype(np.float32)
+    cut = {name: Fingerprint(name, whole[:, start : start + 104]) for name, start in (("a", 0), ("b", 13), ("c", 26))}
+    kept = without_repeats(
+        [recording(name, "", label) for name, label in zip("abc", ("x", "y", "z"), strict=True)], cut
+    )
+    assert [(entry.name, entry.labels) for entry in kept] == [("a", ("x", "y", "z"))]
+    assert "c is the same recording as a" in caplog.text
+
+
 def test_a_recording_filed_under_two_genres_has_both(copies, prints, caplog):
     labels = {"song": "folk", "other": "rock", "copy": "rock"}
     songs = [recording(name, "", label, path=copies[name].path) for name, label in labels.items()]

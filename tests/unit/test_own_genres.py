@@ -18,7 +18,7 @@ from tiny_models import loaded, tiny
 from fluxbeat.audio.sound_files import SoundFile
 from fluxbeat.audio.tags import artist_in_name
 from fluxbeat.errors import FluxBeatError, ModelLoadError
-from fluxbeat.features.fingerprint import Fingerprint
+from fluxbeat.features.fingerprint import Fingerprint, same_recordings
 from fluxbeat.library import own_genres
 from fluxbeat.library.own_genres import Example, groups_of, save_own_genres, teach, without_repeats
 from fluxbeat.library.songs import Song, SongReader
@@ -114,6 +114,18 @@ def test_a_recording_that_is_there_twice_counts_once_with_the_genres_of_both():
     )
     assert [(one.song.name, one.genres) for one in kept] == [("a", ("x", "y")), ("c", ("y",))]
     assert repeats == [("b", "a")]
+
+
+def test_a_copy_of_a_copy_is_left_out_though_it_is_not_like_the_first():
+    whole = np.random.default_rng(5).standard_normal((20, 130)).astype(np.float32)
+    cut = [Fingerprint(f"{start:064x}", whole[:, start : start + 104]) for start in (0, 13, 26)]
+    assert same_recordings(cut, cut) == [(0, 1), (1, 2)]
+    songs = [Example(replace(song(f"{n}"), fingerprint=one), (f"genre {n}",)) for n, one in enumerate(cut)]
+    kept, repeats = without_repeats(songs)
+    assert [(one.song.name, one.genres) for one in kept] == [("0", ("genre 0", "genre 1", "genre 2"))]
+    assert repeats == [("1", "0"), ("2", "0")]
+    kept, _ = without_repeats(songs, merge=False)
+    assert [(one.song.name, one.genres) for one in kept] == [("0", ("genre 0",))]
 
 
 def test_a_taught_model_is_a_checkpoint_like_any_other(base, tmp_path):

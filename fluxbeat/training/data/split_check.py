@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.features.fingerprint import Fingerprint, same_recordings
+from fluxbeat.features.fingerprint import Fingerprint, originals, same_recordings
 from fluxbeat.training.data.artist_split import artist_of
 from fluxbeat.training.data.recordings import Recording
 
@@ -51,9 +51,12 @@ def check_split(recordings: Sequence[Recording], prints: Prints | None = None) -
             {artist_of(recording) for recording in part} & {artist_of(recording) for recording in other},
             "move all recordings of an artist into one split",
         )
-        same = _same(part, other, prints) if prints else []
-        pairs = {f"{first.name} = {second.name}" for first, second in same}
-        _refuse(f"{where} share recordings", pairs, "remove one of each two")
+        if prints:
+            same = same_recordings(
+                [prints[recording.name] for recording in part], [prints[recording.name] for recording in other]
+            )
+            pairs = {f"{part[row].name} = {other[column].name}" for row, column in same}
+            _refuse(f"{where} share recordings", pairs, "remove one of each two")
 
 
 def _refuse(fault: str, shared: set[str], cure: str) -> None:
@@ -64,18 +67,12 @@ def _refuse(fault: str, shared: set[str], cure: str) -> None:
 
 def without_repeats(recordings: Sequence[Recording], prints: Prints) -> list[Recording]:
     """Each recording once, with the labels of all its copies; every copy left out is named in a warning."""
-    kept = {recording.name: recording for recording in recordings}
-    for first, second in _same(recordings, recordings, prints):
-        if first.name in kept and second.name in kept:
-            copy, original = kept.pop(second.name), kept[first.name]
-            _log.warning("left out: %s is the same recording as %s", copy.path, original.path)
-            labels = dict.fromkeys([*(original.labels or ()), *(copy.labels or ())])
-            kept[first.name] = replace(original, labels=tuple(labels) or None)
+    kept: dict[int, Recording] = {}
+    places = originals([prints[recording.name] for recording in recordings])
+    for recording, place in zip(recordings, places, strict=True):
+        first = kept.setdefault(place, recording)
+        if first is not recording:
+            _log.warning("left out: %s is the same recording as %s", recording.path, first.path)
+            labels = dict.fromkeys([*(first.labels or ()), *(recording.labels or ())])
+            kept[place] = replace(first, labels=tuple(labels) or None)
     return list(kept.values())
-
-
-def _same(first: Sequence[Recording], second: Sequence[Recording], prints: Prints) -> list[tuple[Recording, Recording]]:
-    """Pairs that hold the same recording; of a list with itself, each pair once, the earlier first."""
-    one = [prints[recording.name] for recording in first]
-    other = one if first is second else [prints[recording.name] for recording in second]
-    return [(first[row], second[column]) for row, column in same_recordings(one, other)]
