@@ -129,8 +129,9 @@ def load_checkpoint(folder: str | Path) -> tuple[GenreTempoModel, str]:
         check_tensors(expected, tensors_in(folder / WEIGHTS_FILE), len(config.labels))
     except (ModelLoadError, ConfigMismatchError) as error:
         text = " ".join(str(error).split())  # a strange configuration brings line breaks into a message
-        named = text.startswith((CONFIG_FILE, WEIGHTS_FILE))
-        raise type(error)(f"{folder if named else folder / CONFIG_FILE}{'/' if named else ': '}{text:.500}") from error
+        if not text.startswith((CONFIG_FILE, WEIGHTS_FILE)):
+            text = f"{CONFIG_FILE}: {text}"
+        raise type(error)(f"{folder}/{text:.500}") from error
     model = build_model(config)
     content = (folder / WEIGHTS_FILE).read_bytes()
     weights = load_safetensors(content)

@@ -10,13 +10,19 @@ import torch
 from fluxbeat.models.base import WindowModel
 from fluxbeat.models.classifier import HubClassifier
 
+WARM_UP, REPEATS = 3, 15
+
 
 def milliseconds_per_window(model: WindowModel) -> float:
-    """Median milliseconds for one window alone, batch of one, with the threads torch uses, in evaluation mode."""
+    """Median milliseconds for one window alone, with the threads torch uses, in evaluation mode."""
+    return 1000 * statistics.median(answer_times_s(model, REPEATS))
+
+
+def answer_times_s(model: WindowModel, runs: int) -> list[float]:
+    """Seconds of each of `runs` answers to one window alone, batch of one, after some that warm up."""
     window = noise_window(model)
     with torch.inference_mode():
-        taken_s = timeit.repeat(lambda: model(window), repeat=18, number=1)
-    return 1000 * statistics.median(taken_s[3:])  # the first ones warm up
+        return timeit.repeat(lambda: model(window), repeat=WARM_UP + runs, number=1)[WARM_UP:]
 
 
 def noise_window(model: WindowModel) -> torch.Tensor:

@@ -68,7 +68,8 @@ def check_tensors(expected: Tensors, found: Tensors, labels: int) -> None:
 
 
 def _difference(name: str, expected: Tensors, found: Tensors) -> str:
-    (shape, kind), (found_shape, found_kind) = (tensors.get(name, (None, "")) for tensors in (expected, found))
+    shape, kind = expected.get(name, (None, ""))
+    found_shape, found_kind = found.get(name, (None, ""))
     if shape == found_shape:
         return f"{name[:80]}: expected {shape} of {kind}, got {found_shape} of {found_kind}"
     return f"{name[:80]}: expected {shape}, got {found_shape}"

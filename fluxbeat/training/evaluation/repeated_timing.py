@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
-
 from fluxbeat.models.base import WindowModel
-from fluxbeat.models.speed import noise_window
-
-WARM_UP, REPEATS = 3, 15
+from fluxbeat.models.speed import REPEATS, answer_times_s
 
 
 @dataclass(frozen=True)
@@ -45,11 +41,13 @@ def timed(work: Callable[[], object], runs: int, warm_up: int = 1) -> Timing:
         began = time.perf_counter()
         work()
         taken.append(time.perf_counter() - began)
-    return Timing(statistics.median(taken), min(taken), max(taken), runs)
+    return _summary(taken)
 
 
 def answer_time(model: WindowModel, runs: int = REPEATS) -> Timing:
     """One window alone, batch of one."""
-    window = noise_window(model)
-    with torch.inference_mode():
-        return timed(lambda: model(window), runs, WARM_UP)
+    return _summary(answer_times_s(model, runs))
+
+
+def _summary(taken_s: Sequence[float]) -> Timing:
+    return Timing(statistics.median(taken_s), min(taken_s), max(taken_s), len(taken_s))

@@ -24,8 +24,8 @@ from fluxbeat.explanation.attribution import attribute
 from fluxbeat.features.log_mel import LogMel
 from fluxbeat.models.base import GenreTempoModel
 from fluxbeat.models.registry import LoadedModel
-from fluxbeat.models.speed import noise_window
-from fluxbeat.training.evaluation.repeated_timing import REPEATS, WARM_UP, answer_time, timed
+from fluxbeat.models.speed import REPEATS, WARM_UP, noise_window
+from fluxbeat.training.evaluation.repeated_timing import answer_time, timed
 
 DRAWN_RATE_HZ = 44_100
 DRAWN_LOOP_S = 10.0
