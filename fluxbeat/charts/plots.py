@@ -1,4 +1,4 @@
-"""The Plotly figures. Time is in milliseconds on a date axis, so that ticks read as a clock.
+"""The Plotly figures. Time is in milliseconds on a date axis, whose labels `wording.js` writes where it is drawn.
 
 Colours that depend on the theme are left open: a trace's `meta` names its role, and the page's script paints it.
 """
@@ -14,14 +14,14 @@ import numpy as np
 from fluxbeat.analysis.result import Envelope, Segment, Tempo, TrackAnalysis
 from fluxbeat.charts.colours import Paint
 from fluxbeat.charts.smoothing import fine_curves
-from fluxbeat.charts.wording import clock, segment_name
+from fluxbeat.charts.wording import clock, segment_name, whole_bpm
 
 Figure = dict[str, Any]
 """Traces (`data`) and `layout`, as Plotly reads them."""
 
 MARGIN = {"l": 34, "r": 12, "t": 30, "b": 26}
 START_MS = 24 * 3600 * 1000
-"""Time 0 on the axis, as `chart.js` has it too: the second day, as Plotly reads numbers of four digits as years."""
+"""Time 0 on the axis, as `wording.js` has it too: the second day, as Plotly reads numbers of four digits as years."""
 TEMPO_TICKS = [30, 40, 60, 80, 100, 120, 150, 200, 240, 300]
 HATCHING = {"fillmode": "overlay", "solidity": 0.2, "size": 6}
 ROOM_FOR_TICKS = {"automargin": True, "ticks": ""}
@@ -105,7 +105,8 @@ def tempo_curve_figure(analysis: TrackAnalysis) -> Figure:
     """Tempo along the track, with gaps where there is no beat."""
     timeline = analysis.timeline
     stride = -(-len(timeline.bpm) // 1500)  # more points are not seen
-    bpm = [None if np.isnan(value) else round(float(value), 1) for value in timeline.bpm[::stride]]
+    found = [None if np.isnan(value) else float(value) for value in timeline.bpm[::stride]]
+    bpm = [None if value is None else round(value, 1) for value in found]
     lonely = sum(value is not None for value in bpm) < 3
     curve = {
         "type": "scatter",
@@ -114,10 +115,11 @@ def tempo_curve_figure(analysis: TrackAnalysis) -> Figure:
         "mode": "lines+markers" if lonely else "lines",
         "line": {"width": 2.5, "shape": "spline", "smoothing": 0.6},
         "connectgaps": False,
-        "hovertemplate": "%{y:.0f} BPM<extra></extra>",
+        "customdata": ["" if value is None else whole_bpm(value) for value in found],
+        "hovertemplate": "%{customdata} BPM<extra></extra>",
         "meta": {"role": "tempo"},
     }
-    axis = {"visible": True, "fixedrange": True, "nticks": 5, "tickformat": ".0f", **ROOM_FOR_TICKS}
+    axis = {"visible": True, "fixedrange": True, "nticks": 5, **ROOM_FOR_TICKS}
     return time_figure(analysis.duration_s, [curve], hovermode="x", yaxis=axis)
 
 
@@ -131,7 +133,8 @@ def tempo_spread_figure(tempo: Tempo) -> Figure:
         "mode": "lines",
         "fill": "tozeroy",
         "line": {"width": 2, "shape": "spline", "smoothing": 0.6},
-        "hovertemplate": "%{x:.0f} BPM<extra></extra>",
+        "customdata": [whole_bpm(bpm) for bpm in tempo.grid_bpm],
+        "hovertemplate": "%{customdata} BPM<extra></extra>",
         "meta": {"role": "spread"},
     }
     layout = {
@@ -240,7 +243,6 @@ def _waveform(envelope: Envelope) -> dict[str, Any]:
 def time_figure(duration_s: float, traces: Sequence[dict[str, Any]], **layout: Any) -> Figure:
     """A figure over the whole track; `layout` has what is its own."""
     end = START_MS + round(duration_s * 1000)
-    reading = "%-H:%M:%S" if duration_s >= 3600 else "%-M:%S"
     common = {
         "showlegend": False,
         "margin": MARGIN,
@@ -251,12 +253,6 @@ def time_figure(duration_s: float, traces: Sequence[dict[str, Any]], **layout: A
             "range": [START_MS, end],
             "minallowed": START_MS,
             "maxallowed": end,
-            "tickformat": reading,
-            "tickformatstops": [
-                {"dtickrange": [None, 99], "value": f"{reading}.%2f"},
-                {"dtickrange": [100, 999], "value": f"{reading}.%1f"},
-            ],
-            "hoverformat": reading,
             "showgrid": False,
             "zeroline": False,
             "anchor": "free",

@@ -13,7 +13,7 @@ import numpy as np
 
 from fluxbeat import __version__
 from fluxbeat.analysis.result import Tempo, TrackAnalysis
-from fluxbeat.charts import FIGURES_CSS, PAINTED_JS, wording
+from fluxbeat.charts import FIGURES_CSS, PAINTED_JS, WORDING_JS, wording
 from fluxbeat.charts.colours import Paint, genre_paints
 from fluxbeat.charts.plotly_script import plotly_script
 from fluxbeat.charts.plots import Figure, tempo_curve_figure, tempo_spread_figure, timeline_figure
@@ -50,7 +50,7 @@ def to_html_report(analysis: TrackAnalysis, images: Sequence[CaptionedImage] = (
         figures=_figures(analysis, paints),
         version=__version__,
         css=FIGURES_CSS.read_text("utf-8") + (_FOLDER / "report.css").read_text("utf-8"),
-        script=PAINTED_JS.read_text("utf-8") + (_FOLDER / "report.js").read_text("utf-8"),
+        script="".join(file.read_text("utf-8") for file in (PAINTED_JS, WORDING_JS, _FOLDER / "report.js")),
         plotly=_packed_plotly(),
     )
     return text.encode()

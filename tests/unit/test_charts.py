@@ -15,9 +15,9 @@ from fluxbeat.analysis.result import Envelope, Genre, Segment, Tempo, TempoCandi
 from fluxbeat.analysis.track_warnings import PADDED, TEMPO_CHANGES
 from fluxbeat.charts.colours import PALETTE, genre_paints, ink_on, luminance
 from fluxbeat.charts.heat import FULL_COLOUR, track_heat_figure
-from fluxbeat.charts.plots import START_MS, timeline_figure
+from fluxbeat.charts.plots import START_MS, tempo_curve_figure, tempo_spread_figure, timeline_figure
 from fluxbeat.charts.smoothing import fine_curves
-from fluxbeat.charts.wording import clock, percent, tempo_choice
+from fluxbeat.charts.wording import clock, percent, tempo_choice, whole_bpm
 from fluxbeat.explanation.whole_track import SegmentEvidence, TrackEvidence
 from fluxbeat.models.registry import ModelInfo
 from fluxbeat.web.ui.panel import panel_value
@@ -172,6 +172,15 @@ def test_close_rival_is_named() -> None:
 def test_numbers_are_rounded_to_what_they_mean() -> None:
     assert [percent(value) for value in (0.0, 0.004, 0.624, 1.0)] == ["0 %", "< 1 %", "62 %", "100 %"]
     assert [clock(value) for value in (5, 185.2, 3729)] == ["0:05", "3:05", "1:02:09"]
+
+
+def test_a_tempo_is_rounded_once_and_so_reads_the_same_at_a_curve_as_elsewhere() -> None:
+    analysis = half_ambient_half_metal(127.46)
+    curve = tempo_curve_figure(analysis)["data"][0]
+    assert set(curve["customdata"]) == {"", "127"}
+    assert "customdata" in curve["hovertemplate"]
+    spread = tempo_spread_figure(analysis.tempo)["data"][0]
+    assert spread["customdata"] == [whole_bpm(bpm) for bpm in analysis.tempo.grid_bpm]
 
 
 @pytest.mark.parametrize("count", [3, 10, 12, 30])

@@ -10,6 +10,8 @@ import pytest
 from visiting import Visit
 from web_driving import ANSWER_MS, CHANGE, Server
 
+from fluxbeat.charts.wording import clock
+
 sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.browser
 
@@ -208,3 +210,30 @@ def test_coming_back_to_the_tab_explains_where_the_player_is(visit: Visit) -> No
         "document.querySelector('.fb-window .fb-plot')?.data[0].x[0] / 1000 - 86400 > 15", timeout=ANSWER_MS
     )
     settled(visit)
+
+
+LATE = """async () => {
+  const {explain} = await import(new URL('static/fluxbeat/explain.js', document.baseURI));
+  const host = document.createElement('section'), show = explain(host, () => {});
+  host.id = 'late';
+  document.body.replaceChildren(host);
+  const model = {model: 'cnn', title: 'CNN', about: 'rock', regions: []}, pixels = btoa("a".repeat(160));
+  const shared = {key: 'late', duration_s: 7200, window_s: 8, choices: [{label: 'rock'}]};
+  const window = {start_s: 3725, window_s: 8, frames: 80, frame_rate_hz: 10, level: pixels,
+    places: [], band_hz: [], registers: []};
+  const river = {data: [], layout: {xaxis: {type: 'date'}, yaxis: {}, margin: {l: 34, r: 12, t: 6, b: 26}}};
+  show({...shared, models: [{name: 'cnn', title: 'CNN'}], river});
+  show({...shared, about: 'rock', start_s: 3725, rows: [{...model, map: pixels, window}]});
+}"""
+
+
+def test_times_over_an_hour_read_as_everywhere(browser: Any, server: Server) -> None:
+    late = Visit(browser, server.url)
+    late.page.evaluate(LATE)
+    late.page.wait_for_selector("#late .fb-window .xtick text")
+    ticks = late.page.locator("#late .fb-window .xtick text").all_text_contents()
+    assert ticks == [clock(at_s) for at_s in range(3725, 3733)]
+    assert ticks[0] == "1:02:05"
+    strip = late.page.locator("#late .fb-frame:not(.fb-window) .xtick text").all_text_contents()
+    assert strip == [clock(at_s) for at_s in range(0, 7201, 600)]
+    late.close()

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from fluxbeat.analysis.engine import analyze
 from fluxbeat.analysis.result import TrackAnalysis
 from fluxbeat.analysis.track import read_track
 from fluxbeat.audio.decoding import load_audio
+from fluxbeat.charts.wording import clock
 from fluxbeat.errors import AudioDecodeError
 from fluxbeat.export.formats import FORMATS
 from fluxbeat.export.writing import export
@@ -98,6 +100,29 @@ def test_report_draws_its_charts_offline_and_asks_for_nothing(
     sizes = reader.page.evaluate("() => [...document.querySelectorAll('#pictures img')].map(one => one.naturalWidth)")
     assert sizes == [40, 40]
     assert [url for url in reader.asked if not url.startswith(("data:", "blob:"))] == [report.as_uri()]
+    assert reader.failed == []
+    reader.context.close()
+
+
+def test_report_of_two_hours_labels_its_first_hour_as_a_clock_does(
+    browser: Any, analysis: TrackAnalysis, tmp_path: Path
+) -> None:
+    longer = 7200 / analysis.duration_s
+    timeline = replace(analysis.timeline, start_s=analysis.timeline.start_s * longer)
+    there = export(replace(analysis, duration_s=7200.0, timeline=timeline), "html", tmp_path / "set.html")
+    reader = Reader(browser, there)
+    reader.await_charts()
+    ticks = """name => [...document.querySelectorAll(`#${name} .xtick text`)].map(one => one.textContent)"""
+    whole = [clock(at_s) for at_s in range(0, 7201, 900)]
+    assert [reader.page.evaluate(ticks, name) for name in ("timeline", "curve")] == [whole, whole]
+    reader.page.locator("#timeline .nsewdrag").first.hover(position={"x": 200, "y": 50})
+    title = reader.page.locator(
+        "#timeline .hoverlayer .legendtitletext, #timeline .hoverlayer text"
+    ).first.text_content()
+    assert title in [clock(at_s) for at_s in range(3600)]
+    reader.page.locator("#timeline [data-title^='Zoom in']").click()
+    reader.page.wait_for_function("document.querySelectorAll('#timeline .xtick text')[0].textContent === '30:00'")
+    assert reader.page.evaluate(ticks, "timeline") == [clock(at_s) for at_s in range(1800, 5401, 600)]
     assert reader.failed == []
     reader.context.close()
 

@@ -7,9 +7,9 @@ import random
 from typing import Any
 
 import pytest
+from one_module import ask_module
 
 from fluxbeat.analysis.presence import presence
-from fluxbeat.charts import WORDING_JS
 from fluxbeat.charts.wording import clock, percent, whole_bpm
 
 
@@ -60,19 +60,37 @@ def test_the_script_of_the_page_writes_the_same(browser: Any) -> None:
         1.0,
         *(chance.random() for _ in range(300)),
     ]
-    page = browser.new_page()
-    written = page.evaluate(
-        """async ([script, seconds, bpm, shares]) => {
-          const wording = await import(URL.createObjectURL(new Blob([script], {type: 'text/javascript'})));
-          const {clock, wholeBpm, percent, presence} = wording;
-          return [seconds.map(clock), bpm.map(wholeBpm), shares.map(percent), shares.map(presence)];
-        }""",
-        [WORDING_JS.read_text(encoding="utf-8"), *json.loads(json.dumps([seconds, bpm, shares]))],
+    written = ask_module(
+        browser,
+        "wording.js",
+        """({clock, wholeBpm, percent, presence}, [seconds, bpm, shares]) =>
+          [seconds.map(clock), bpm.map(wholeBpm), shares.map(percent), shares.map(presence)]""",
+        json.loads(json.dumps([seconds, bpm, shares])),
     )
-    page.close()
     assert written == [
         [clock(at) for at in seconds],
         [whole_bpm(one) for one in bpm],
         [percent(one) for one in shares],
         [presence(one) for one in shares],
     ]
+
+
+@pytest.mark.browser
+def test_a_time_axis_is_labelled_as_a_clock_shows_it_before_and_after_the_first_hour(browser: Any) -> None:
+    spans = [[0, 215.3], [0, 7200], [3725.2, 3733.2], [3599, 3601], [0, 0.5], [0, 86_400]]
+    labelled, alias = ask_module(
+        browser,
+        "wording.js",
+        """({timeLabels, START_MS}, spans) => {
+          const found = spans.map(([from, to]) => timeLabels(from, to, 8));
+          const second = at => (at - START_MS) / 1000;
+          return [found.map(one => one.tickvals.map((at, n) => [second(at), one.ticktext[n]])), found[0].labelalias];
+        }""",
+        spans,
+    )
+    for (begin_s, end_s), ticks in zip(spans, labelled, strict=True):
+        assert 3 <= len(ticks) <= 8
+        assert all(begin_s <= at_s <= end_s for at_s, _ in ticks)
+        assert [text.partition(".")[0] for _, text in ticks] == [clock(at_s) for at_s, _ in ticks]
+        assert len({text for _, text in ticks}) == len(ticks), "no two ticks read the same"
+    assert alias == {f"0:{at_s // 60:02d}:{at_s % 60:02d}": clock(at_s) for at_s in range(3600)}

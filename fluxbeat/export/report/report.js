@@ -17,16 +17,27 @@ function draw(Plotly, place) {
   const width = place.clientWidth, {data, layout} = painted(figures[place.id]);
   if (!width) return;
   Object.assign(layout, {width, height: heights[place.id](width)});
+  const {range} = place.layout?.xaxis ?? layout.xaxis;
   if (overTime.has(place.id)) {
-    layout.xaxis.nticks = Math.max(3, Math.floor(width / 90));
+    Object.assign(layout.xaxis, labels(range, width));
     layout.uirevision = 'kept';      // what was zoomed stays so when the theme changes
   }
   place.style.height = `${layout.height}px`;
+  const first = !place.layout;
   Plotly.react(place, data, layout, {
     displaylogo: false, displayModeBar: true,
     modeBarButtons: [overTime.has(place.id) ? ['zoom2d', 'zoomIn2d', 'zoomOut2d', 'resetScale2d', 'toImage'] : ['toImage']],
     toImageButtonOptions: {filename: `FluxBeat ${title} ${place.id}`, scale: 2},
   });
+  if (first && overTime.has(place.id)) place.on('plotly_relayout', change => zoomed(Plotly, place, change));
+}
+
+const labels = (range, width) => timeLabels(...range.map(secondOf), Math.max(3, Math.floor(width / 90)));
+
+function zoomed(Plotly, place, change) {
+  if (!Object.keys(change).some(name => name.startsWith('xaxis.range'))) return;
+  const {tickvals, ticktext} = labels(place.layout.xaxis.range, place.clientWidth);
+  Plotly.relayout(place, {'xaxis.tickvals': tickvals, 'xaxis.ticktext': ticktext});
 }
 
 function lamp(redraw) {

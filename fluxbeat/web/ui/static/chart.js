@@ -4,10 +4,9 @@ import {make} from './dom.js';
 import {coverAxes, plotly} from './plotly.js';
 import {follow, position, seek, togglePlay} from './player.js';
 import {onThemeChange, painted} from './theme.js';
-import {clock, spokenTime} from './wording.js';
+import {clock, secondOf, spokenTime, START_MS, timeLabels} from './wording.js';
 
 const charts = new Set();
-const START_MS = 24 * 3600 * 1000;      // as in plots.py
 const SHORTEST_VIEW_S = 2, STEP_S = 5, FINE_STEP_S = 1, ZOOM = 1.6, TOUCH_SLOP_PX = 8;
 let view = null;      // [from, to] in seconds; null: the whole track
 let lastAt = 0;
@@ -87,8 +86,7 @@ export class TimeChart {
     this.width = this.frame.clientWidth;
     const {data, layout, ink} = painted(this.figure);
     Object.assign(layout, {width: this.width, height: this.height(this.width)});
-    layout.xaxis.range = this.range.map(second => START_MS + second * 1000);
-    layout.xaxis.nticks = Math.max(3, Math.floor(this.width / 90));
+    Object.assign(layout.xaxis, {range: this.range.map(second => START_MS + second * 1000), ...this.labels()});
     this.frame.style.height = `${layout.height}px`;
     await Plotly.react(this.plot, this.shape(data, layout, ink), layout, this.config(Plotly));
     if (!this.following) {
@@ -98,6 +96,8 @@ export class TimeChart {
     }
     this.place();
   }
+
+  labels() { return timeLabels(...this.range, Math.max(3, Math.floor(this.width / 90))); }
 
   place() {
     this.margin = coverAxes(this.plot, this.overlay);
@@ -130,14 +130,14 @@ export class TimeChart {
   boxZoomed(change) {
     const ends = [change['xaxis.range[0]'], change['xaxis.range[1]']];
     if (ends[0] === undefined) return;
-    const seconds = end => (typeof end === 'number' ? end : Date.parse(`${end.replace(' ', 'T')}Z`)) / 1000 - START_MS / 1000;
     this.toggleBox(window.Plotly);
-    showView(ends.map(seconds));
+    showView(ends.map(secondOf));
   }
 
   showView() {
     if (!this.width || !this.visible) { this.width = 0; return; }
-    window.Plotly?.relayout(this.plot, {'xaxis.range': this.range.map(second => START_MS + second * 1000)});
+    const {tickvals, ticktext} = this.labels(), range = this.range.map(second => START_MS + second * 1000);
+    window.Plotly?.relayout(this.plot, {'xaxis.range': range, 'xaxis.tickvals': tickvals, 'xaxis.ticktext': ticktext});
     this.moveTo(position());
   }
 

@@ -7,9 +7,8 @@ import {coverAxes, plotly} from './plotly.js';
 import {follow, position, seek} from './player.js';
 import {loopOf, PARTS} from './sound_loop.js';
 import {isDark, onThemeChange, painted} from './theme.js';
-import {clock} from './wording.js';
+import {clock, START_MS, timeLabels} from './wording.js';
 
-const START_MS = 24 * 3600 * 1000;      // as in plots.py
 const STEP_S = 2, HEAT = '255,122,20', FULL = 255;
 const STRENGTHS = [[0.6, 'strongly'], [0.3, 'clearly'], [0.1, 'a little']];
 const HINT = 'Orange marks what speaks for it, on one scale for all pictures: what is weak stays pale. '
@@ -327,7 +326,8 @@ class WindowImage {
     ];
     const layout = {
       width: this.width, height: this.width < 480 ? 200 : 240, margin: {l: 70, r: 12, t: 8, b: 26}, dragmode: false, hovermode: 'closest',
-      xaxis: {type: 'date', tickformat: '%-M:%S', fixedrange: true, showgrid: false, nticks: Math.max(3, Math.floor(this.width / 110))},
+      xaxis: {type: 'date', fixedrange: true, showgrid: false,
+        ...timeLabels(view.start_s, view.start_s + view.window_s, Math.max(3, Math.floor(this.width / 110)))},
       yaxis: {tickvals: view.places.map(place => place[0]), ticktext: view.places.map(place => place[1]), fixedrange: true, showgrid: false},
     };
     const shown = painted({data, layout});

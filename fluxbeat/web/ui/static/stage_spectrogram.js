@@ -2,8 +2,8 @@
 // speaks for one genre. The server is asked for what is not here yet; one whole track and one close part are kept.
 
 import {isDark} from './theme.js';
+import {START_MS} from './wording.js';
 
-const START_MS = 24 * 3600 * 1000;      // as in plots.py
 const SETTLED_MS = 250, CLOSER = 3, AROUND = 0.5, WORTH_S = 4;
 const HEAT = [255, 122, 20], INK = {light: [35, 38, 45], dark: [214, 222, 236]}, LEVEL_POWER = 1.2, HEAT_POWER = 1.6;      // what is weak stays pale
 

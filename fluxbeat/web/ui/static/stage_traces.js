@@ -2,9 +2,8 @@
 
 import {drawnHeight, leading, lowerBound, valuesAt} from './stage_curves.js';
 import {ridingNames} from './stage_names.js';
-import {wholeBpm} from './wording.js';
+import {START_MS, wholeBpm} from './wording.js';
 
-const START_MS = 24 * 3600 * 1000;      // as in plots.py
 const POINT_PX = 3, MOST_POINTS = 500, LEAST_POINTS = 200, BAR_PX = 3, TEMPO_PX = 2;
 const BEAT_PX = 6, BAR_OF_BEATS = 4, BEAT_HEIGHT = 0.16, DOWNBEAT_HEIGHT = 0.3, BEATS_AT = 0.04;
 const TEMPO_FROM = 0.42, TEMPO_TO = 0.9, LEAST_BPM_SPAN = 24, SAME_BPM = 1.02, LABEL_PX = 74, NO_BEAT_PX = 130, NAME_PX = 122;
