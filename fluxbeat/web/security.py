@@ -49,7 +49,7 @@ def is_loopback(address: str) -> bool:
 
 
 def is_this_machine(name: str) -> bool:
-    """Whether whoever calls a server by this name reaches the machine that they sit at."""
+    """Whether whoever calls a server by this name reaches the machine they sit at; `this_machine.js` says the same."""
     # whoever types the address that means "all of mine" reaches this machine
     return name in ("localhost", "0.0.0.0", "::") or name.endswith(".localhost") or is_loopback(name)
 
