@@ -24,6 +24,7 @@ from fluxbeat.errors import FluxBeatError
 from fluxbeat.features.fingerprint import originals, same_recordings
 from fluxbeat.features.overlap import sharing
 from fluxbeat.library.songs import Song
+from fluxbeat.library.workers import GoOn
 from fluxbeat.models.base import GenreTempoModel
 from fluxbeat.models.checkpoint import save_checkpoint
 from fluxbeat.models.config_file import LONGEST_LABEL, MOST_LABELS
@@ -150,8 +151,10 @@ def check_genre(name: str) -> None:
 
 
 @threadpool_limits.wrap(limits=1)  # of matrices this small threads cost more than they gain
-def teach(examples: Sequence[Example], base: LoadedModel) -> OwnGenres:
+def teach(examples: Sequence[Example], base: LoadedModel, go_on: GoOn = lambda: None) -> OwnGenres:
     """Teach a head these songs' genres, read by `base`'s single network, and measure it where they are enough.
+
+    `go_on` is called now and then; whatever it raises ends the work.
 
     Raises
     ------
@@ -176,7 +179,7 @@ def teach(examples: Sequence[Example], base: LoadedModel) -> OwnGenres:
         made = with_head(network, labels, head)
         judgement = Judgement([f"Too few songs to say how good it is. What is missing: {missing}."])
     else:
-        windows = LabelledWindows(row, crossed_logits(embedding, row, truth, groups), np.ones(len(row)), truth)
+        windows = LabelledWindows(row, crossed_logits(embedding, row, truth, groups, go_on), np.ones(len(row)), truth)
         calibration = fit_labels(windows)
         probability = windows.probability(calibration)
         # one for all: genres are named in order of their odds above their thresholds, and few songs stand behind each

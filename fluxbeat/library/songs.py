@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import as_completed
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from fluxbeat.features.fingerprint import fingerprint as fingerprint_of
 from fluxbeat.features.log_mel import LogMel
 from fluxbeat.features.overlap import course
 from fluxbeat.features.torch_threads import threads_that_compute_alone
-from fluxbeat.library.workers import TurnOf, cores
+from fluxbeat.library.workers import GoOn, TurnOf, cores, turn_at_once
 from fluxbeat.models.base import GenreTempoModel
 from fluxbeat.models.registry import LoadedModel
 
@@ -70,8 +69,12 @@ def excerpt_starts(frames: int, excerpt_frames: int, frame_rate_hz: float) -> li
     return [int(start) for start in ends]
 
 
-def mel_power_of(path: Path, name: str, front_end: LogMel, max_duration_s: float = MAX_DURATION_S) -> np.ndarray:
+def mel_power_of(
+    path: Path, name: str, front_end: LogMel, max_duration_s: float = MAX_DURATION_S, go_on: GoOn = lambda: None
+) -> np.ndarray:
     """Mel power in dB of a whole recording, float32 (mels, frames).
+
+    `go_on` is called now and then; whatever it raises ends the work.
 
     Raises
     ------
@@ -82,11 +85,17 @@ def mel_power_of(path: Path, name: str, front_end: LogMel, max_duration_s: float
     with open_audio(
         path, name=name, sample_rate_hz=front_end.config.sample_rate_hz, max_duration_s=max_duration_s
     ) as stream:
-        log_mel_db = front_end.from_blocks(stream)
+        log_mel_db = front_end.from_blocks(_watched(stream, go_on))
     frames = log_mel_db.shape[1]
     if frames < LEAST_S * rate_hz:
         raise AudioDecodeError(f'"{name}" lasts {frames / rate_hz:.1f} s, at least {LEAST_S:g} s are needed')
     return log_mel_db
+
+
+def _watched(blocks: Iterable[np.ndarray], go_on: GoOn) -> Iterator[np.ndarray]:
+    for block in blocks:
+        go_on()
+        yield block
 
 
 def excerpts_of(log_mel_db: np.ndarray, frame_rate_hz: float) -> list[np.ndarray]:
@@ -96,28 +105,25 @@ def excerpts_of(log_mel_db: np.ndarray, frame_rate_hz: float) -> list[np.ndarray
     return [np.ascontiguousarray(log_mel_db[:, start : start + length]) for start in starts]
 
 
-def read_song(file: SoundFile, network: GenreTempoModel, max_duration_s: float, stop: threading.Event) -> Song:
-    """Read one song.
+def read_song(file: SoundFile, network: GenreTempoModel, max_duration_s: float, go_on: GoOn) -> Song:
+    """Read one song; whatever `go_on` raises, which is called now and then, ends that.
 
     Raises
     ------
     AudioDecodeError
         If it cannot be read, is too short or too long, or is silent.
-    AnalysisCancelled
-        If `stop` is set meanwhile.
     """
     name, features = file.shown, network.config.features
     if file.problem:
         raise AudioDecodeError(f'"{name}": {file.problem}')
-    log_mel_db = mel_power_of(file.path, name, LogMel(features), max_duration_s)
+    log_mel_db = mel_power_of(file.path, name, LogMel(features), max_duration_s, go_on)
     excerpts, printed = excerpts_of(log_mel_db, features.frame_rate_hz), fingerprint_of(log_mel_db, features)
     moves, found = course(log_mel_db, features), []
     del log_mel_db  # of an hour it is large
     for excerpt in excerpts:
-        if stop.is_set():
-            raise AnalysisCancelled("no longer wanted")
+        go_on()
         track = track_of(excerpt, features, name)
-        windows = slide(network, track.log_mel, HOP_S)
+        windows = slide(network, track.log_mel, HOP_S, lambda _: go_on())
         found.append(windows.embedding[audible_windows(track, windows.start_s, network.config.window_s)])
     embedding = np.concatenate(found)
     if not len(embedding):
@@ -157,7 +163,7 @@ class SongReader:
         self.network, self.revision = model.network, model.info.revision
         self._folder = cache / f"songs-{self.revision}" if cache else None
         self._max_duration_s = max_duration_s
-        self._turn: TurnOf = turn or (lambda stop: nullcontext(lambda: None))
+        self._turn: TurnOf = turn or turn_at_once
         self._pool = threads_that_compute_alone(count or cores(), "fluxbeat-songs")
 
     def read(self, files: Sequence[SoundFile], stop: threading.Event) -> Iterator[tuple[int, Song | str]]:
@@ -175,7 +181,8 @@ class SongReader:
                 except FluxBeatError as error:
                     yield doing[future], str(error)
         finally:
-            stop.set()
+            if not all(future.done() for future in doing):
+                stop.set()
             for future in doing:
                 future.cancel()
 
@@ -185,8 +192,8 @@ class SongReader:
         kept = self._folder / f"{_key(file.path)}.npz" if self._folder and not file.problem else None
         song = _kept(kept, file.shown) if kept else None
         if song is None:
-            with self._turn(stop):
-                song = read_song(file, self.network, self._max_duration_s, stop)
+            with self._turn(stop) as go_on:
+                song = read_song(file, self.network, self._max_duration_s, go_on)
             if kept:
                 _keep(kept, song)
         return song

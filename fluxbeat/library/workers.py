@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, TypeAlias
 
 from fluxbeat.analysis.engine import analyze
@@ -25,7 +25,21 @@ from fluxbeat.models.registry import LoadedModel
 
 Answer: TypeAlias = TrackAnalysis | str
 """The analysis of one file, or in one sentence, in which its name may stand, why there is none."""
-TurnOf: TypeAlias = Callable[[threading.Event], AbstractContextManager[Callable[[], None]]]
+GoOn: TypeAlias = Callable[[], None]
+"""Called now and then by whatever computes: others may go first; raises `AnalysisCancelled` once it is stopped."""
+TurnOf: TypeAlias = Callable[[threading.Event], AbstractContextManager[GoOn]]
+"""Given what stops a job: a context to wait in for its turn, and to compute in."""
+
+
+@contextmanager
+def turn_at_once(stop: threading.Event) -> Iterator[GoOn]:
+    """The turn of whoever computes alone, and waits for nobody."""
+
+    def go_on() -> None:
+        if stop.is_set():
+            raise AnalysisCancelled("no longer wanted")
+
+    yield go_on
 
 
 class Workers(Protocol):
@@ -56,8 +70,7 @@ class ThreadWorkers:
     max_duration_s : float
         Longest recording in seconds that they take.
     turn : callable, optional
-        Called with a job's `stop` before each file: a context to wait in for the file's turn, whose value is called
-        now and then while the file is analysed, to let others go first. Where not given, nobody else computes.
+        Called with a job's `stop` for each file. Where not given, nobody else computes.
     """
 
     def __init__(
@@ -66,7 +79,7 @@ class ThreadWorkers:
         count = count or cores()
         self.at_once = count + 1  # one waits, so that no thread has to
         self._max_duration_s = max_duration_s
-        self._turn: TurnOf = turn or (lambda stop: nullcontext(lambda: None))
+        self._turn: TurnOf = turn or turn_at_once
         self._pool = threads_that_compute_alone(count, "fluxbeat-library")
 
     def begin(self, file: SoundFile, model: LoadedModel, stop: threading.Event) -> Future[Answer]:
@@ -76,14 +89,8 @@ class ThreadWorkers:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _in_turn(self, file: SoundFile, model: LoadedModel, stop: threading.Event) -> Answer:
-        with self._turn(stop) as give_way:
-
-            def watch(share: float, doing: str) -> None:
-                if stop.is_set():
-                    raise AnalysisCancelled("no longer wanted")
-                give_way()
-
-            return analyse_file(file.path, file.shown, model, watch, self._max_duration_s)
+        with self._turn(stop) as go_on:
+            return analyse_file(file.path, file.shown, model, lambda *_: go_on(), self._max_duration_s)
 
 
 def analyse_file(

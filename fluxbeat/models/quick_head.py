@@ -7,7 +7,7 @@ layers using linear classifier probes", ICLR workshop 2017, is the same on froze
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -72,7 +72,13 @@ def fit_head(embedding: np.ndarray, row: np.ndarray, truth: np.ndarray) -> Head:
     return Head(weight, bias)
 
 
-def crossed_logits(embedding: np.ndarray, row: np.ndarray, truth: np.ndarray, group: Sequence[int]) -> np.ndarray:
+def crossed_logits(
+    embedding: np.ndarray,
+    row: np.ndarray,
+    truth: np.ndarray,
+    group: Sequence[int],
+    before_each: Callable[[], None] = lambda: None,
+) -> np.ndarray:
     """Logits of every window by a head that did not learn from the window's group, (windows, labels).
 
     Parameters as in `fit_head`, and:
@@ -81,10 +87,13 @@ def crossed_logits(embedding: np.ndarray, row: np.ndarray, truth: np.ndarray, gr
     ----------
     group : sequence of int
         Of each song; songs of one group are never on both sides.
+    before_each : callable, optional
+        Called before each head is fitted.
     """
     found = np.zeros((len(row), truth.shape[1]))
     folds = GroupKFold(min(FOLDS, len(set(group))))
     for _, left_out in folds.split(truth, groups=group):
+        before_each()
         asked = np.isin(row, left_out)
         head = fit_head(embedding[~asked], row[~asked], truth)
         found[asked] = head.logits(embedding[asked])

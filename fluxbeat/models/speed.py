@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import timeit
+from collections.abc import Callable
 
 import torch
 
@@ -13,16 +14,19 @@ from fluxbeat.models.classifier import HubClassifier
 WARM_UP, REPEATS = 3, 15
 
 
-def milliseconds_per_window(model: WindowModel) -> float:
-    """Median milliseconds for one window alone, with the threads torch uses, in evaluation mode."""
-    return 1000 * statistics.median(answer_times_s(model, REPEATS))
+def milliseconds_per_window(model: WindowModel, before_each: Callable[[], None] = lambda: None) -> float:
+    """Median milliseconds for one window alone, with the threads torch uses, in evaluation mode.
+
+    What `before_each` takes, which is called before every window, does not count.
+    """
+    return 1000 * statistics.median(answer_times_s(model, REPEATS, before_each))
 
 
-def answer_times_s(model: WindowModel, runs: int) -> list[float]:
+def answer_times_s(model: WindowModel, runs: int, before_each: Callable[[], None] = lambda: None) -> list[float]:
     """Seconds of each of `runs` answers to one window alone, batch of one, after some that warm up."""
     window = noise_window(model)
     with torch.inference_mode():
-        return timeit.repeat(lambda: model(window), repeat=WARM_UP + runs, number=1)[WARM_UP:]
+        return timeit.repeat(lambda: model(window), before_each, repeat=WARM_UP + runs, number=1)[WARM_UP:]
 
 
 def noise_window(model: WindowModel) -> torch.Tensor:

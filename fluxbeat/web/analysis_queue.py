@@ -163,19 +163,27 @@ class AnalysisQueue:
 
     @contextmanager
     def turn_of_thread(self, stop: threading.Event) -> Iterator[Callable[[], None]]:
-        """Wait for a turn in a thread, and have it until the block ends; the value is its `give_way`.
+        """Wait for a turn in a thread, and have it until the block ends; the value is called now and then in it.
+
+        It gives way to a live prediction.
 
         Raises
         ------
         AnalysisCancelled
-            If `stop` is set while it waits.
+            If `stop` is set while it waits, or when the value is called.
         """
+
+        def go_on() -> None:
+            self.give_way()
+            if stop.is_set():
+                raise AnalysisCancelled("no longer wanted")
+
         with self._turn(self._waiting) as turn:
             while not turn.done():
                 wait([turn], LOOK_EVERY_S)
                 if stop.is_set():
                     raise AnalysisCancelled("no longer wanted")
-            yield self.give_way
+            yield go_on
 
     def give_way(self) -> None:
         """Lend one's turn to a live prediction, if one waits, and go on when it is back."""

@@ -142,7 +142,7 @@ def taught(monkeypatch: pytest.MonkeyPatch, read: Callable[[], Iterator[Any]]) -
     """A Teach tab whose songs are read so, and which has just learned."""
     counts = {"a": 2, "b": 2}
     own = SimpleNamespace(counts=counts, judgement=SimpleNamespace(sentences=["right on 3 of 4"], n=4))
-    monkeypatch.setattr(teach_tab, "teach", lambda examples, base: own)
+    monkeypatch.setattr(teach_tab, "teach", lambda examples, base, go_on: own)
     monkeypatch.setattr(teach_tab, "save_own_genres", lambda own, folder, title: folder.mkdir())
     monkeypatch.setattr(teach_tab, "load_checkpoint", lambda folder: (MODEL.network, "abcd1234"))
     monkeypatch.setattr(teach_tab, "load", lambda name: MODEL)

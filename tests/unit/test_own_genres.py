@@ -6,7 +6,9 @@ import hashlib
 import json
 import os
 import threading
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ from tiny_models import loaded, tiny
 
 from fluxbeat.audio.sound_files import SoundFile
 from fluxbeat.audio.tags import artist_in_name
-from fluxbeat.errors import FluxBeatError, ModelLoadError
+from fluxbeat.errors import AnalysisCancelled, FluxBeatError, ModelLoadError
 from fluxbeat.features.fingerprint import Fingerprint, same_recordings
 from fluxbeat.library import own_genres
 from fluxbeat.library.own_genres import Example, groups_of, save_own_genres, teach, without_repeats
@@ -276,6 +278,42 @@ def test_songs_are_read_once_and_what_cannot_be_read_is_told(tmp_path):
     assert list(reader.read(files, stopped)) == []
     short = SongReader(loaded(tiny("cnn")), count=1, max_duration_s=3.0)
     assert "the limit is 0:03" in dict(short.read(files[:1], threading.Event()))[0]
+
+
+def test_reading_and_teaching_let_others_go_first_now_and_then_and_end_when_they_are_told(base, tmp_path):
+    song, asked = SoundFile(save(tmp_path / "long.wav", chords(1, 90.0)), "long.wav"), list[int]()
+
+    @contextmanager
+    def turn(stop, most=1000):
+        def go_on():
+            asked.append(1)
+            if len(asked) >= most:
+                raise AnalysisCancelled("no longer wanted")
+
+        yield go_on
+
+    def read(turn):
+        asked.clear()
+        return list(SongReader(loaded(tiny("cnn")), count=1, turn=turn).read([song], threading.Event()))
+
+    assert len(read(turn)) == 1
+    excerpts, whole = 2, len(asked)
+    assert whole > 2 * excerpts, "while it is decoded, and at every excerpt"
+    for most in (1, whole // 2, whole):
+        assert read(partial(turn, most=most)) == [] and len(asked) == most
+    asked.clear()
+    with turn(None) as go_on:
+        teach(crates(), base, go_on)
+    assert len(asked) > 1
+    asked.clear()
+    with pytest.raises(AnalysisCancelled), turn(None, most=2) as go_on:
+        teach(crates(), base, go_on)
+
+
+def test_songs_that_are_all_read_leave_their_stop_alone(tmp_path):
+    song, stop = SoundFile(save(tmp_path / "a.wav", chords(1, 6.0)), "a.wav"), threading.Event()
+    assert len(list(SongReader(loaded(tiny("cnn")), count=1).read([song], stop))) == 1
+    assert not stop.is_set()
 
 
 def test_a_config_of_before_is_read_as_ever(base, tmp_path):

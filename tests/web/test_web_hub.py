@@ -16,7 +16,9 @@ from tiny_classifiers import save_classifier
 from tiny_models import loaded, tiny
 
 from fluxbeat.models import registry
+from fluxbeat.web.analysis_queue import AnalysisQueue
 from fluxbeat.web.security import may_use_login
+from fluxbeat.web.ui import models_tab
 from fluxbeat.web.ui.models_tab import ModelsState, ModelsTab
 from fluxbeat.web.ui.offered_models import OfferedModels
 
@@ -33,7 +35,7 @@ STRANGER: Any = SimpleNamespace(
 @pytest.fixture
 def tab() -> ModelsTab:
     with gr.Blocks():
-        return ModelsTab(OfferedModels([loaded(tiny("crnn"), "crnn")]), True, 60)
+        return ModelsTab(OfferedModels([loaded(tiny("crnn"), "crnn")]), AnalysisQueue(1, 2), True, 60)
 
 
 def steps_of(tab: ModelsTab, address: str) -> Any:
@@ -128,3 +130,19 @@ def test_nobody_but_who_sits_at_the_machine_publishes_under_its_login(
     assert may_use_login(None, *here) and may_use_login(True, *here)
     assert not may_use_login(False, *here)
     assert not may_use_login(True, here[0], "203.0.113.9"), "also where everyone may fetch"
+
+
+def test_speed_is_measured_in_turn_and_gives_way_between_two_windows(
+    tab: ModelsTab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, given_way, measured = list[int](), list[int](), models_tab.milliseconds_per_window
+
+    def milliseconds(*asked: Any) -> float:
+        running.append(tab._queue.running)
+        return measured(*asked)
+
+    monkeypatch.setattr(models_tab, "milliseconds_per_window", milliseconds)
+    monkeypatch.setattr(tab._queue, "give_way", lambda: given_way.append(1))
+    *_, (_, state) = tab.measure(ModelsState())
+    assert "times as fast as it plays" in state.speeds["crnn"]
+    assert running == [1] and len(given_way) > 10 and tab._queue.running == 0

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 import zipfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +21,7 @@ from web_driving import ANSWER_MS, Server, serving
 from fluxbeat.audio.sound_files import SoundFile
 from fluxbeat.models.checkpoint import load_checkpoint, save_checkpoint
 from fluxbeat.models.fingerprint_file import read_fingerprints
+from fluxbeat.web import analysis_queue
 from fluxbeat.web.analysis_queue import AnalysisQueue
 from fluxbeat.web.ui import teach_tab
 from fluxbeat.web.ui.library_tab import LibraryState
@@ -53,11 +56,10 @@ class Page:
     """The tab without a browser, for one open page."""
 
     def __init__(self, name: str = "one", offered: OfferedModels | None = None, longest_s: float = 60.0) -> None:
+        queue = self.queue = AnalysisQueue(2, 4)
         with gr.Blocks():
             self.offered = offered or OfferedModels([loaded(tiny("crnn"), "crnn")])
-            self.tab = TeachTab(
-                self.offered, ModelsTab(self.offered, False, 60), AnalysisQueue(2, 4), longest_s, kept_s=60
-            )
+            self.tab = TeachTab(self.offered, ModelsTab(self.offered, queue, False, 60), queue, longest_s, kept_s=60)
         self.request: Any = SimpleNamespace(session_hash=name, headers={}, client=None)
         self.state: Any = None
         self.models = ModelsState()
@@ -146,6 +148,24 @@ def test_who_stops_keeps_what_was_read(models: Path, songs: dict[str, list[Path]
     assert views[-1]["error"].startswith("Stopped.") and views[-1]["result"] is None
     assert page.offered.models.keys() == {"crnn"}
     assert page.teach()["result"] is not None, "and may begin again"
+
+
+def test_a_page_that_has_to_wait_before_it_learns_is_not_taken_for_stopped(
+    models: Path, songs: dict[str, list[Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(analysis_queue, "LOOK_EVERY_S", 0.01)
+    page = Page()
+    for genre, files in songs.items():
+        page.give(genre, files[:2])
+    steps = page.tab.teach(page.state, page.models, [])
+    while not json.loads(next(steps)[0])["busy"]["words"].startswith("Learning"):
+        pass
+    others = ExitStack()
+    for _ in range(page.queue.at_once):
+        others.enter_context(page.queue.turn_of_thread(threading.Event()))
+    threading.Timer(0.2, others.close).start()
+    view = json.loads(list(steps)[-1][0])
+    assert view["error"] == "" and view["result"] is not None
 
 
 @pytest.fixture(scope="module")

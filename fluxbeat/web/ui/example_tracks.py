@@ -90,9 +90,9 @@ class ExampleAnswers:
     def _analyse_first(self) -> None:
         example = self.examples[0]
         try:
-            with self._queue.turn_of_thread(threading.Event()) as give_way:
+            with self._queue.turn_of_thread(threading.Event()) as go_on:
                 track = TrackResults(str(example.path), example.name)
-                for found in track.answers(self._models, lambda *_: give_way()):
+                for found in track.answers(self._models, lambda *_: go_on()):
                     self.remember(found)
         except FluxBeatError as error:
             _log.warning("the example %s could not be analysed: %s", example.file, error)

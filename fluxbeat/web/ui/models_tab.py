@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,6 +15,7 @@ from fluxbeat.charts.wording import model_title
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.models.registry import LoadedModel, hub_choice
 from fluxbeat.models.speed import milliseconds_per_window
+from fluxbeat.web.analysis_queue import AnalysisQueue
 from fluxbeat.web.hub_fetching import Fetching
 from fluxbeat.web.security import HUB_REFUSAL, may_fetch_weights, may_use_login
 from fluxbeat.web.ui.jobs import session_of
@@ -44,8 +46,8 @@ class ModelsState:
 class ModelsTab:
     """The tab, and what it does; a page's own models are kept for `kept_s` after it is closed."""
 
-    def __init__(self, offered: OfferedModels, allow_hub: bool | None, kept_s: int) -> None:
-        self._offered, self._allow_hub = offered, allow_hub
+    def __init__(self, offered: OfferedModels, queue: AnalysisQueue, allow_hub: bool | None, kept_s: int) -> None:
+        self._offered, self._queue, self._allow_hub = offered, queue, allow_hub
         self.cards = panel("models", events=["asked"])
         self._hub = panel("hub", events=["wanted", "stopped"])
         self._fetches: dict[str, Fetching] = {}
@@ -70,9 +72,11 @@ class ModelsTab:
         return self._hub_view(request), self._cards_view(state)
 
     def measure(self, state: ModelsState) -> Iterator[tuple[Any, Any]]:
-        """Measure the speed of every model and show each result as it comes."""
+        """Measure the speed of every model, each when it is its turn, and show each result as it comes."""
         for name in self.names(state):
-            state = replace(state, speeds={**state.speeds, name: _speed(self._offered.models[name])})
+            with self._queue.turn_of_thread(threading.Event()) as go_on:
+                speed = _speed(self._offered.models[name], go_on)
+            state = replace(state, speeds={**state.speeds, name: speed})
             yield self._cards_view(state, measuring=True), state
         yield self._cards_view(state), state
 
@@ -145,8 +149,8 @@ def _who(request: gr.Request) -> tuple[Mapping[str, str], str]:
     return request.headers, request.client.host if request.client else ""
 
 
-def _speed(model: LoadedModel) -> str:
-    milliseconds = milliseconds_per_window(model.network)
+def _speed(model: LoadedModel, before_each: Callable[[], None]) -> str:
+    milliseconds = milliseconds_per_window(model.network, before_each)
     window_s = model.network.config.window_s
     times = 1000 * window_s / milliseconds
     return f"{milliseconds:.1f} ms for {window_s:g} s of music: {times:,.0f} times as fast as it plays"

@@ -76,7 +76,7 @@ class PageParts:
             with gr.Tab("Live", id="live"):
                 panel("live", live_view(models, first))
             with gr.Tab("Models", id="models-tab"):
-                self.models = ModelsTab(self._offered, service.settings.allow_hub, RESULTS_KEPT_S)
+                self.models = ModelsTab(self._offered, self._queue, service.settings.allow_hub, RESULTS_KEPT_S)
         self.player, self.beat = panel("player"), panel("beat", events=["corrected"])
         self.save = SaveMenu(self._offered, self._queue)
         with teach_place:

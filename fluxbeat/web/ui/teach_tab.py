@@ -218,8 +218,8 @@ class TeachTab:
                 yield self._view(state), *nothing
             state.busy = {"words": "Learning, and asking about songs that were left out"}
             yield self._view(state), *nothing
-            with self._queue.turn_of_thread(stop):
-                own = teach(state.examples, load(BASE))
+            with self._queue.turn_of_thread(stop) as go_on:
+                own = teach(state.examples, load(BASE), go_on)
             model, result, archive = self._made(own)
             self._offered.add([model])
             gone = [] if state.model == model.info.name else [state.model]
