@@ -18,10 +18,8 @@ from fluxbeat.analysis.track import Progress
 from fluxbeat.errors import ConfigMismatchError, FluxBeatError
 from fluxbeat.models.registry import default_model
 from fluxbeat.web.service import Service
-from fluxbeat.web.temporary_folder import GRADIO_VARIABLE
+from fluxbeat.web.temporary_folder import FILE_ADDRESS, GRADIO_VARIABLE
 
-UPLOADED = "/gradio_api/file="
-"""What stands before the path of a file in the address that an upload to the page is given."""
 _NAMES = TypeAdapter(list[str])  # clients send what they like
 
 
@@ -60,8 +58,8 @@ class Programs:
         uploads = os.environ.get(GRADIO_VARIABLE)
         folders = (*self.folders, Path(uploads).resolve()) if uploads else self.folders
         path = url2pathname(urlsplit(named).path) if named.startswith("file:") else named
-        if UPLOADED in path:
-            path = unquote(path.partition(UPLOADED)[2])
+        if FILE_ADDRESS in path:
+            path = unquote(path.partition(FILE_ADDRESS)[2])
         with suppress(OSError, RuntimeError, ValueError):  # no base64, or no name that a file can have
             if named.startswith("data:"):
                 return base64.b64decode(named.partition(",")[2], validate=True)

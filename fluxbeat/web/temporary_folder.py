@@ -20,6 +20,8 @@ from filelock import FileLock
 PREFIX = "fluxbeat-server-"
 LOCK_FILE = "in-use"
 GRADIO_VARIABLE = "GRADIO_TEMP_DIR"
+FILE_ADDRESS = "/gradio_api/file="
+"""What stands before the path of a file of the page in the address that Gradio serves it at."""
 KEPT_S = 6 * 3600.0
 """How long a file may lie unchanged: a page that is still open then asks for its track again."""
 SWEPT_EVERY_S = 1800.0

@@ -72,7 +72,6 @@ def test_what_a_room_imports_comes_with_the_core_or_the_extra_of_that_room():
         "pydantic_core": "pydantic",
         "essentia": "torch",  # a peer
         "spaces": "torch",  # part of the only machine that has a use for it
-        "httpx": "gradio",
     }
     extra_of = {"web": "web", "training": "train", "library": "scale", "models": "transformers"}
     with_mcp = ROOT / "fluxbeat" / "web" / "mcp_tools.py"

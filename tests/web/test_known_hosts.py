@@ -59,8 +59,8 @@ def test_the_page_takes_the_same_names_for_this_machine(browser):
     told = ask_module(
         browser, "this_machine.js", f"{question}.map(each => [each, namesThisMachine(each)])", ours + others
     )
-    assert [said for _, said in told] == [True] * len(ours) + [False] * len(others)
-    assert [is_this_machine(host_of(f"//{read}")) for read, _ in told] == [said for _, said in told]
+    assert [answer for _, answer in told] == [True] * len(ours) + [False] * len(others)
+    assert [is_this_machine(host_of(f"//{read}")) for read, _ in told] == [answer for _, answer in told]
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "", "https://127.0.0.1.evil.example", "http://[::1"])

@@ -133,25 +133,6 @@ def test_the_same_mistake_made_twice_is_answered_twice(visit: Visit) -> None:
 
 
 @pytest.mark.browser
-def test_a_question_put_while_the_stream_of_answers_closes_is_answered(visit: Visit) -> None:
-    """The stream closes a moment after the last answer: of 60 questions put then, one or two used to be lost."""
-    visit.page.evaluate(
-        """() => {
-          const field = document.querySelector('#hub-address'), said = document.querySelector('.fb-hub-message');
-          window.put = 0;
-          const next = () => { field.value = `bad${++window.put}`; field.form.requestSubmit(); };
-          new MutationObserver((_, watch) => {
-            if (!said.textContent.includes(`bad${window.put}'`)) return;
-            if (window.put < 60) setTimeout(next, Math.random() * 30);
-            else { watch.disconnect(); window.answered = true; }
-          }).observe(said, {childList: true, subtree: true});
-          next();
-        }"""
-    )
-    visit.page.wait_for_function("window.answered", timeout=ANSWER_MS)
-
-
-@pytest.mark.browser
 def test_an_earlier_answer_that_comes_late_does_not_cover_a_later_one(visit: Visit) -> None:
     """As Gradio sends the last answer of an event once more when the event ends."""
     answer = visit.page.evaluate("""() => {

@@ -15,6 +15,8 @@ import httpx
 from gradio import processing_utils
 from gradio.context import LocalContext
 
+from fluxbeat.web.temporary_folder import FILE_ADDRESS
+
 
 def guard_paths(page: gr.Blocks) -> None:
     """Have a mounted page refuse paths that nobody uploaded, as Gradio does only for pages that it launched itself."""
@@ -62,4 +64,9 @@ def folder_to_serve(component: gr.HTML, prefix: str) -> Path:
 
 def served_url(component: gr.HTML, written: Path) -> str:
     """Where the browser finds a file that was written there, relative to the page."""
-    return f"gradio_api/file={quote(str(component.move_resource_to_block_cache(written)))}"
+    return file_url(str(component.move_resource_to_block_cache(written)))
+
+
+def file_url(path: str) -> str:
+    """Where the browser finds a file that Gradio serves where it lies, such as an upload, relative to the page."""
+    return f"{FILE_ADDRESS.removeprefix('/')}{quote(path)}"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from fluxbeat.analysis.correction import BPM_RANGE, as_found
 from fluxbeat.analysis.result import TrackAnalysis
 from fluxbeat.audio.playback import needs_playable_copy, playable_copy
+from fluxbeat.web.ui.gradio_internals import file_url
 from fluxbeat.web.ui.track_results import TrackResults
 
 # Of several choices that follow each other closely Gradio sends the last one with the data of the first one's event,
@@ -25,7 +25,7 @@ def player_view(track: TrackResults, opening: bool = False) -> dict[str, Any]:
     AudioDecodeError
         As `browser_file`.
     """
-    url = f"gradio_api/file={quote(browser_file(track.path, track.name, track.max_duration_s))}"
+    url = file_url(browser_file(track.path, track.name, track.max_duration_s))
     return {"key": track.key, "token": track.token, "url": url, "name": track.name, "opening": opening}
 
 

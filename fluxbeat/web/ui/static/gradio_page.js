@@ -59,3 +59,12 @@ export function guardStream() {
     return answer;
   };
 }
+
+/** The largest file that the server takes. */
+export const mostBytes = () => window.gradio_config?.max_file_size ?? Infinity;
+
+/** Where files are sent to, as `files` of a form; the answer is a list of their paths there. */
+export const uploadAddress = () => new URL('gradio_api/upload', document.baseURI);
+
+/** A file that was sent, as Gradio's components know it. */
+export const sentFile = (path, {name, size, type}) => ({path, orig_name: name, size, mime_type: type, meta: {_type: 'gradio.FileData'}});

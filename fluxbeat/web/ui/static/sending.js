@@ -1,5 +1,7 @@
 // Files on their way to the server, where Gradio keeps them, and what is handed to events once they are there.
 
+import {mostBytes, sentFile, uploadAddress} from './gradio_page.js';
+
 const AT_ONCE = 100; // files in one request
 const STATUS_TOO_LARGE = 413;
 const UNREACHABLE = 'The server cannot be reached: the file was not sent.';
@@ -18,7 +20,6 @@ export function putGiven(purpose, files, more = {}) { (given[purpose] ??= []).pu
 export function offerGiven() { window.FluxBeat.takeGiven = takeGiven; }
 
 const megabytes = bytes => `${(bytes / 1e6).toLocaleString('en', {maximumFractionDigits: 1})} MB`;
-const mostBytes = () => window.gradio_config?.max_file_size ?? Infinity;
 
 /** What is told of files that are larger than the server takes; empty where there are none. */
 export function tooLarge(files) {
@@ -37,8 +38,7 @@ export async function send(files, onShare, signal) {
   for (let at = 0; at < files.length; at += AT_ONCE) {
     const some = files.slice(at, at + AT_ONCE);
     const paths = await post(some, loaded => onShare(Math.min(1, (before + loaded) / all)), signal);
-    there.push(...some.map((file, number) => (
-      {path: paths[number], orig_name: file.name, size: file.size, mime_type: file.type, meta: {_type: 'gradio.FileData'}})));
+    there.push(...some.map((file, number) => sentFile(paths[number], file)));
     before += some.reduce((sum, file) => sum + file.size, 0);
   }
   return there;
@@ -48,7 +48,7 @@ function post(files, onLoaded, signal) {
   return new Promise((resolve, reject) => {
     const form = new FormData(), request = new XMLHttpRequest();  // fetch does not tell how much was sent
     for (const file of files) form.append('files', file, file.name);
-    request.open('POST', new URL('gradio_api/upload', document.baseURI));
+    request.open('POST', uploadAddress());
     request.responseType = 'json';
     request.upload.addEventListener('progress', event => onLoaded(event.loaded));
     request.addEventListener('load', () => {
