@@ -30,4 +30,8 @@ def _fulfil(route: Any) -> None:
     if folder != "/modules":
         route.fulfill(body="<!doctype html><body>", content_type="text/html")
         return
-    route.fulfill(path=next(place / name for place in FOLDERS if (place / name).is_file()))
+    found = [place / name for place in FOLDERS if (place / name).is_file()]
+    if found:
+        route.fulfill(path=found[0])
+    else:
+        route.fulfill(status=404)  # Plotly's script, which comes from its package
