@@ -41,14 +41,14 @@ def track_heat_figure(found: TrackEvidence, duration_s: float, paints: Mapping[s
     maps = []
     for label, evidence in found.evidence.items():
         padded = np.pad(evidence, ((0, 0), (0, -columns % group)))
-        together = padded.reshape(bands, -1, group).mean(axis=2)
+        grouped = padded.reshape(bands, -1, group).mean(axis=2)
         red, green, blue = bytes.fromhex(paints[label].fill[1:])
         maps.append(
             {
                 "type": "heatmap",
                 "x": time_ms.tolist(),
                 "y": list(range(rows)),
-                "z": np.round(heat_rows(together), 3).tolist(),
+                "z": np.round(heat_rows(grouped), 3).tolist(),
                 "zmin": 0,
                 "zmax": 1,
                 "colorscale": [[0, f"rgba({red},{green},{blue},0)"], [1, f"rgba({red},{green},{blue},1)"]],

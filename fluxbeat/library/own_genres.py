@@ -196,12 +196,12 @@ def groups_of(examples: Sequence[Example]) -> list[int]:
     Those of one artist, one recording in two files, recordings that share a passage, and parts of one piece.
     """
     prints = [example.song.fingerprint for example in examples]
-    together = same_recordings(prints, prints) + sharing([example.song.course for example in examples])
+    linked = same_recordings(prints, prints) + sharing([example.song.course for example in examples])
     first: dict[str, int] = {}
     for place, example in enumerate(examples):
         for key in filter(None, (example.whose and f"by {example.whose}", _piece(example.song.name))):
-            together.append((first.setdefault(key, place), place))
-    one, other = np.array(together, int).reshape(-1, 2).T
+            linked.append((first.setdefault(key, place), place))
+    one, other = np.array(linked, int).reshape(-1, 2).T
     pairs = coo_array((np.ones(len(one)), (one, other)), shape=(len(examples),) * 2)
     return list(connected_components(pairs, directed=False)[1].tolist())
 

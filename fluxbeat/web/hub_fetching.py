@@ -107,7 +107,7 @@ def with_fetched(
         known = models.get(model.info.name)
         if known and known.info.source != model.info.source and SCHEME in known.info.source + model.info.source:
             raise FluxBeatError(f"{model.info.name} is here already, from {known.info.source}")
-    together = {**models, **{model.info.name: model for model in found}}
-    if len(together) > own + MOST_FETCHED:
+    models_now = {**models, **{model.info.name: model for model in found}}
+    if len(models_now) > own + MOST_FETCHED:
         raise FluxBeatError(f"this server keeps no more than {MOST_FETCHED} fetched models: start it anew")
-    return together
+    return models_now

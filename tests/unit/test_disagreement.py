@@ -123,7 +123,7 @@ def test_the_consensus_is_no_party_and_says_what_it_makes_of_it() -> None:
     assert passage.apart == pytest.approx(0.85, abs=0.01)
     assert [one.model for one in passage.statements] == ["all", "cnn", "vit"]
     shown = view(both, CALM, other)["debate"]["passages"][0]["statements"]
-    assert [(one["title"], one["together"]) for one in shown] == [("Consensus", True), ("CNN", False), ("ViT", False)]
+    assert [(one["title"], one["consensus"]) for one in shown] == [("Consensus", True), ("CNN", False), ("ViT", False)]
 
 
 def test_the_view_says_who_disagrees_how_often_and_on_the_tempo() -> None:

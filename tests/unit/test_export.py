@@ -268,7 +268,7 @@ def test_report_says_which_model_it_is_of() -> None:
     assert "revision\n  <code>000000000000</code>" in page
     assert "Shorter than one window: padded." in page
     assert "120 or 60 BPM" in page
-    assert 'id="pictures"' not in page
+    assert 'id="explanations"' not in page
 
 
 def test_report_of_a_track_without_beat_has_no_tempo_charts() -> None:

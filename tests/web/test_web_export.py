@@ -97,7 +97,9 @@ def test_report_draws_its_charts_offline_and_asks_for_nothing(
     assert reader.page.locator("#genres tr.active").count() == sum(genre.active for genre in analysis.genres)
     assert reader.page.locator("#segments tbody tr").count() == len(analysis.segments)
     assert analysis.model.revision in reader.page.locator("footer").inner_text()
-    sizes = reader.page.evaluate("() => [...document.querySelectorAll('#pictures img')].map(one => one.naturalWidth)")
+    sizes = reader.page.evaluate(
+        "() => [...document.querySelectorAll('#explanations img')].map(one => one.naturalWidth)"
+    )
     assert sizes == [40, 40]
     assert [url for url in reader.asked if not url.startswith(("data:", "blob:"))] == [report.as_uri()]
     assert reader.failed == []

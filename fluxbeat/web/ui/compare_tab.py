@@ -101,7 +101,7 @@ def _passage(passage: DisputedPassage, paints: Mapping[str, Paint]) -> dict[str,
 def _statement(statement: Statement, paints: Mapping[str, Paint]) -> dict[str, Any]:
     return {
         "title": model_title(statement.model),
-        "together": statement.model == CONSENSUS,
+        "consensus": statement.model == CONSENSUS,
         "genres": [genre_view(genre, paints) for genre in statement.genres],
         "unknown": f"does not know {_listed(statement.unknown)}" if statement.unknown else "",
     }

@@ -67,7 +67,7 @@ function passageItem(passage, duration, player) {
   make('span', 'fb-passage-when', item, passage.when);
   const statements = make('dl', 'fb-statements', item);
   for (const one of passage.statements) {
-    const statement = make('div', one.together ? 'fb-statement fb-together' : 'fb-statement', statements);
+    const statement = make('div', one.consensus ? 'fb-statement fb-consensus' : 'fb-statement', statements);
     make('dt', '', statement, one.title);
     const genres = make('dd', '', statement);
     genres.append(...one.genres.map(genre => {
