@@ -12,6 +12,8 @@ from fluxbeat.web.api import build_api_alone
 from fluxbeat.web.problems import API_PREFIX
 from fluxbeat.web.settings import WebSettings
 
+pytest_plugins = ["schemathesis.pytest.plugin"]
+
 schema = schemathesis.openapi.from_asgi(f"{API_PREFIX}/openapi.json", build_api_alone(WebSettings(max_duration_s=60)))
 
 

@@ -9,6 +9,8 @@ import io
 import re
 import struct
 import subprocess
+import tempfile
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, get_args
@@ -95,13 +97,20 @@ def test_jams_of_a_track_without_beat_or_sure_genre_is_valid_and_claims_nothing(
 
 def chord(folder: Path, ending: str) -> Path:
     """Two seconds of sound in a file of this kind."""
+    path = folder / f"song.{ending}"
+    path.write_bytes(encoded_chord(ending))
+    return path
+
+
+@cache
+def encoded_chord(ending: str) -> bytes:
     time_s = np.arange(44_100 * 2) / 44_100
     samples = sum(0.2 * np.sin(2 * np.pi * hz * time_s) for hz in (220, 277.2, 329.6))
-    path, wav = folder / f"song.{ending}", folder / "chord.wav"
-    soundfile.write(wav, samples, 44_100)
-    subprocess.run([find_ffmpeg(), "-v", "error", "-y", "-i", wav, path], check=True)
-    wav.unlink()
-    return path
+    with tempfile.TemporaryDirectory() as folder:
+        path, wav = Path(folder, f"song.{ending}"), Path(folder, "chord.wav")
+        soundfile.write(wav, samples, 44_100)
+        subprocess.run([find_ffmpeg(), "-v", "error", "-y", "-i", wav, path], check=True)
+        return path.read_bytes()
 
 
 def music(folder: Path, ending: str) -> Path:

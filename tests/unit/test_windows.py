@@ -5,18 +5,13 @@ import threading
 import numpy as np
 import pytest
 import torch
+from tiny_models import tiny
 
 from fluxbeat.analysis.windows import slide, window_starts
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
 from fluxbeat.features.log_mel import FeatureConfig, fill_window
-from fluxbeat.models.base import ModelConfig
-from fluxbeat.models.checkpoint import FAMILIES, build_model
+from fluxbeat.models.checkpoint import FAMILIES
 from fluxbeat.training.evaluation.timings import threads
-
-
-def fresh(family: str):
-    torch.manual_seed(3)
-    return build_model(ModelConfig(family, ("a", "b"), (0.5, 0.5))).eval()
 
 
 def spectrogram(frames: int, mels: int = 80) -> np.ndarray:
@@ -25,7 +20,7 @@ def spectrogram(frames: int, mels: int = 80) -> np.ndarray:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_shared_convolutions_equal_window_by_window(family):
-    model = fresh(family)
+    model = tiny(family)
     rate_hz, window = model.config.features.frame_rate_hz, model.config.window_frames
     # longer than one chunk of shared convolutions, so that their seams are crossed; the last window is off the grid
     log_mel = spectrogram(48 * 66 + window + 5)
@@ -55,13 +50,13 @@ def test_windows_cover_every_frame_and_end_with_the_track(n_frames, hop):
 
 @pytest.mark.parametrize(("asked_s", "done_s"), [(1.0, 1.0), (0.4, 1 / 3), (0.6, 2 / 3), (0.05, 1 / 3), (2.1, 2.0)])
 def test_the_hop_that_is_told_is_the_hop_that_was_done(asked_s, done_s):
-    found = slide(fresh("cnn"), spectrogram(24 * 60), hop_s=asked_s)
+    found = slide(tiny("cnn"), spectrogram(24 * 60), hop_s=asked_s)
     assert found.hop_s == pytest.approx(done_s)
     np.testing.assert_allclose(np.diff(found.start_s[:-1]), done_s)
 
 
 def test_short_track_is_repeated_to_fill_a_window():
-    found = slide(fresh("cnn"), spectrogram(30))
+    found = slide(tiny("cnn"), spectrogram(30))
     assert found.padded
     assert len(found.start_s) == 1
     assert np.isfinite(found.genre_logits).all()
@@ -84,13 +79,13 @@ def test_silence_fills_a_window_with_silence():
 
 def test_later_music_moves_with_its_time():
     """A track with 10 s cut off its front gives the same windows, 10 s earlier."""
-    model, log_mel = fresh("cnn"), spectrogram(24 * 40)
+    model, log_mel = tiny("cnn"), spectrogram(24 * 40)
     whole, later = slide(model, log_mel), slide(model, log_mel[:, 240:])
     np.testing.assert_allclose(whole.genre_logits[10:], later.genre_logits, atol=2e-4)
 
 
 def test_threads_share_the_windows_of_a_track_and_change_nothing():
-    model, log_mel, names = fresh("cnn"), spectrogram(24 * 60 + 5), []
+    model, log_mel, names = tiny("cnn"), spectrogram(24 * 60 + 5), []
     model.stack.register_forward_hook(lambda *_: names.append(threading.current_thread().name))
     with threads(1):
         alone = slide(model, log_mel)
@@ -106,7 +101,7 @@ def test_threads_share_the_windows_of_a_track_and_change_nothing():
 
 def test_progress_rises_to_one_and_cancels():
     shares = []
-    slide(fresh("cnn"), spectrogram(3000), progress=shares.append)
+    slide(tiny("cnn"), spectrogram(3000), progress=shares.append)
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
 
@@ -114,9 +109,9 @@ def test_progress_rises_to_one_and_cancels():
         raise AnalysisCancelled("no longer wanted")
 
     with pytest.raises(AnalysisCancelled):
-        slide(fresh("cnn"), spectrogram(3000), progress=stop)
+        slide(tiny("cnn"), spectrogram(3000), progress=stop)
 
 
 def test_hop_must_be_positive():
     with pytest.raises(FluxBeatError, match="hop_s must be above 0, got 0"):
-        slide(fresh("cnn"), spectrogram(300), hop_s=0)
+        slide(tiny("cnn"), spectrogram(300), hop_s=0)
