@@ -23,7 +23,9 @@ tapped at half of that; the seven between 78 and 125 stay as they are. No other 
 
 
 def freely_bpm_of(labels: Sequence[str], probability: np.ndarray) -> tuple[float, float]:
-    """Between which tempi people tap freely in such music: `tapped_weight` has them.
+    """Slowest and fastest tempo in BPM that people tap without preferring its half or double, in music of these genres.
+
+    The range in which `tapped_weight` is 1. Genres of `SLOWER_GENRES` have a lower upper end.
 
     Parameters
     ----------

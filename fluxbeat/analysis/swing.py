@@ -63,8 +63,18 @@ def _mass_at(distributions: np.ndarray, grid: TempoGrid, bpm: float) -> np.ndarr
 
 
 def as_two(distributions: np.ndarray, grid: TempoGrid, bpm: float) -> np.ndarray:
-    """Distributions, (..., bins), in which what spoke for a tempo speaks for two thirds of it, and the other way
-    round."""
+    """Tempo distributions with the mass around `bpm` and the mass around two thirds of it exchanged.
+
+    Used where `bpm` counts three to a beat of two. Mass within 4 % of either tempo moves; all other classes stay.
+
+    Parameters
+    ----------
+    distributions : float array, shape (..., bins)
+        Over the grid; they are copied.
+    grid : TempoGrid
+    bpm : float
+        The faster of the two tempi.
+    """
     fast, slow = (round(float(grid.position(one))) for one in (bpm, bpm / THREE_IN_TWO))
     away = np.arange(-reach(grid), reach(grid) + 1)
     away = away[(slow + away >= 0) & (fast + away < grid.bins)]

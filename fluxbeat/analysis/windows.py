@@ -28,6 +28,7 @@ if os.environ.get("SPACES_ZERO_GPU"):
 else:
 
     def in_gpu_process(function: Callable[..., list[np.ndarray]]) -> Callable[..., list[np.ndarray]]:
+        """Return the function itself: only a Space on ZeroGPU lends the GPU call by call."""
         return function
 
 

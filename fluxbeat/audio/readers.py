@@ -46,7 +46,8 @@ class Reader(Protocol):
     def warnings(self, decoded_s: float) -> list[TrackWarning]:
         """Say, at the end, what is missing from the sound that was decoded."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Let go of what was opened or started; reading ends."""
 
 
 class ArrayReader:

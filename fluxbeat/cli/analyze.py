@@ -19,6 +19,7 @@ from fluxbeat.models.registry import load
 
 
 def analyze_command(options: argparse.Namespace) -> int:
+    """Print genres and tempo of each file; 2 if one of them could not be analysed, 0 otherwise."""
     if options.click and len(options.files) > 1:
         raise FluxBeatError("--click writes one file: give one music file")
     model, results = load(options.model), list[dict[str, Any]]()
@@ -46,6 +47,7 @@ def analyze_command(options: argparse.Namespace) -> int:
 
 
 def compare_command(options: argparse.Namespace) -> int:
+    """Print what several models say of one file, and where they disagree."""
     with progress_of(Path(options.file).name[:30]) as report:
         analyses = compare(options.file, models_of(options.models), progress=report)
     if options.json:

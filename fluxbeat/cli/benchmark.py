@@ -16,6 +16,7 @@ from fluxbeat.training.evaluation.timings import drawn_mp3, machine_facts, track
 
 
 def benchmark_command(options: argparse.Namespace) -> int:
+    """Print how fast analyses and explanations are on this machine."""
     models = models_of(options.models)
     networks = {model.info.name: model.network for model in models if isinstance(model.network, GenreTempoModel)}
     runs = max(1, options.runs)

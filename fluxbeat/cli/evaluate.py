@@ -21,6 +21,7 @@ from fluxbeat.training.evaluation.report import Peers, Protocol, evaluate
 
 
 def evaluate_command(options: argparse.Namespace) -> int:
+    """Measure models on recordings with known genres, and print the measures."""
     protocol = Protocol(
         folder=options.recordings or options.data,
         split=options.split,

@@ -31,6 +31,7 @@ from fluxbeat.training.evaluation.explained_windows import store_samples
 
 
 def explain_command(options: argparse.Namespace) -> int:
+    """Explain one window or a whole track, or measure explanations on a folder of music (`--report`)."""
     if bool(options.file) == bool(options.report):
         raise FluxBeatError("explain needs either a FILE or --report with a folder of music")
     if options.report:

@@ -16,6 +16,7 @@ from fluxbeat.models.registry import load
 
 
 def export_command(options: argparse.Namespace) -> int:
+    """Write each file's analysis in one format; 2 if one of them could not be written, 0 otherwise."""
     if options.explain and options.format != "html":
         raise ExportError(f"--explain belongs to --format html: {options.format} has no room for pictures")
     targets, written = _targets(options.files, options.format, options.output), set[Path]()

@@ -32,6 +32,7 @@ WIDE = 110
 
 
 def library_command(options: argparse.Namespace) -> int:
+    """Print one table of every sound file in a folder; 2 if one of them could not be analysed, 130 if stopped."""
     if options.csv and (options.csv.is_dir() or not options.csv.absolute().parent.is_dir()):
         # before hours of work, not after them
         raise FluxBeatError(f"--csv {options.csv} cannot be written: give a file in a folder that exists")

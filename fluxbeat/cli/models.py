@@ -24,6 +24,7 @@ def models_of(names: Sequence[str] | None) -> list[LoadedModel]:
 
 
 def models_command(options: argparse.Namespace) -> int:
+    """Print what is known of the bundled models, or of those named."""
     entries = []
     models = models_of(options.names)
     for model in models:

@@ -11,6 +11,7 @@ from fluxbeat.models.registry import bundled_names, checkpoints_folder
 
 
 def push_command(options: argparse.Namespace) -> int:
+    """Publish a checkpoint on the Hugging Face Hub and print its address."""
     checkpoint = Path(options.checkpoint)
     if options.checkpoint in bundled_names():
         checkpoint = checkpoints_folder() / options.checkpoint

@@ -34,6 +34,7 @@ ENOUGH_FOR_FULL = 20
 
 
 def train_command(options: argparse.Namespace) -> int:
+    """Train by a recipe, or on a person's own music (`--data`)."""
     if bool(options.recipe) == bool(options.data):
         raise FluxBeatError("train needs either a RECIPE.yaml or --data with your own music")
     if options.data:
@@ -114,6 +115,7 @@ def _reading(name: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def pretrain_command(options: argparse.Namespace) -> int:
+    """Pretrain a network by SimCLR on music without labels, and save the checkpoint."""
     from fluxbeat.training.recipe import read_recipe
     from fluxbeat.training.run import open_stores, pretrain
 
@@ -131,6 +133,7 @@ def pretrain_command(options: argparse.Namespace) -> int:
 
 
 def probe_command(options: argparse.Namespace) -> int:
+    """Print the genre accuracy that checkpoints reach with few labels, beside random weights and MFCC."""
     from fluxbeat.training.own_data import single_network
 
     networks = {name: single_network(name) for name in options.checkpoints}

@@ -35,7 +35,7 @@ class Field:
     first: int
 
     def through(self, kernel: int, stride: int, padding: int) -> Field:
-        """After one more convolution."""
+        """What a convolution of this field sees: the field of its output. All three sizes are in steps of its input."""
         taps = np.zeros((kernel - 1) * self.stride + 1)
         taps[:: self.stride] = 1 / kernel
         return Field(np.convolve(self.weights, taps), self.stride * stride, self.first - padding * self.stride)

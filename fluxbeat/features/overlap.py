@@ -33,7 +33,22 @@ BLOCK = 2048
 
 
 def course(log_mel_db: np.ndarray, features: FeatureConfig) -> np.ndarray:
-    """How a recording's bands move against each other: mel power in dB, (mels, frames), to float32 (bands, steps)."""
+    """Smoothed level of each band over time, in dB around the mean of all bands at that moment.
+
+    Two recordings that share a passage share this there, whatever their loudness.
+
+    Parameters
+    ----------
+    log_mel_db : float array, shape (mels, frames)
+        Mel power in dB; of a long recording only the first `LONGEST_S` seconds are read.
+    features : FeatureConfig
+        Of the log-mel.
+
+    Returns
+    -------
+    float32 array, shape (bands, steps)
+        One step each `STEP_S` seconds.
+    """
     rate_hz = features.frame_rate_hz
     beginning = log_mel_db[:, : round(LONGEST_S * rate_hz)]
     found = band_courses(beginning, rate_hz, BANDS, SMOOTH_S, STEP_S)

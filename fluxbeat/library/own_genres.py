@@ -29,7 +29,7 @@ from fluxbeat.models.base import GenreTempoModel
 from fluxbeat.models.checkpoint import save_checkpoint
 from fluxbeat.models.config_file import LONGEST_LABEL, MOST_LABELS
 from fluxbeat.models.fingerprint_file import write_fingerprints
-from fluxbeat.models.hub.model_card import Card, card_to_publish
+from fluxbeat.models.hub.model_card import MUST_NOT, Card, card_to_publish, thresholds_in_words
 from fluxbeat.models.label_calibration import LabelledWindows, fit_labels, fit_thresholds, wilson
 from fluxbeat.models.quick_head import crossed_logits, fit_head, with_head
 from fluxbeat.models.registry import LoadedModel, checkpoint_folder
@@ -304,9 +304,6 @@ def _card(own: OwnGenres, title: str) -> str:
     config, info = own.network.config, own.base.info
     counts = "\n".join(f"| {label} | {count} |" for label, count in own.counts.items())
     measured = "\n".join(f"- {sentence}" for sentence in own.judgement.sentences)
-    thresholds = ", ".join(
-        f"{label} {least:.2f}" for label, least in zip(config.labels, config.thresholds, strict=True)
-    )
     calibrated = (
         "Probabilities and thresholds were fitted on these very answers."
         if own.judgement.n
@@ -329,10 +326,7 @@ fingerprints.safetensors beside the weights knows these recordings again; it hol
 
 {measured}
 
-{calibrated} A genre counts as present from these probabilities: {thresholds}.
+{calibrated} {thresholds_in_words(config)}
 
-## What it must not be used for
-
-- Genres beyond these {len(config.labels)}: music of other kinds gets the nearest of them, or none.
-- Judging music, people or rights: a handful of artists is not a genre.
+{MUST_NOT.format(count=len(config.labels))}: a handful of artists is not a genre.
 """

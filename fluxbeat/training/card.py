@@ -1,4 +1,4 @@
-"""The model card beside a checkpoint: one template for every checkpoint, filled from what was measured."""
+"""The model card beside a trained checkpoint: one template, filled from what was measured."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fluxbeat.models.base import ModelConfig
-from fluxbeat.models.hub.model_card import MEASURES
+from fluxbeat.models.hub.model_card import MEASURES, MUST_NOT, thresholds_in_words
 from fluxbeat.models.registry import TITLES
 from fluxbeat.training.evaluation.rankings import Measure
 
@@ -43,10 +43,7 @@ and how fast it goes. {parameters:,} parameters. Made for FluxBeat, which slides
 
 {weak}
 
-## What it must not be used for
-
-- Genres beyond these {count}: music of other kinds gets the nearest of them, or none.
-- Judging music, people or rights.
+{must_not}.
 - Tempo where no steady beat is: rubato, drones, speech.
 """
 
@@ -91,7 +88,6 @@ def write_card(folder: Path, config: ModelConfig, facts: CardFacts) -> None:
 
 def card_text(config: ModelConfig, facts: CardFacts) -> str:
     """A checkpoint's card as Markdown, with the Hub's front matter."""
-    thresholds = (f"{label} {least:.2f}" for label, least in zip(config.labels, config.thresholds, strict=True))
     text = _TEMPLATE.format(
         licence=f"license: {facts.licence}\n" if facts.licence else "",
         title=f"{facts.title}: a FluxBeat {TITLES.get(config.family, config.family)}",
@@ -101,9 +97,10 @@ def card_text(config: ModelConfig, facts: CardFacts) -> str:
         labels=wrapped(f"Genres: {', '.join(config.labels)}."),
         data=facts.data.strip(),
         measured="\n\n".join([*_tables(facts), *map(_block, facts.notes)]) or "Not measured.",
-        probabilities=wrapped(f"A genre counts as present from these probabilities: {', '.join(thresholds)}."),
+        probabilities=wrapped(thresholds_in_words(config)),
         sections="".join(f"\n## {heading}\n\n{text.strip()}\n" for heading, text in facts.sections.items()),
         weak="\n".join(f"- {wrapped(line, '  ')}" for line in _weak(facts)),
+        must_not=MUST_NOT.format(count=len(config.labels)),
     )
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
 

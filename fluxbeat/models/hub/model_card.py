@@ -54,6 +54,11 @@ may be), and how fast it goes.
 
 Genres: {labels}.
 """
+MUST_NOT = """## What it must not be used for
+
+- Genres beyond these {count}: music of other kinds gets the nearest of them, or none.
+- Judging music, people or rights"""
+"""How the last section of every card begins."""
 _SEVERAL = """# {title}
 
 Checkpoints for FluxBeat, one folder each. Use them with `FLUXBEAT_HUB_REPO={repo}@COMMIT`.
@@ -80,6 +85,12 @@ class Card:
         """Licence as the front matter names it; empty where it does not."""
         found = self.metadata.get("license") or self.metadata.get("license_name")
         return found if isinstance(found, str) else ""
+
+
+def thresholds_in_words(config: ModelConfig) -> str:
+    """From which probability each genre counts as present, as a card's sentence."""
+    thresholds = (f"{label} {least:.2f}" for label, least in zip(config.labels, config.thresholds, strict=True))
+    return f"A genre counts as present from these probabilities: {', '.join(thresholds)}."
 
 
 def read_card(folder: Path) -> Card | None:
