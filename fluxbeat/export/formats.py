@@ -1,4 +1,8 @@
-"""Which formats there are, with their names and endings; the command line names them in its `--help`."""
+"""Which formats there are, with their names and endings; the command line names them in its `--help`.
+
+A name is short, for people type it. No two formats have the same ending: a second `.txt` gets a word before it, as
+`.beats.txt`. Who writes them stands apart, in `writing`, so that `--help` loads no writer.
+"""
 
 from __future__ import annotations
 

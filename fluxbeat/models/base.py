@@ -235,7 +235,8 @@ class WindowModel(nn.Module):
 class GenreTempoModel(WindowModel):
     """Base of BaselineCNN, CRNN and AudioTransformer: each a network of its own, with the same heads.
 
-    A family sets `time_stride` and `time_context` and implements `encode` and `embed`.
+    A family sets `time_stride` and `time_context` and implements `encode`, without padding in time, and `embed`, with
+    the shape beside each step. The heads come with this base. config.json names all arguments of its `__init__`.
 
     Parameters
     ----------

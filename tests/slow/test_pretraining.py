@@ -184,7 +184,6 @@ def test_probes_find_what_is_there_and_say_how_many_labels_they_saw(clips, settl
         assert found[*kind, 1.0].mean > 0.7, f"{kind}: chance is 0.5"
     repeated = found["mine", "linear", 1.0].accuracy
     assert repeated[0] == repeated[1], "all labels and a frozen model: nothing is left to chance"
-    assert len(set(found["random cnn", "linear", 0.01].accuracy)) >= 1
 
 
 def test_probes_learn_nothing_from_labels_that_mean_nothing(clips, settled):

@@ -1,6 +1,5 @@
 """What maintainers measure of speed: operations counted right, memory, imports, and the app under load."""
 
-import time
 from copy import deepcopy
 
 import pytest
@@ -8,7 +7,7 @@ from torch import nn
 
 from fluxbeat.models.registry import load
 from fluxbeat.training.evaluation.timings import drawn_mp3
-from tools.benchmark import app_report, import_report, memory_report, operations, peer_report
+from tools.benchmark import app_report, import_report, memory_report, operations
 
 
 class StillLSTM(nn.Module):
@@ -56,13 +55,4 @@ def test_a_process_of_its_own_tells_its_memory_and_imports(monkeypatch):
 
 def test_the_app_is_started_and_asked_by_eight_people():
     found = app_report(drawn_mp3(5.0), "cnn")
-    assert found["first_page_s"] > 0
     assert found["answers"] == 24
-    assert found["median_answer_s"] <= found["slowest_answer_s"]
-
-
-def test_another_program_is_timed_beside_ours():
-    track = {"duration_s": 10.0, "models": {"cnn": {"whole": {"median_s": 0.05}}}}
-    slow = peer_report(b"", lambda source: time.sleep(0.5), track)
-    assert slow["whole"]["median_s"] >= 0.5
-    assert slow["times_as_long"]["cnn"] == pytest.approx(20 * slow["whole"]["median_s"], rel=0.01)

@@ -1,4 +1,10 @@
-"""Every export, read back by the library or the rules of its own format."""
+"""Every export, read back by the library or the rules of its own format, and compared with the analysis.
+
+`half_ambient_half_metal()`, of `test_charts.py`, is an analysis with a border in the middle. Each format is also
+written with names that hold quotes and line breaks, and with a segment without a genre. Tests here, in
+`tests/web/test_hostile.py` and in `tests/engine/test_export_music.py` run over all of `FORMATS`: each names the genres
+(unless its name contains `beats`), and keeps to its folder and its lines whatever a track is called.
+"""
 
 from __future__ import annotations
 
