@@ -21,6 +21,7 @@ TECHNO = EXAMPLES / "techno_george_ellinas_pulse.mp3"
 CHANGE = EXAMPLES / "change_obsidian_shell_megtort_alom.mp3"
 READY = "FluxBeat is at "
 START_S = 300
+OWN_CODE = (f"{ROOT / 'fluxbeat'}{os.sep}", str(ROOT / "app.py"))
 ANSWER_MS = 60_000
 
 
@@ -47,15 +48,23 @@ class Server:
 def serving(*arguments: str, program: Sequence[str] = ("app.py",)) -> Iterator[Server]:
     """`python app.py`, or another program that says the same when it is ready, until the caller is done."""
     command = [sys.executable, *program, *arguments]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    # a filter from outside names whole modules, not all of a package: all are shown, and ours are looked for
+    shown = os.environ | {"PYTHONWARNINGS": "default::DeprecationWarning"}
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=shown
+    )
     lines: queue.Queue[str] = queue.Queue()
+    deprecated: list[str] = []
 
     def listen() -> None:
         assert process.stdout
         for line in process.stdout:
             lines.put(line)
+            if "DeprecationWarning: " in line and line.startswith(OWN_CODE):
+                deprecated.append(line)
 
-    threading.Thread(target=listen, daemon=True).start()
+    listening = threading.Thread(target=listen, daemon=True)
+    listening.start()
     try:
         yield Server(_ready_url(process, lines), process)
     finally:
@@ -65,6 +74,8 @@ def serving(*arguments: str, program: Sequence[str] = ("app.py",)) -> Iterator[S
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        listening.join(15)
+    assert not deprecated, "".join(deprecated)
 
 
 def _ready_url(process: subprocess.Popen[str], lines: queue.Queue[str]) -> str:

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from tiny_models import LABELS, tiny, write_consensus, write_three
+from tiny_models import ARCHITECTURES, LABELS, tiny, write_consensus, write_three
 
 from fluxbeat.analysis.windows import slide
 from fluxbeat.errors import ConfigMismatchError, ModelLoadError
@@ -79,7 +79,7 @@ def test_a_member_that_is_forgotten_takes_the_consensus_along(folder, monkeypatc
 
 
 def test_it_comes_first_and_is_the_default_if_its_configuration_says_so(folder):
-    assert model_names() == ["all", "cnn", "crnn", "vit"]
+    assert model_names() == ["all", *ARCHITECTURES]
     assert default_model() == load().info.name == "all"
     write_consensus(folder, default=False)
     assert default_model() == load().info.name == "crnn"

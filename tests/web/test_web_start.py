@@ -11,12 +11,13 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from web_driving import EXAMPLES, ROOT, TECHNO
+from web_driving import EXAMPLES, READY, ROOT, TECHNO, serving
 
 from fluxbeat.analysis.engine import analyze
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError
@@ -39,6 +40,16 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "app.py", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=180,
         env={**os.environ, **variables},
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "ours"), [("fluxbeat/web/server.py", True), ("library.py", False)])
+def test_a_server_whose_own_calls_are_deprecated_fails_its_tests(file: str, ours: bool) -> None:
+    warned = f"warnings.warn_explicit('soon gone', DeprecationWarning, {str(ROOT / file)!r}, 1)"
+    program = f"import sys, warnings; {warned}; print({READY!r} + 'x', flush=True); sys.stdin.read()"
+    server = serving(program=("-c", program))
+    next(server)
+    with pytest.raises(AssertionError, match="soon gone") if ours else nullcontext():
+        next(server, None)
 
 
 def one_sentence(failed: subprocess.CompletedProcess[str]) -> str:
