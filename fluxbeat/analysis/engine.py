@@ -230,7 +230,10 @@ def analyze_each(
     tracks: MutableMapping[FeatureConfig, Track] | None = None,
     tempo_bpm: float | None = None,
 ) -> Iterator[tuple[Track, TrackAnalysis]]:
-    """The same recording by several models, each answer as soon as it is there: all analyses go this way.
+    """The same recording by several models, each answer as soon as it is there: all whole recordings go this way.
+
+    `analyze_track` alone is called where there is no recording to decode: the beginning of one that is still being read
+    (`fluxbeat.analysis.beginning`), spectrograms that a test split is kept as, and a stage that is timed by itself.
 
     The recording is decoded once for all models that share their features, and what a consensus and its members have in
     common is computed once. A model that takes sound is asked while the recording is decoded, each its own time, so

@@ -6,8 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from fluxbeat.analysis.engine import analyze_track
-from fluxbeat.analysis.track import read_track
+from fluxbeat.analysis.engine import analyze_each
 from fluxbeat.audio.sound_files import find_sound_files
 from fluxbeat.cli.output import FAILED, complain, print_json
 from fluxbeat.cli.terminal import (
@@ -24,6 +23,7 @@ from fluxbeat.explanation.explain import explain, explain_tempo
 from fluxbeat.explanation.files import npz_bytes, write_sound
 from fluxbeat.explanation.result import Explanation
 from fluxbeat.explanation.whole_track import explain_whole_track
+from fluxbeat.models.base import TAKES_SOUND
 from fluxbeat.models.registry import LoadedModel, load
 from fluxbeat.training.data.store import INDEX_FILE, FeatureStore
 from fluxbeat.training.evaluation import explanation_report as report
@@ -87,10 +87,10 @@ def _write(explanation: Explanation, options: argparse.Namespace, model: str) ->
 
 
 def _whole_track(options: argparse.Namespace) -> int:
-    entries = []
-    for model in _models(options):
-        track = read_track(options.file, model.network.config.features)
-        analysis = analyze_track(track, model)
+    models, entries = _models(options), []
+    if any(model.network.takes_sound for model in models):
+        raise ExplanationError(TAKES_SOUND)  # before the recording is read
+    for model, (track, analysis) in zip(models, analyze_each(options.file, models), strict=True):
         with progress_of(model.info.name) as report:
             found = explain_whole_track(track, model, analysis, cam=_cam(options, model), progress=report)
         band_hz = [round(float(hz), 1) for hz in found.band_hz]

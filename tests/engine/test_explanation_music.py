@@ -14,6 +14,7 @@ from web_driving import EXAMPLES
 import fluxbeat
 from fluxbeat.analysis.engine import analyze_track
 from fluxbeat.analysis.track import read_track
+from fluxbeat.audio.decoding import open_audio
 from fluxbeat.audio.decoding import load_audio
 from fluxbeat.cli.main import main
 from fluxbeat.errors import FluxBeatError
@@ -310,6 +311,16 @@ def test_the_command_explains_several_models_the_tempo_and_the_track(capsys):
     assert "BPM" in capsys.readouterr().out
     assert main(["explain", str(TECHNO), "--model", "cnn", "--track"]) == 0
     assert "Hz" in capsys.readouterr().out
+
+
+def test_a_whole_track_is_decoded_once_for_all_models(capsys, monkeypatch):
+    opened = []
+    monkeypatch.setattr(
+        "fluxbeat.analysis.track.open_audio", lambda *args, **given: opened.append(args) or open_audio(*args, **given)
+    )
+    assert main(["explain", str(METAL), "--model", "cnn", "vit", "--track", "--json"]) == 0
+    assert [one["model"] for one in json.loads(capsys.readouterr().out)] == ["cnn", "vit"]
+    assert len(opened) == 1
 
 
 def test_the_command_says_what_is_wrong(capsys):

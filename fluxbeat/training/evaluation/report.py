@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fluxbeat.analysis.engine import analyze_track
+from fluxbeat.analysis.engine import analyze_track, compare
 from fluxbeat.analysis.track import read_track
 from fluxbeat.features.fingerprint import fingerprint
 from fluxbeat.features.log_mel import FeatureConfig
@@ -329,11 +329,10 @@ def splice_measures(models: Sequence[LoadedModel], material: Material) -> list[M
     excerpts, rate_hz = usable(material.excerpts, config.labels), config.features.sample_rate_hz
     counts: dict[str, list[tuple[int, int, int]]] = {model.info.name: [] for model in models}
     for one in splices(protocol.folder, excerpts, rate_hz, protocol.splices, protocol.seed):
-        for model in models:
-            track = read_track((one.samples, rate_hz), model.network.config.features, one.name)
-            borders_s = [segment.end_s for segment in analyze_track(track, model).segments[:-1]]
+        for analysis in compare((one.samples, rate_hz), models, name=one.name):
+            borders_s = [segment.end_s for segment in analysis.segments[:-1]]
             hits = border_hits(borders_s, one.borders_s)
-            counts[model.info.name].append((hits, len(borders_s), len(one.borders_s)))
+            counts[analysis.model.name].append((hits, len(borders_s), len(one.borders_s)))
     found = []
     for name, rows in counts.items():
         found += border_measures(name, f"splices, {material.split}", *np.array(rows).T)
