@@ -28,7 +28,11 @@ CACHE_VARIABLE = "FLUXBEAT_CACHE"
 TABLES = 2
 """Version of the tables. It is part of the file's name, so that two versions of the program get along."""
 BUSY_S = 60.0
-ANSWERING_ROOMS = ("audio", "features", "models", "analysis")
+PACKAGE = Path(__file__).parents[1]
+READING_ROOMS = ("audio", "features")
+"""Whose code makes a recording's spectrogram and fingerprint."""
+ANSWERING_ROOMS = (*READING_ROOMS, "models", "analysis")
+"""Whose code makes an answer, and what a network finds in each window."""
 SETTLED_S = 2.0
 """A file that was changed this recently may change again within the resolution of its time stamp."""
 
@@ -46,15 +50,25 @@ _log = logging.getLogger(__name__)
 
 
 @functools.cache
+def code_digest(rooms: tuple[str, ...]) -> str:
+    """Of the code of some rooms, 12 hexadecimal digits: part of the key of all that is kept of what this code made."""
+    sources = sorted(path for room in rooms for path in (PACKAGE / room).rglob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
+
+
+@functools.cache
 def program_revision() -> str:
     """Schema of the result, version of the program and a digest of the code that answers.
 
     The version alone would not do: answers change between two releases too.
     """
-    package = Path(__file__).parents[1]
-    sources = sorted(path for room in ANSWERING_ROOMS for path in (package / room).rglob("*.py"))
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
-    return f"{SCHEMA}/{__version__}/{digest[:12]}"
+    return f"{SCHEMA}/{__version__}/{code_digest(ANSWERING_ROOMS)}"
+
+
+def file_state(path: Path) -> tuple[int, int] | None:
+    """Size in bytes and time of change in nanoseconds; None where there is no file."""
+    state = path.stat() if path.is_file() else None
+    return state and (state.st_size, state.st_mtime_ns)
 
 
 def cache_folder() -> Path:

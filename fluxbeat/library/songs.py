@@ -23,6 +23,7 @@ from fluxbeat.features.fingerprint import fingerprint as fingerprint_of
 from fluxbeat.features.log_mel import LogMel
 from fluxbeat.features.overlap import course
 from fluxbeat.features.torch_threads import threads_that_compute_alone
+from fluxbeat.library.cache import ANSWERING_ROOMS, code_digest, file_state
 from fluxbeat.library.workers import GoOn, TurnOf, cores, turn_at_once
 from fluxbeat.models.base import GenreTempoModel
 from fluxbeat.models.registry import LoadedModel
@@ -139,7 +140,8 @@ class SongReader:
     model : LoadedModel
         A single network.
     cache : path, optional
-        Folder that what was found of each file is kept in, so that work that was cut off goes on.
+        Folder that what was found of each file is kept in, so that work that was cut off goes on; of a model and of the
+        code that answers.
     count : int, optional
         Threads; one per core where not given.
     max_duration_s : float
@@ -161,7 +163,7 @@ class SongReader:
                 f"{model.info.name} is no single network of FluxBeat: name one of these, crnn for instance"
             )
         self.network, self.revision = model.network, model.info.revision
-        self._folder = cache / f"songs-{self.revision}" if cache else None
+        self._folder = cache / f"songs-{self.revision}-{code_digest(ANSWERING_ROOMS)}" if cache else None
         self._max_duration_s = max_duration_s
         self._turn: TurnOf = turn or turn_at_once
         self._pool = threads_that_compute_alone(count or cores(), "fluxbeat-songs")
@@ -201,8 +203,7 @@ class SongReader:
 
 def _key(path: Path) -> str:
     """Of a file at its place with its size and time of change; another once one of these changes."""
-    state = path.stat() if path.is_file() else None
-    parts = (str(path.absolute()), state and (state.st_size, state.st_mtime_ns), HOP_S, EXCERPT_S, MOST_EXCERPTS)
+    parts = (str(path.absolute()), file_state(path), HOP_S, EXCERPT_S, MOST_EXCERPTS)
     return hashlib.sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest()[:24]
 
 

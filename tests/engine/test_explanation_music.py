@@ -14,8 +14,7 @@ from web_driving import EXAMPLES
 import fluxbeat
 from fluxbeat.analysis.engine import analyze_track
 from fluxbeat.analysis.track import read_track
-from fluxbeat.audio.decoding import open_audio
-from fluxbeat.audio.decoding import load_audio
+from fluxbeat.audio.decoding import load_audio, open_audio
 from fluxbeat.cli.main import main
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.explanation.attribution import Cam, attribute

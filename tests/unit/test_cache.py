@@ -60,6 +60,19 @@ def test_whatever_answers_counts_as_the_program() -> None:
     assert program_revision().startswith(f"{cache.SCHEMA}/{cache.__version__}/")
 
 
+def test_the_digest_is_of_the_code_of_the_rooms_that_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for room in ("audio", "features", "web"):
+        (tmp_path / room).mkdir()
+        (tmp_path / room / "code.py").write_text("x = 1")
+    monkeypatch.setattr(cache, "PACKAGE", tmp_path)
+    digest = cache.code_digest.__wrapped__
+    before = digest(cache.READING_ROOMS)
+    (tmp_path / "web" / "code.py").write_text("x = 2")
+    assert digest(cache.READING_ROOMS) == before
+    (tmp_path / "audio" / "code.py").write_text("x = 2")
+    assert digest(cache.READING_ROOMS) != before
+
+
 def test_a_model_is_asked_by_its_revision(folder: Path) -> None:
     keep(folder, "rock")
     kept = AnalysisCache(folder)

@@ -16,6 +16,7 @@ from fluxbeat.errors import FluxBeatError
 from fluxbeat.features.fingerprint import SAME, Fingerprint, fingerprint, likeness, same_recordings
 from fluxbeat.features.log_mel import FeatureConfig, LogMel
 from fluxbeat.library.songs import EXCERPT_S, excerpt_starts
+from fluxbeat.training.data import extraction
 from fluxbeat.training.data.artist_split import apply_split, artist_of, read_split, split_by_artist, write_split
 from fluxbeat.training.data.datasets import read_dataset
 from fluxbeat.training.data.extraction import extract, fingerprints
@@ -276,6 +277,16 @@ def test_features_are_those_of_the_front_end_and_computed_once(tmp_path, monkeyp
         extract(songs, tmp_path / "cache", FEATURES)  # another sound is not answered from the cache
 
 
+def test_features_are_computed_again_once_the_code_that_makes_them_has_changed(tmp_path, monkeypatch):
+    song = [recording("a", "", "x", path=save(tmp_path / "a.wav", chords(1, 4.0)))]
+    first = extract(song, tmp_path / "cache", FEATURES).folder
+    assert extract(song, tmp_path / "cache", FEATURES).folder == first
+    asked = []
+    monkeypatch.setattr(extraction, "code_digest", lambda rooms: asked.append(rooms) or "changed")
+    assert extract(song, tmp_path / "cache", FEATURES).folder != first
+    assert asked == [("audio", "features")], "a change of models or analysis leaves them as they are"
+
+
 def test_reading_that_was_cut_off_goes_on_where_it_was(tmp_path, monkeypatch):
     songs = [recording(f"{n}", "", "x", path=save(tmp_path / f"{n}.wav", chords(n, 4.0))) for n in range(3)]
     opened = []
@@ -287,8 +298,6 @@ def test_reading_that_was_cut_off_goes_on_where_it_was(tmp_path, monkeypatch):
 
     with pytest.raises(ConnectionAbortedError):
         extract(songs, tmp_path / "cut", FEATURES, power_cut)
-    from fluxbeat.training.data import extraction
-
     read = []
     add = extraction._add
     monkeypatch.setattr(

@@ -14,6 +14,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from fluxbeat.analysis.engine import analyze_track
 from fluxbeat.analysis.track import read_track
 from fluxbeat.analysis.windows import slide
+from fluxbeat.audio.decoding import open_audio
 from fluxbeat.cli.main import main
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.features.log_mel import FeatureConfig
@@ -280,6 +281,27 @@ def test_recordings_are_decoded_once(recordings, tmp_path, monkeypatch):
     monkeypatch.setattr("fluxbeat.training.evaluation.catalogue.open_audio", None)
     again = spectrograms(recordings, excerpts, FEATURES, tmp_path / "cache")
     np.testing.assert_array_equal(first.log_mel, again.log_mel)
+
+
+@pytest.mark.parametrize("changes", ["code", "sound"])
+def test_recordings_are_decoded_again_once_they_or_the_code_that_reads_them_has_changed(
+    recordings, tmp_path, monkeypatch, changes
+):
+    excerpts = read_catalogue(recordings, "dev")
+    before = np.array(spectrograms(recordings, excerpts, FEATURES, tmp_path / "cache").log_mel)
+    opened = []
+    monkeypatch.setattr(
+        "fluxbeat.training.evaluation.catalogue.open_audio",
+        lambda path, **given: opened.append(path) or open_audio(path, **given),
+    )
+    if changes == "code":
+        monkeypatch.setattr("fluxbeat.training.evaluation.catalogue.code_digest", lambda rooms: "changed")
+    else:
+        soundfile.write(recordings / excerpts[0].name, tone(1000, 14), RATE_HZ)
+    for _ in range(2):
+        after = spectrograms(recordings, excerpts, FEATURES, tmp_path / "cache").log_mel
+        assert len(opened) == len(excerpts), "once more, and once only"
+    assert np.array_equal(before, after) == (changes == "code")
 
 
 def test_mixes_pair_different_genres_and_artists_and_use_all_alike(recordings):

@@ -21,7 +21,7 @@ from fluxbeat.audio.sound_files import SoundFile
 from fluxbeat.audio.tags import artist_in_name
 from fluxbeat.errors import AnalysisCancelled, FluxBeatError, ModelLoadError
 from fluxbeat.features.fingerprint import Fingerprint, same_recordings
-from fluxbeat.library import own_genres
+from fluxbeat.library import own_genres, songs
 from fluxbeat.library.own_genres import Example, groups_of, save_own_genres, teach, without_repeats
 from fluxbeat.library.songs import Song, SongReader
 from fluxbeat.models.checkpoint import load_checkpoint, save_checkpoint
@@ -314,6 +314,21 @@ def test_songs_that_are_all_read_leave_their_stop_alone(tmp_path):
     song, stop = SoundFile(save(tmp_path / "a.wav", chords(1, 6.0)), "a.wav"), threading.Event()
     assert len(list(SongReader(loaded(tiny("cnn")), count=1).read([song], stop))) == 1
     assert not stop.is_set()
+
+
+def test_songs_are_read_again_once_the_code_that_answers_has_changed(tmp_path, monkeypatch):
+    file = SoundFile(save(tmp_path / "a.wav", bursts(1, 6.0)), "a.wav")
+
+    def kept() -> list[Path]:
+        reader = SongReader(loaded(tiny("cnn")), tmp_path / "cache", count=1)
+        assert not isinstance(dict(reader.read([file], threading.Event()))[0], str)
+        return sorted((tmp_path / "cache").rglob("*.npz"))
+
+    assert kept() == kept() and len(kept()) == 1
+    asked = []
+    monkeypatch.setattr(songs, "code_digest", lambda rooms: asked.append(rooms) or "changed")
+    assert len(kept()) == 2
+    assert {"audio", "features", "models", "analysis"} <= set(asked[0])
 
 
 def test_a_config_of_before_is_read_as_ever(base, tmp_path):

@@ -16,7 +16,7 @@ from fluxbeat.atomic_write import atomic_write
 from fluxbeat.audio.decoding import load_audio
 from fluxbeat.training.data.store import Excerpt
 from fluxbeat.training.evaluation.answers import Answer
-from fluxbeat.training.evaluation.catalogue import cache_folder, read_catalogue
+from fluxbeat.training.evaluation.catalogue import read_catalogue, split_cache
 from fluxbeat.training.evaluation.composed import Composed
 
 MUSICNN, MN04, FCN = "MusiCNN", "mn04", "FCN"
@@ -56,7 +56,7 @@ class Peers:
         asked = [excerpt.name for excerpt in excerpts if excerpt.labels]
         outputs = self._known(asked)
         sounds = {name: _first_seconds(self.folder / name) for name in asked}
-        outputs |= self._asked(sounds, cache_folder(self.cache, self.folder, split), "peers", set(outputs))
+        outputs |= self._asked(sounds, split_cache(self.cache, self.folder, split), "peers", set(outputs))
         rows = {name: row for row, name in enumerate(asked)}
         place = np.array([rows.get(excerpt.name, -1) for excerpt in excerpts])
         return [
@@ -69,7 +69,7 @@ class Peers:
         if self.weights is None:
             return []
         sounds = {one.name: _resampled(one.samples, rate_hz) for one in made}
-        outputs = self._asked(sounds, cache_folder(self.cache, self.folder, split), name, {FCN})
+        outputs = self._asked(sounds, split_cache(self.cache, self.folder, split), name, {FCN})
         return [Answer(peer, self.labels, shares) for peer, shares in self._mapped(outputs).items()]
 
     def _known(self, names: Sequence[str]) -> dict[str, Mapping[str, np.ndarray]]:

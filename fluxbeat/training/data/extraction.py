@@ -12,6 +12,7 @@ from pathlib import Path
 from fluxbeat.errors import AudioDecodeError
 from fluxbeat.features.fingerprint import Fingerprint, fingerprint
 from fluxbeat.features.log_mel import FeatureConfig, LogMel
+from fluxbeat.library.cache import READING_ROOMS, code_digest, file_state
 from fluxbeat.library.songs import EXCERPT_S, MOST_EXCERPTS, excerpts_of, mel_power_of
 from fluxbeat.training.data.artist_split import artist_of
 from fluxbeat.training.data.recordings import Recording
@@ -39,7 +40,8 @@ def extract(
     ----------
     recordings : sequence of Recording
     cache : Path
-        Features of the same files, unchanged, with the same settings, lie in one folder of it.
+        Features of the same files, unchanged, with the same settings and the same code of the rooms that decode and
+        compute them (`READING_ROOMS`), lie in one folder of it; what models and analyses are made of may change.
     features : FeatureConfig
     report : callable, optional
         Called after each recording.
@@ -88,10 +90,9 @@ def about(recording: Recording, duration_s: float) -> Excerpt:
 
 
 def _key(recordings: Sequence[Recording], features: FeatureConfig) -> str:
-    parts: list[object] = [features.hash, MOST_EXCERPTS, EXCERPT_S]
+    parts: list[object] = [features.hash, code_digest(READING_ROOMS), MOST_EXCERPTS, EXCERPT_S]
     for recording in recordings:
-        state = recording.path.stat() if recording.path.is_file() else None
-        parts.append([recording.name, str(recording.path.absolute()), state and [state.st_size, state.st_mtime_ns]])
+        parts.append([recording.name, str(recording.path.absolute()), file_state(recording.path)])
     return hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 

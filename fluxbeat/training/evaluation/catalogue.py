@@ -16,12 +16,12 @@ from fluxbeat.analysis.track import Track, track_of
 from fluxbeat.audio.decoding import open_audio
 from fluxbeat.errors import FluxBeatError
 from fluxbeat.features.log_mel import FeatureConfig, LogMel
-from fluxbeat.library.cache import cache_folder as library_cache
+from fluxbeat.library.cache import READING_ROOMS, cache_folder, code_digest, file_state
 from fluxbeat.training.data.datasets import read_dataset
 from fluxbeat.training.data.extraction import about
 from fluxbeat.training.data.store import EXCERPT_S, INDEX_FILE, SPLITS, Excerpt, FeatureStore, StoreWriter
 
-CATALOGUE_FILE = "recordings.csv"
+CATALOGUE_FILE, KEY_FILE = "recordings.csv", "key.txt"
 COLUMNS = ("file", "split", "labels", "artist", "dataset", "seconds")
 NO_MUSIC = {"speech": "speech", "noise": "neither"}
 """Labels that are no genre, and the kind of sound that they name."""
@@ -101,11 +101,11 @@ def _excerpt(row: dict[str, str]) -> Excerpt:
 
 def default_cache() -> Path:
     """Where spectrograms and peers' answers are kept between runs."""
-    return library_cache() / "recordings"
+    return cache_folder() / "recordings"
 
 
-def cache_folder(cache: Path, folder: Path, split: str) -> Path:
-    """Where what was found of one split of a folder is kept; another place once its table or its files have changed."""
+def split_cache(cache: Path, folder: Path, split: str) -> Path:
+    """Where what was found of one split is kept: another place for another table, or another list of files."""
     table = folder / CATALOGUE_FILE if folder.is_dir() else folder
     if table.is_file():
         content = table.read_bytes()
@@ -127,7 +127,8 @@ def spectrograms(
         Of one split, as `read_catalogue` gives them.
     features : FeatureConfig
     cache : Path
-        Folder that all of it is kept in.
+        Folder that all of it is kept in. What was kept is used where the recordings have the same names, sizes and
+        times of change, and the code of the rooms that decode and compute spectrograms is the same (`READING_ROOMS`).
     subset : str
         A name for these excerpts where they are not the whole split.
 
@@ -141,12 +142,13 @@ def spectrograms(
     AudioDecodeError
         If a recording cannot be read.
     """
-    place = cache_folder(cache, folder, excerpts[0].split) / f"{features.hash}{subset}"
-    wanted = [excerpt.name for excerpt in excerpts]
+    place = split_cache(cache, folder, excerpts[0].split) / f"{features.hash}{subset}"
+    states = [(excerpt.name, file_state(folder / excerpt.name)) for excerpt in excerpts]
+    key = hashlib.sha256(repr((code_digest(READING_ROOMS), states)).encode("utf-8", "surrogateescape")).hexdigest()
+    kept_key = place / KEY_FILE
     if (place / INDEX_FILE).is_file():
-        store = FeatureStore(place)
-        if [excerpt.name for excerpt in store.excerpts] == wanted:
-            return store
+        if kept_key.is_file() and kept_key.read_text(encoding="ascii") == key:
+            return FeatureStore(place)
         shutil.rmtree(place)
     writer, front_end = StoreWriter(place, features, len(excerpts)), LogMel(features)
     most = round(EXCERPT_S * features.frame_rate_hz)
@@ -156,7 +158,9 @@ def spectrograms(
         writer.add(replace(excerpt, duration_s=log_mel_db.shape[1] / features.frame_rate_hz), log_mel_db)
         if number % 100 == 99:
             _log.info("%s: %d of %d recordings decoded", excerpt.split, number + 1, len(excerpts))
-    return writer.close()
+    store = writer.close()
+    kept_key.write_text(key, encoding="ascii")
+    return store
 
 
 def tracks(store: FeatureStore, rows: Iterable[int] | None = None) -> Iterator[Track]:
