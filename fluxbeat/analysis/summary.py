@@ -5,20 +5,28 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fluxbeat.audio.clock import clock
 
 if TYPE_CHECKING:
-    from fluxbeat.analysis.result import Segment, TrackAnalysis
+    from fluxbeat.analysis.result import Segment, SegmentKind, TrackAnalysis
 
 MOST_PARTS = 3
 """More parts than this are not told one by one."""
-KIND_WORDS = {"speech": "speech", "noise": "sounds without music", "silence": "silence"}
+IN_SENTENCE = {"speech": "speech", "noise": "sounds without music", "silence": "silence"}
+"""What a part that is no music is called."""
 SURE_TEMPO = 0.3
 """Confidence from which a tempo is named without doubt."""
-Part = tuple[str, float, float]
-"""Name, begin and end in seconds."""
+
+
+class Part(NamedTuple):
+    """Neighbouring segments of one kind with the same leading genre, if any is sure."""
+
+    kind: SegmentKind
+    name: str
+    start_s: float
+    end_s: float
 
 
 def whole_bpm(bpm: float) -> str:
@@ -34,8 +42,8 @@ def summary(analysis: TrackAnalysis) -> str:
     parts = _parts(analysis.segments[sounding[0] : sounding[-1] + 1])
     if analysis.warned("too_short"):
         return "Too short for a genre or a tempo."
-    if all(name in KIND_WORDS.values() for name, _, _ in parts):
-        kinds = _capital(" and ".join(dict.fromkeys(name for name, _, _ in parts)))
+    if all(part.kind != "music" for part in parts):
+        kinds = _capital(" and ".join(dict.fromkeys(part.name for part in parts)))
         return f"{kinds}, no genre to name{'' if analysis.tempo.bpm is None else f', {_tempo(analysis)}'}."
     sentence = ", ".join(filter(None, (_story(parts, analysis), _tempo(analysis))))
     unlike = " Unlike the music that the model learned." if analysis.warned("unfamiliar") else ""
@@ -43,21 +51,21 @@ def summary(analysis: TrackAnalysis) -> str:
 
 
 def _parts(segments: Sequence[Segment]) -> list[Part]:
-    """What follows what; neighbours differ in their names."""
+    """What follows what; neighbours differ in kind or name."""
     parts: list[Part] = []
-    for name, group in itertools.groupby(segments, key=_name):
+    for (kind, name), group in itertools.groupby(segments, key=lambda segment: (segment.kind, _name(segment))):
         same = list(group)
-        parts.append((name, same[0].start_s, same[-1].end_s))
+        parts.append(Part(kind, name, same[0].start_s, same[-1].end_s))
     return parts
 
 
 def _name(segment: Segment) -> str:
     """The leading genre; empty where none is sure."""
-    return segment.labels[0] if segment.labels else KIND_WORDS.get(segment.kind, "")
+    return segment.labels[0] if segment.labels else IN_SENTENCE.get(segment.kind, "")
 
 
 def _story(parts: Sequence[Part], analysis: TrackAnalysis) -> str:
-    sure = [part for part in parts if part[0]]
+    sure = [part for part in parts if part.name]
     if not sure:
         traces = [genre.label for genre in analysis.genres if genre.presence != "none"][:2]
         return f"perhaps {' or '.join(traces)}, but nothing sure" if traces else "no genre is sure"
@@ -65,21 +73,22 @@ def _story(parts: Sequence[Part], analysis: TrackAnalysis) -> str:
         return _many(sure, analysis)
     first, *later = sure
     if not later:
-        partly = sum(end_s - start_s for _, start_s, end_s in parts) > 2 * (first[2] - first[1])
-        return f"{first[0]} from {clock(first[1])} to {clock(first[2])}, else nothing sure" if partly else first[0]
-    turned = ("silent" if name == KIND_WORDS["silence"] else name for name, _, _ in later)
-    turns = " and ".join(f"{name} at {clock(start_s)}" for name, (_, start_s, _) in zip(turned, later, strict=True))
-    return f"{first[0]} that turns {turns}"
+        partly = sum(part.end_s - part.start_s for part in parts) > 2 * (first.end_s - first.start_s)
+        passage = f"{first.name} from {clock(first.start_s)} to {clock(first.end_s)}, else nothing sure"
+        return passage if partly else first.name
+    turns = (f"{'silent' if part.kind == 'silence' else part.name} at {clock(part.start_s)}" for part in later)
+    return f"{first.name} that turns {' and '.join(turns)}"
 
 
 def _many(parts: Sequence[Part], analysis: TrackAnalysis) -> str:
     """Names of a track that goes back and forth, in the order in which the whole track's genres are given."""
     times: dict[str, float] = {}
-    for name, start_s, end_s in parts:
-        times[name] = times.get(name, 0.0) + end_s - start_s
+    for part in parts:
+        times[part.name] = times.get(part.name, 0.0) + part.end_s - part.start_s
+    genres = {part.name for part in parts if part.kind == "music"}
     # speech and silence have no probability as genres: the share of time stands for it
     presence = {name: time_s / analysis.duration_s for name, time_s in times.items()}
-    presence |= {genre.label: genre.probability for genre in analysis.genres if genre.label in times}
+    presence |= {genre.label: genre.probability for genre in analysis.genres if genre.label in genres}
     main, *others = sorted(times, key=lambda name: -presence[name])
     if not others:
         return main

@@ -12,6 +12,7 @@ from fluxbeat.analysis.presence import Presence
 from fluxbeat.analysis.result import TrackAnalysis
 from fluxbeat.audio.sound_files import SoundFile
 from fluxbeat.audio.tags import one_line
+from fluxbeat.errors import WarningCode
 from fluxbeat.export.windows_csv import harmless_cell
 from fluxbeat.library.small_river import SmallRiver, small_river
 
@@ -40,6 +41,8 @@ class LibraryRow:
     rival_bpm : float or None
         What the tempo could be as well, where that is to be named beside it.
     warnings : tuple of str
+    warning_codes : tuple of str
+        The code of each of `warnings`, by which programs tell them apart.
     error : str or None
         Why there is nothing to say of this file; then only `path`, `title` and `artist` are known.
     river : SmallRiver or None
@@ -58,6 +61,7 @@ class LibraryRow:
     bpm: float | None = None
     rival_bpm: float | None = None
     warnings: tuple[str, ...] = ()
+    warning_codes: tuple[WarningCode, ...] = ()
     error: str | None = None
     river: SmallRiver | None = field(default=None, compare=False)
     presence: tuple[Presence, ...] = field(default=(), compare=False)
@@ -65,8 +69,10 @@ class LibraryRow:
 
     def to_dict(self) -> dict[str, Any]:
         """Named and rounded as in `TrackAnalysis.to_dict`, fit for JSON."""
-        found = asdict(self) | {"genres": list(self.genres), "warnings": list(self.warnings)}
-        return {name: value for name, value in found.items() if name not in ("river", "presence", "tempo_confidence")}
+        found = asdict(self)
+        for name in ("river", "presence", "tempo_confidence"):
+            del found[name]
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
 
 
 def analysed_row(file: SoundFile, analysis: TrackAnalysis) -> LibraryRow:
@@ -81,6 +87,7 @@ def analysed_row(file: SoundFile, analysis: TrackAnalysis) -> LibraryRow:
         bpm=_rounded(analysis.tempo.bpm),
         rival_bpm=_rounded(analysis.tempo.rival_bpm),
         warnings=tuple(warning.text for warning in analysis.warnings),
+        warning_codes=tuple(warning.code for warning in analysis.warnings),
         river=small_river(analysis),
         presence=tuple(genre.presence for genre in present),
         tempo_confidence=None if analysis.tempo.bpm is None else analysis.tempo.confidence,

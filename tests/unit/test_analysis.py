@@ -202,6 +202,21 @@ def test_a_sentence_orders_genres_as_the_whole_track_does(order, kinds, sentence
     assert whole.summary.startswith(sentence)
 
 
+def test_genres_that_are_called_like_kinds_are_genres():
+    """A checkpoint may have any labels."""
+    found = analyze((noise(12), RATE_HZ), sure_of(labels=("speech", "silence", "odd")))
+    assert found.segments[0].labels == ("speech",)
+    assert found.summary.startswith("Speech, ") and "no genre to name" not in found.summary
+    by_name, by_kind = Segment(6.0, 9.0, ("silence",)), Segment(6.0, 9.0, (), kind="silence")
+    for second, turns in ((by_name, "silence"), (by_kind, "silent")):
+        segments = (Segment(0.0, 6.0, ("speech",)), second, Segment(9.0, 12.0, ("odd",)))
+        assert replace(found, segments=segments).summary.startswith(
+            f"Speech that turns {turns} at 0:06 and odd at 0:09"
+        )
+    spoken = (Segment(0.0, 12.0, (), kind="speech"),)
+    assert replace(found, segments=spoken).summary.startswith("Speech, no genre to name")
+
+
 @pytest.mark.parametrize("duration_s", [0.0001, 0.3, 0.9])
 def test_less_than_a_second_has_no_genre(duration_s):
     found = analyze((noise(duration_s), RATE_HZ), sure_of())
