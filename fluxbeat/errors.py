@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 WarningCode: TypeAlias = Literal[
-    "cut_off", "damaged", "invalid_samples", "narrow_band", "no_music", "no_steady_beat", "not_heard", "only_strongest",
-    "padded", "silent", "stereo_cancels", "tempo_changes", "tempo_not_taught", "too_short", "unfamiliar",
+    "cut_off", "damaged", "invalid_samples", "narrow_band", "no_music", "no_steady_beat", "only_strongest", "padded",
+    "silent", "stereo_cancels", "tempo_changes", "tempo_not_taught", "too_short", "undecoded", "unfamiliar",
 ]  # fmt: skip
 """By which programs tell warnings apart. A name stays what it means: JSON and REST give it to other programs."""
 

@@ -17,7 +17,7 @@ from fluxbeat.models.registry import ModelInfo
 SCHEMA = 2
 CLOSE_SECOND = 0.4
 """A second tempo with this share of the first one's probability is worth naming beside it."""
-USUAL_BPM = (60.0, 200.0)
+TYPICAL_BPM = (60.0, 200.0)
 """Outside, a tempo is never shown without its rival."""
 
 SegmentKind = Literal["music", "speech", "noise", "silence"]
@@ -145,7 +145,7 @@ class Tempo:
         first, second = (self.candidates + (TempoCandidate(self.bpm, 0.0),) * 2)[:2]
         if second.probability and second.probability >= CLOSE_SECOND * first.probability:
             return second.bpm
-        return usual_octave(self.bpm) if usual_octave(self.bpm) != self.bpm else None
+        return typical_octave(self.bpm) if typical_octave(self.bpm) != self.bpm else None
 
     def to_dict(self) -> dict[str, Any]:
         """As in the program's JSON."""
@@ -158,11 +158,11 @@ class Tempo:
         }
 
 
-def usual_octave(bpm: float) -> float:
+def typical_octave(bpm: float) -> float:
     """The tempo itself, or its half or double where it is above 200 or below 60 BPM, which hardly anybody taps."""
-    while bpm > USUAL_BPM[1]:
+    while bpm > TYPICAL_BPM[1]:
         bpm /= 2
-    while bpm < USUAL_BPM[0]:
+    while bpm < TYPICAL_BPM[0]:
         bpm *= 2
     return bpm
 

@@ -27,11 +27,11 @@ INSISTENCE = 4.0
 SLIPS = {2.0: 0.15, 1 / 2: 0.15, 3 / 2: 0.5, 2 / 3: 0.5}
 """What a tempo is taken for, by its factor, and from which share on of what speaks for one the other is as likely: the
 other octave, and in triplets and swing every second note of three to a beat."""
-WEAK_PULSE = 0.25
-"""So much of a pulse counts in what is surely music, where no stronger one is found: noise and speech reach more than
-that by chance, but music has a beat more often than not. Of the 112 recordings for training whose tempo people
-annotated, the default model so names 90 rightly, and 106 but for the octave, instead of 84 and 99; a lower value would
-name no more."""
+WEAK_BEAT_SALIENCE = 0.25
+"""So much `beat_salience` is enough in what is surely music, where no more is found: noise and speech reach more by
+chance, but music has a beat more often than not. Of the 112 recordings for training whose tempo people annotated, the
+default model so names 90 rightly, and 106 but for the octave, instead of 84 and 99; a lower value would name no
+more."""
 SURELY_MUSIC = 0.5
 LEAST_EVIDENCE = 0.02
 """No single window rules a tempo out more than this."""
@@ -43,19 +43,19 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return power / power.sum(axis=-1, keepdims=True)
 
 
-def pulse_needed(threshold: float, strongest: float, music: float) -> float:
-    """Which `pulse` counts as a beat: the model's threshold, and in music, where that finds none, a weaker one.
+def salience_needed(threshold: float, strongest: float, music: float) -> float:
+    """The `beat_salience` that is enough for a beat: the model's threshold; in music, where that finds none, less.
 
     Parameters
     ----------
     threshold : float
         Of the model: stronger than in nearly all sound without a beat.
     strongest : float
-        The `pulse` that was found.
+        The `beat_salience` that was found.
     music : float
         Probability that the sound is music, 0..1.
     """
-    return min(threshold, WEAK_PULSE) if strongest < threshold and music >= SURELY_MUSIC else threshold
+    return min(threshold, WEAK_BEAT_SALIENCE) if strongest < threshold and music >= SURELY_MUSIC else threshold
 
 
 def find_tempo(
@@ -78,8 +78,8 @@ def find_tempo(
         Windows that hold music.
     grid : TempoGrid
     threshold : float
-        `pulse` that a distribution needs, of the track or around a window, for its tempo to count; less is enough in
-        music, as `pulse_needed` says.
+        `beat_salience` that a distribution needs, of the track or around a window, for its tempo to count; less is
+        enough in music, as `salience_needed` says.
     overlap : float
         How many windows lie over a moment: as often is the same evidence counted.
     freely_bpm : (float, float)
@@ -118,12 +118,13 @@ def find_tempo(
     weight = np.log(tapped_weight(grid.bpm, freely_bpm)).astype(np.float32)
     evidence, change_cost = np.log(np.maximum(mass, LEAST_EVIDENCE)) + weight, overlap * np.log(INSISTENCE)
     path = _steadiest_path(evidence, grid, change_cost, drift=(1 + DRIFT) ** hop_s - 1)
-    strongest = max(pulse(whole, grid), float(_pulses(mass, grid, path).mean()))  # the tempo of a whole may change
-    needed = pulse_needed(threshold, strongest, music)
+    along_path = float(_beat_saliences(mass, grid, path).mean())  # the tempo of a whole may change
+    strongest = max(beat_salience(whole, grid), along_path)
+    needed = salience_needed(threshold, strongest, music)
     first = candidates[0]
     if strongest < needed:
         return Tempo(None, first.probability, candidates, grid.bpm, tapped), curve
-    along = _bpm_along(path, context, _pulses(mass, grid) >= needed, grid)
+    along = _bpm_along(path, context, _beat_saliences(mass, grid) >= needed, grid)
     curve[audible] = _without_slips(along, mass, grid, first.bpm)
     return Tempo(first.bpm, first.probability, candidates, grid.bpm, tapped), curve
 
@@ -187,23 +188,23 @@ def tempo_of(
     onsets: OnsetStrength = NO_ONSETS,
     music: float = 0.0,
 ) -> Tempo | None:
-    """The tempo of one distribution, shape (bins,); None where its `pulse` is too weak. Else as in `find_tempo`."""
-    strength = pulse(distribution, grid)
-    if strength < pulse_needed(threshold, strength, music):
+    """The tempo of one distribution, shape (bins,); None where its `beat_salience` is too low. Else as `find_tempo`."""
+    strength = beat_salience(distribution, grid)
+    if strength < salience_needed(threshold, strength, music):
         return None
     alone = np.log(distribution)[None]
     return find_tempo(alone, np.ones(1, bool), grid, threshold, 1.0, freely_bpm, onsets, music=music)[0]
 
 
-def pulse(distribution: np.ndarray, grid: TempoGrid) -> float:
+def beat_salience(distribution: np.ndarray, grid: TempoGrid) -> float:
     """How much a distribution speaks for one beat: probability within 4 % of its best tempo and of that tempo's
     double, half, triple and third. Music that could be 86 or 172 BPM has a beat; hiss that could be anything has none.
     """
-    return float(_pulses(_mass(distribution[None], grid), grid)[0])
+    return float(_beat_saliences(_mass(distribution[None], grid), grid)[0])
 
 
-def _pulses(mass: np.ndarray, grid: TempoGrid, at: np.ndarray | None = None) -> np.ndarray:
-    """`pulse` of each row of masses, (n, bins) -> (n,); at these classes, or else at each row's best."""
+def _beat_saliences(mass: np.ndarray, grid: TempoGrid, at: np.ndarray | None = None) -> np.ndarray:
+    """`beat_salience` of each row of masses, (n, bins) -> (n,); at these classes, or else at each row's best."""
     best = mass.argmax(axis=1) if at is None else at
     steps = sorted({float(np.log2(factor)) * grid.bins_per_octave for factor in RELATIVES})
     places = np.round(best[:, None] + steps).astype(int)

@@ -166,7 +166,7 @@ def open_audio(
     -----
     What a person should know is in `warnings`, by these codes: "invalid_samples" (NaN, infinite or beyond 1e12, read
     as 0), "cut_off" (the end of the file is missing), "damaged" (parts of it could not be decoded; both tell how much),
-    "not_heard" (bytes behind the sound that are neither sound nor tags), "stereo_cancels" and "narrow_band". Silence
+    "undecoded" (bytes behind the sound that are neither sound nor tags), "stereo_cancels" and "narrow_band". Silence
     and short recordings are not errors here.
     """
     if not _RATE_RANGE_HZ[0] <= sample_rate_hz <= _RATE_RANGE_HZ[1]:
@@ -312,7 +312,7 @@ class Decoder:
         if self._unread_bytes:
             size_kb = self._unread_bytes / 1000
             found = f"{size_kb:,.0f} kB behind the sound are no sound of a known kind: they were not heard"
-            self.warnings.append(TrackWarning("not_heard", found))
+            self.warnings.append(TrackWarning("undecoded", found))
 
     def _reader_of(self, source: AudioSource, path: str | None) -> Reader:
         if isinstance(source, tuple):

@@ -105,8 +105,8 @@ def attribute(model: WindowModel, log_mel: Tensor, label: int, cam: Cam | None =
     assert isinstance(model, GenreTempoModel), "no other model has a layer with places"
     activation = _activation(model, layer, log_mel)
     if cam.method == "integrated":
-        usual = mean_spectrum(model.config.features).expand_as(log_mel[:1])
-        weighted = _integrated(model, layer, activation, _activation(model, layer, usual), label)
+        baseline = mean_spectrum(model.config.features).expand_as(log_mel[:1])
+        weighted = _integrated(model, layer, activation, _activation(model, layer, baseline), label)
     else:
         gradient = _gradient(model, layer, activation, label)
         weighted = _WEIGHT[cam.method](layer.on_grid(gradient)) * layer.on_grid(activation)
@@ -163,11 +163,11 @@ _WEIGHT: dict[str, Callable[[Tensor], Tensor]] = {
 """What the activations are multiplied by, (batch, channels, bands, steps)."""
 
 
-def _integrated(model: GenreTempoModel, layer: PlacedLayer, activation: Tensor, usual: Tensor, label: int) -> Tensor:
-    """Difference from the usual activations times the mean gradient on the way: (batch, channels, bands, steps)."""
-    apart = activation - usual
+def _integrated(model: GenreTempoModel, layer: PlacedLayer, activation: Tensor, baseline: Tensor, label: int) -> Tensor:
+    """Difference from the baseline's activation times the mean gradient between: (batch, channels, bands, steps)."""
+    apart = activation - baseline
     way = (torch.arange(PATH_STEPS) + 0.5) / PATH_STEPS
-    between = usual + way.view(-1, *[1] * activation.dim()) * apart  # (path, batch, ...)
+    between = baseline + way.view(-1, *[1] * activation.dim()) * apart  # (path, batch, ...)
     gradient = _gradient(model, layer, between.flatten(0, 1), label).unflatten(0, between.shape[:2]).mean(0)
     return layer.on_grid(gradient) * layer.on_grid(apart)
 

@@ -74,8 +74,8 @@ def curves(model: WindowModel, log_mel: Tensor, label: int, maps: Tensor, steps:
     share = torch.arange(steps + 1)[:, None] / steps
     taken = (rank[:, None] < (share * rank.shape[1]).round()).float()  # (maps, steps + 1, cells)
     wide = F.interpolate(taken.unflatten(2, cells).flatten(0, 1)[:, None], log_mel.shape)[:, 0]
-    usual = mean_spectrum(model.config.features)
-    windows = torch.cat([torch.lerp(log_mel.expand_as(wide), usual, wide), torch.lerp(usual, log_mel, wide)])
+    baseline = mean_spectrum(model.config.features)
+    windows = torch.cat([torch.lerp(log_mel.expand_as(wide), baseline, wide), torch.lerp(baseline, log_mel, wide)])
     logits = torch.cat([model(batch).genre_logits for batch in windows.split(BATCH)])
     probability = shown_probability(model, logits)[:, label].unflatten(0, (2, len(maps), steps + 1)).double().numpy()
     return [Curves(deletion, insertion) for deletion, insertion in zip(*probability, strict=True)]

@@ -33,7 +33,7 @@ def threads_that_compute_alone(count: int, name: str) -> ThreadPoolExecutor:
         What the threads' names begin with.
     """
     with _lock:
-        usual = torch.get_num_threads()
+        before = torch.get_num_threads()
         pool = ThreadPoolExecutor(count, name, initializer=_compute_alone)
         all_there = threading.Barrier(count + 1, timeout=_START_S)
         try:
@@ -42,7 +42,7 @@ def threads_that_compute_alone(count: int, name: str) -> ThreadPoolExecutor:
             all_there.wait()
         finally:
             # torch keeps the number per thread, and the one that was set last for threads to come
-            torch.set_num_threads(usual)
+            torch.set_num_threads(before)
     return pool
 
 

@@ -110,7 +110,7 @@ class ModelConfig:
     tempo_grid : TempoGrid
         The tempo classes.
     tempo_threshold : float
-        `fluxbeat.analysis.tempo.pulse` from which a tempo counts as a beat that is there.
+        `fluxbeat.analysis.tempo.beat_salience` from which a tempo counts as a beat that is there.
     tempo_taught : bool
         Whether the tempo head has learned anything; where it has not, no tempo is ever given.
     features : FeatureConfig

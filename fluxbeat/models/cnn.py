@@ -40,5 +40,5 @@ class BaselineCNN(GenreTempoModel):
 
     def embed(self, encoding: Tensor) -> Tensor:
         """encoding (batch, hidden, bands, steps) -> (batch, embedding_size)."""
-        usual, strongest = encoding.mean((2, 3)), encoding.amax(3).mean(2)
-        return F.relu(self.to_embedding(self.dropout(torch.cat([usual, strongest], 1))))
+        mean, strongest = encoding.mean((2, 3)), encoding.amax(3).mean(2)
+        return F.relu(self.to_embedding(self.dropout(torch.cat([mean, strongest], 1))))

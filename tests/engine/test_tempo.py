@@ -176,7 +176,7 @@ def test_what_is_kept_finds_the_same_beats_and_can_still_be_corrected(found):
 
 
 @pytest.mark.parametrize("bpm", [246.0, 48.0])
-def test_an_unusual_tempo_is_never_named_without_its_usual_octave(found, bpm):
+def test_an_unusual_tempo_is_never_named_without_its_typical_octave(found, bpm):
     alone = dataclasses.replace(
         found.tempo, bpm=bpm, candidates=(dataclasses.replace(found.tempo.candidates[0], bpm=bpm),)
     )

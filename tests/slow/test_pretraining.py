@@ -115,9 +115,9 @@ def one_of_two_processes(rank, rendezvous, first, second, answers):
 def test_two_processes_learn_what_one_learns_from_both_batches(tmp_path):
     generator = torch.Generator().manual_seed(3)
     first, second = torch.randn(8, 6, generator=generator), torch.randn(8, 6, generator=generator)
-    torch.multiprocessing.spawn(one_of_two_processes, (str(tmp_path / "meet"), first, second, tmp_path / "said"), 2)
+    torch.multiprocessing.spawn(one_of_two_processes, (str(tmp_path / "meet"), first, second, tmp_path / "losses"), 2)
     losses, first_grads, second_grads = zip(
-        *(torch.load(tmp_path / f"said-{rank}.pt") for rank in range(2)), strict=True
+        *(torch.load(tmp_path / f"losses-{rank}.pt") for rank in range(2)), strict=True
     )
     first.requires_grad_(), second.requires_grad_()
     whole = nt_xent(first, second, 0.2)

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from scipy.special import expit
 
-from fluxbeat.analysis.tempo import pulse, softmax
+from fluxbeat.analysis.tempo import beat_salience, softmax
 from fluxbeat.analysis.windows import slide
 from fluxbeat.features.log_mel import FeatureConfig, LogMel
 from fluxbeat.models.base import ModelConfig
@@ -302,10 +302,10 @@ def test_hardly_any_sound_without_a_beat_is_given_a_tempo(data, monkeypatch):
     network = load_checkpoint(data / "runs" / "cnn")[0]
     found = beatless.fit_tempo_threshold(network)
     assert found == beatless.fit_tempo_threshold(network)
-    pulses = []
+    saliences = []
     rng = np.random.default_rng(1000)
     for _ in range(12):
         log_mel = LogMel(FEATURES)(drawn_without_beat(beatless.SECONDS, rng, RATE_HZ))
         answer = softmax(slide(network, log_mel, 5.0).tempo_logits.astype(float)).mean(axis=0)
-        pulses.append(pulse(answer, network.config.tempo_grid))
-    assert sum(value > found for value in pulses) == 1, "one in a hundred, so the strongest of twelve"
+        saliences.append(beat_salience(answer, network.config.tempo_grid))
+    assert sum(value > found for value in saliences) == 1, "one in a hundred, so the strongest of twelve"

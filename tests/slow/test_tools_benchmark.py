@@ -37,10 +37,10 @@ def test_operations_of_a_transformer_are_those_counted_by_hand():
     """For each token a layer has 12 width^2 products; attention itself is little beside them."""
     network = deepcopy(load("vit").network)
     built, (bands, steps) = network.config.architecture, network.token_grid
-    usual = 2 * (1 + bands * steps) * built["depth"] * 12 * built["width"] ** 2
+    by_hand = 2 * (1 + bands * steps) * built["depth"] * 12 * built["width"] ** 2
     whole = operations(network)
     network.transformer = nn.Identity()
-    assert whole - operations(network) == pytest.approx(usual, rel=0.03)
+    assert whole - operations(network) == pytest.approx(by_hand, rel=0.03)
 
 
 def test_a_process_of_its_own_tells_its_memory_and_imports(monkeypatch):

@@ -129,7 +129,7 @@ def train(seed: int) -> GenreTempoModel:
     return model.eval()
 
 
-def usual_logit(model: GenreTempoModel, label: int) -> float:
+def baseline_logit(model: GenreTempoModel, label: int) -> float:
     with torch.no_grad():
         return float(model(mean_spectrum(FEATURES).expand(1, MELS, FRAMES)).genre_logits[0, label])
 
@@ -199,7 +199,7 @@ def test_integrated_evidence_is_the_distance_from_the_mean_spectrum(
     monkeypatch.setattr(attribution, "PATH_STEPS", 64)
     windows, label = with_sound(noise(2), HIGH, 40), 1
     with torch.no_grad():
-        apart = model(windows).genre_logits[:, label] - usual_logit(model, label)
+        apart = model(windows).genre_logits[:, label] - baseline_logit(model, label)
     for layer in placed_layers(model):
         if not layer.startswith("block"):
             evidence = attribute(model, windows, label, Cam(layer, "integrated"))
@@ -209,7 +209,7 @@ def test_integrated_evidence_is_the_distance_from_the_mean_spectrum(
 def test_few_points_on_the_way_are_enough(trained: GenreTempoModel) -> None:
     windows = with_sound(noise(4), HIGH, 40)
     with torch.no_grad():
-        apart = trained(windows).genre_logits[:, 0] - usual_logit(trained, 0)
+        apart = trained(windows).genre_logits[:, 0] - baseline_logit(trained, 0)
     assert torch.allclose(attribute(trained, windows, 0, FINE).sum((1, 2)), apart, rtol=0.1)
 
 

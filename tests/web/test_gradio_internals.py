@@ -234,14 +234,14 @@ def test_a_question_put_while_the_stream_of_answers_closes_is_answered(visit: Vi
     visit.page.wait_for_selector("#hub-address")
     visit.page.evaluate(
         """() => {
-          const field = document.querySelector('#hub-address'), said = document.querySelector('.fb-hub-message');
+          const field = document.querySelector('#hub-address'), message = document.querySelector('.fb-hub-message');
           window.put = 0;
           const next = () => { field.value = `bad${++window.put}`; field.form.requestSubmit(); };
           new MutationObserver((_, watch) => {
-            if (!said.textContent.includes(`bad${window.put}'`)) return;
+            if (!message.textContent.includes(`bad${window.put}'`)) return;
             if (window.put < 60) setTimeout(next, Math.random() * 30);
             else { watch.disconnect(); window.answered = true; }
-          }).observe(said, {childList: true, subtree: true});
+          }).observe(message, {childList: true, subtree: true});
           next();
         }"""
     )

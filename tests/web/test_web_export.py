@@ -40,9 +40,9 @@ DRAWN = """() => ['timeline', 'curve', 'spread'].every(id => {
 })"""
 
 WATCHED = """() => {
-  const said = document.querySelector('.fb-save-message');
+  const message = document.querySelector('.fb-save-message');
   window.told = [];
-  new MutationObserver(() => window.told.push(said.textContent)).observe(said, {childList: true, subtree: true});
+  new MutationObserver(() => window.told.push(message.textContent)).observe(message, {childList: true, subtree: true});
 }"""
 
 

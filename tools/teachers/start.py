@@ -66,7 +66,7 @@ def _copy(layers: nn.Sequential, weights: dict[str, Tensor], name: str) -> None:
 
 
 @torch.inference_mode()
-def usual_levels(teacher: EfficientAT, folder: Folder, bands: int) -> tuple[Tensor, Tensor]:
+def level_statistics(teacher: EfficientAT, folder: Folder, bands: int) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of the teacher's input over music of `train`, (bands,) each."""
     rows = [row for row, excerpt in enumerate(folder.excerpts) if excerpt.split == "train" and excerpt.kind == "music"]
     rows = [int(row) for row in np.random.default_rng(0).permutation(rows)[:RECORDINGS]]
@@ -92,7 +92,7 @@ def started(recipe: Recipe, teachers: Path, recordings: Path, data_root: Path) -
     if not isinstance(stack, InvertedResidualStack):
         raise FluxBeatError(f"a {recipe.family} has no convolutions like the teacher's: name a recipe of a crnn or vit")
     bands = stack.norm.num_features
-    mean, deviation = usual_levels(teacher, Folder.read(recordings, recipe.labels), bands)
+    mean, deviation = level_statistics(teacher, Folder.read(recordings, recipe.labels), bands)
     stack.norm.weight.data.copy_(deviation)
     stack.norm.bias.data.copy_(mean)
     take_over(stack, teacher)

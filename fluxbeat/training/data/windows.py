@@ -107,8 +107,8 @@ class WindowBatches(Dataset[dict[str, object]]):
 
     def _weights(self, balance: float) -> np.ndarray:
         per_label = self.shares.sum(0)
-        usual = np.median(per_label[per_label > 0]) if per_label.any() else 1.0
-        rarity = (usual / np.maximum(per_label, 1.0)) ** balance
+        median_share = np.median(per_label[per_label > 0]) if per_label.any() else 1.0
+        rarity = (median_share / np.maximum(per_label, 1.0)) ** balance
         weights = np.where(self.shares.any(1), (self.shares * rarity.clip(0.5, 3.0)).sum(1), 1.0)
         return weights / weights.sum()
 

@@ -298,8 +298,8 @@ def network_measures(
         found = windows[name]
         kept = rows[found.row]
         with torch.no_grad():
-            usual = int(head(torch.from_numpy(found.embedding[kept].mean(axis=0))).argmax())
-        changed = found.genre_logits[kept].argmax(axis=1) != usual
+            first_of_mean = int(head(torch.from_numpy(found.embedding[kept].mean(axis=0))).argmax())
+        changed = found.genre_logits[kept].argmax(axis=1) != first_of_mean
         owners = [material.excerpts[row].artist for row in found.row[kept]]
         yield share_of("first_changes_without_network", name, f"windows, {material.split}", changed, owners)
 

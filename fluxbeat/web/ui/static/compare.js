@@ -38,12 +38,12 @@ function debateSection(host) {
   const list = make('ol', 'fb-passages', section);
   const notes = make('ul', 'fb-debate-notes', section);
   const player = passagePlayer();
-  let told = '';
+  let drawn = '';
   return view => {
     const content = JSON.stringify([view?.key, view?.debate]);
     section.hidden = !view?.debate;
-    if (content === told) return;
-    told = content;
+    if (content === drawn) return;
+    drawn = content;
     player.stop();
     if (!view?.debate) return;
     setText(words, view.debate.words);

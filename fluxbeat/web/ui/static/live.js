@@ -43,7 +43,7 @@ export function live(host) {
   }
 
   /** The model chosen on the page where this tab can have it, else the server's first one, and says so. */
-  function hearer() {
+  function modelName() {
     const chosen = chosenModel() ?? view.model;
     const name = Object.hasOwn(view.models, chosen) ? chosen : view.model;
     setText(instead, name === chosen ? '' : `Heard by ${view.models[name]}: ${chosen} is of this page alone, and cannot listen live.`);
@@ -67,7 +67,7 @@ export function live(host) {
       if (!current()) { microphone.close(); return; }
       mine.microphone = microphone;
       chip.show();
-      const socket = new LiveSocket(view.socket, microphone.rate, hearer(), {
+      const socket = new LiveSocket(view.socket, microphone.rate, modelName(), {
         prediction: message => { if (current()) predicted(mine, message); },
         lost: text => { if (current()) stop(text); },
       });

@@ -12,7 +12,7 @@ export class LiveSocket {
     this.socket = new WebSocket(url);
     this.socket.binaryType = 'arraybuffer';
     this.socket.onopen = () => this.introduce();
-    this.socket.onmessage = event => this.hear(JSON.parse(event.data));
+    this.socket.onmessage = event => this.receive(JSON.parse(event.data));
     this.socket.onclose = () => this.lose(LOST);
   }
 
@@ -32,7 +32,7 @@ export class LiveSocket {
     else this.skippedSeconds += piece.length / this.rate;
   }
 
-  hear(message) {
+  receive(message) {
     if (message.type === 'error') this.lose(`FluxBeat stopped listening: ${message.message}.`);
     else this.on[message.type]?.(message);
   }

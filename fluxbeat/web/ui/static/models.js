@@ -62,18 +62,18 @@ function fact(list, name, value) {
   return make('dd', '', list, value);
 }
 
-function headlines(element, told) {
+function headlines(element, measured) {
   make('h4', '', element, 'How good it is');
-  if (!told) {
+  if (!measured) {
     make('p', '', element, 'Not measured: its checkpoint names no results.');
     return;
   }
   const list = make('ul', 'fb-model-headlines', element);
-  for (const row of told.rows) {
+  for (const row of measured.rows) {
     const item = make('li', '', list, `${row.measure} `);
     make('strong', '', item, row.share).title = row.exactly;
   }
-  make('p', 'fb-hint', element, told.on);
+  make('p', 'fb-hint', element, measured.on);
 }
 
 function fold(parent, title) {

@@ -27,14 +27,14 @@ export function player(host) {
   const big = bigPlay(host);
   let shown = null;
 
-  function told() {
+  function drawState() {
     const isPlaying = playing(), name = isPlaying ? 'Pause' : 'Play';
     play.classList.toggle('fb-on', isPlaying);
     play.setAttribute('aria-label', name);
     play.title = `${name} (Space)`;
   }
 
-  for (const name of ['play', 'pause', 'ended', 'emptied']) audio().addEventListener(name, told);
+  for (const name of ['play', 'pause', 'ended', 'emptied']) audio().addEventListener(name, drawState);
   for (const name of ['durationchange', 'emptied']) audio().addEventListener(name, () => {
     const {duration} = audio();
     setText(whole, Number.isFinite(duration) ? ` / ${clock(duration)}` : '');
@@ -51,7 +51,7 @@ export function player(host) {
     if (track && track.key === shown?.key && !shown.opening) document.body.classList.remove('fb-opening');
   });
   tellHeight(bar);
-  told();
+  drawState();
 
   return view => {
     play.disabled = !view;

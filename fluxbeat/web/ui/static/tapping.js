@@ -36,14 +36,14 @@ export class TapTempo {
     if (at_ms - this.taps_ms.at(-1) > FORGOTTEN_MS) this.taps_ms = [];
     this.taps_ms = [...this.taps_ms, at_ms].slice(-MOST);
     const enough = this.taps_ms.length >= FEWEST;
-    this.told(enough ? `${this.bpm.toFixed(1)} tapped` : `${FEWEST - this.taps_ms.length} more`);
+    this.setWords(enough ? `${this.bpm.toFixed(1)} tapped` : `${FEWEST - this.taps_ms.length} more`);
     this.take.hidden = !enough;
     if (enough) setText(this.take, `Set ${this.bpm.toFixed(1)}`);
     clearTimeout(this.timer);
     if (!enough) this.timer = setTimeout(() => this.forget(), FORGOTTEN_MS);
   }
 
-  told(words) {
+  setWords(words) {
     setText(this.pad, words);
     this.pad.setAttribute('aria-label', words === NAME ? 'Tap along with the music' : `Tap along: ${words}`);
   }
@@ -61,6 +61,6 @@ export class TapTempo {
     clearTimeout(this.timer);
     this.taps_ms = [];
     this.take.hidden = true;
-    this.told(NAME);
+    this.setWords(NAME);
   }
 }

@@ -72,8 +72,8 @@ export function teach(host, trigger) {
   function drawCard({count, songs, add}, genre, busy) {
     setText(count, genre.songs.length === 1 ? '1 song' : `${genre.songs.length} songs`);
     add.disabled = busy;
-    const told = [...genre.songs].sort((a, b) => Boolean(b.problem) - Boolean(a.problem));  // what went wrong is not scrolled away
-    songs.replaceChildren(...told.map(song => {
+    const inOrder = [...genre.songs].sort((a, b) => Boolean(b.problem) - Boolean(a.problem));  // what went wrong is not scrolled away
+    songs.replaceChildren(...inOrder.map(song => {
       const line = make('li');
       make('span', 'fb-teach-song', line, song.name).title = song.name;
       if (song.problem) make('span', 'fb-library-error', line, song.problem);
@@ -84,16 +84,16 @@ export function teach(host, trigger) {
     }));
   }
 
-  function drawResult(told) {
-    result.hidden = !told;
+  function drawResult(made) {
+    result.hidden = !made;
     result.replaceChildren();
-    if (!told) return;
-    make('h3', '', result, `${told.name} is ready`);
-    make('p', 'fb-quiet', result, `It learned from ${told.counts.map(([label, count]) => `${count} ${label}`).join(', ')}. `
+    if (!made) return;
+    make('h3', '', result, `${made.name} is ready`);
+    make('p', 'fb-quiet', result, `It learned from ${made.counts.map(([label, count]) => `${count} ${label}`).join(', ')}. `
       + 'It is chosen above the tabs and stands in Compare, Library and Explain, on this page alone.');
-    for (const sentence of told.sentences) make('p', '', result, sentence);
+    for (const sentence of made.sentences) make('p', '', result, sentence);
     const save = make('a', 'fb-button', make('p', '', result), 'Download the checkpoint');
-    Object.assign(save, {href: told.url, download: 'your-genres.zip'});
+    Object.assign(save, {href: made.url, download: 'your-genres.zip'});
     withCommands(make('p', 'fb-hint', result), 'Unpacked, it works wherever a model does: `fluxbeat analyze FILE --model '
       + 'your-genres`; its folder in `FLUXBEAT_CHECKPOINTS` offers it to everybody on a server, live and over REST. To mend '
       + 'an answer, tick the song in the Library and name its genre: the model learns from that. With many more songs '

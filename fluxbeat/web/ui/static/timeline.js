@@ -73,7 +73,7 @@ function factsOf(view) {
     facts.push(element);
   };
   fact([view.title, view.artist].filter(Boolean).join(' · ') || view.file, 'fb-track-name', view.file);
-  fact(`heard by ${view.model}`, 'fb-answering-model');
+  fact(`heard by ${view.model}`, 'fb-model-name');
   fact(isThisMachine ? 'nothing leaves this machine' : 'nothing leaves the server of this page', 'fb-here');
   if (view.right) fact(`such answers are ${view.right.words}`, '', view.right.why);
   if (view.unlike) fact(view.unlike, 'fb-odd');
