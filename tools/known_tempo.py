@@ -24,6 +24,7 @@ from fluxbeat.models.label_calibration import wilson
 from fluxbeat.models.registry import LoadedModel, load
 from fluxbeat.training.data.store import SPLITS
 from fluxbeat.training.evaluation.catalogue import CATALOGUE_FILE
+from fluxbeat.training.evaluation.intervals import mean_with_interval
 from fluxbeat.training.evaluation.measures import TEMPO_FACTORS, tempo_hit
 from tools.corpus.accompaniment import check_programs, find_soundfonts, read_styles
 from tools.corpus.grooves import one_that_sounds
@@ -34,7 +35,6 @@ PIECE_S = 30.0
 EXACT = 1e-3
 TRIMMED_S = 5.0
 """As usual in the field, the first seconds of beats do not count: nobody taps along at once."""
-RESAMPLED = 2000
 ANNOTATED = "gtzan"
 """The data set of which people annotated the tempo."""
 TEMPI_FILE = Path(__file__).parent / "recordings" / "gtzan_tempi.csv"
@@ -207,7 +207,7 @@ def measure_known_tempo(
             if piece.beats_s is not None and name != "essentia-percival"
         ]
         if scores:
-            report[name]["beats_f"] = mean(scores)
+            report[name]["beats_f"] = mean_with_interval(scores, [""] * len(scores))
     return report
 
 
@@ -222,13 +222,6 @@ def share(hits: Iterable[bool]) -> dict[str, Any]:
     }
 
 
-def mean(values: Sequence[float]) -> dict[str, Any]:
-    """Mean, count and 95 % interval of it by bootstrap."""
-    drawn = np.random.default_rng(0).choice(values, (RESAMPLED, len(values))).mean(axis=1)
-    between = [round(float(edge), 4) for edge in np.percentile(drawn, (2.5, 97.5))]
-    return {"value": round(float(np.mean(values)), 4), "n": len(values), "interval_95": between}
-
-
 def tempo_accuracy(pairs: Sequence[tuple[float | None, float]]) -> dict[str, Any]:
     """Accuracy1 and Accuracy2 of pairs (estimate or None, truth), in BPM."""
     return {
@@ -238,8 +231,7 @@ def tempo_accuracy(pairs: Sequence[tuple[float | None, float]]) -> dict[str, Any
 
 
 def _is_exact(found_bpm: float | None, tempo_bpm: float) -> bool:
-    factors = (1.0, 2.0, 3.0, 1 / 2, 1 / 3)
-    return found_bpm is not None and any(abs(found_bpm / (tempo_bpm * factor) - 1) <= EXACT for factor in factors)
+    return found_bpm is not None and any(abs(found_bpm / (tempo_bpm * factor) - 1) <= EXACT for factor in TEMPO_FACTORS)
 
 
 def _f_measure(known_s: np.ndarray, found_s: np.ndarray) -> float:
