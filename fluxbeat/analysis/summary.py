@@ -20,7 +20,7 @@ SURE_TEMPO = 0.3
 """Confidence from which a tempo is named without doubt."""
 
 
-class Part(NamedTuple):
+class SummaryPart(NamedTuple):
     """Neighbouring segments of one kind with the same leading genre, if any is sure."""
 
     kind: SegmentKind
@@ -50,12 +50,12 @@ def summary(analysis: TrackAnalysis) -> str:
     return f"{_capital(sentence)}.{unlike}"
 
 
-def _parts(segments: Sequence[Segment]) -> list[Part]:
+def _parts(segments: Sequence[Segment]) -> list[SummaryPart]:
     """What follows what; neighbours differ in kind or name."""
-    parts: list[Part] = []
+    parts: list[SummaryPart] = []
     for (kind, name), group in itertools.groupby(segments, key=lambda segment: (segment.kind, _name(segment))):
         same = list(group)
-        parts.append(Part(kind, name, same[0].start_s, same[-1].end_s))
+        parts.append(SummaryPart(kind, name, same[0].start_s, same[-1].end_s))
     return parts
 
 
@@ -64,7 +64,7 @@ def _name(segment: Segment) -> str:
     return segment.labels[0] if segment.labels else IN_SENTENCE.get(segment.kind, "")
 
 
-def _story(parts: Sequence[Part], analysis: TrackAnalysis) -> str:
+def _story(parts: Sequence[SummaryPart], analysis: TrackAnalysis) -> str:
     sure = [part for part in parts if part.name]
     if not sure:
         traces = [genre.label for genre in analysis.genres if genre.presence != "none"][:2]
@@ -80,7 +80,7 @@ def _story(parts: Sequence[Part], analysis: TrackAnalysis) -> str:
     return f"{first.name} that turns {' and '.join(turns)}"
 
 
-def _many(parts: Sequence[Part], analysis: TrackAnalysis) -> str:
+def _many(parts: Sequence[SummaryPart], analysis: TrackAnalysis) -> str:
     """Names of a track that goes back and forth, in the order in which the whole track's genres are given."""
     times: dict[str, float] = {}
     for part in parts:

@@ -36,7 +36,7 @@ MOST_WINDOWS, FEWEST_WINDOWS = 64, 8
 """Windows that share their convolutions and are decided at a time, and below which a part is not shared out to threads:
 bounds memory and overhead, not the result."""
 
-Answer = TypeVar("Answer")
+Found = TypeVar("Found")
 _log = logging.getLogger("fluxbeat")
 
 
@@ -235,7 +235,7 @@ def _values(model: GenreTempoModel, log_mel: np.ndarray, starts: np.ndarray) -> 
     return [value.float().cpu().numpy() for value in values]
 
 
-def _by_gpu(ask: Callable[[], Answer]) -> Answer | None:
+def _by_gpu(ask: Callable[[], Found]) -> Found | None:
     """What the GPU answers; None where there is no GPU, or none just now."""
     if not torch.cuda.is_available():
         return None

@@ -16,7 +16,7 @@ from fluxbeat.audio.sound_files import SoundFile
 from fluxbeat.errors import AnalysisCancelled, AudioDecodeError
 from fluxbeat.library.cache import AnalysisCache
 from fluxbeat.library.table import LibraryRow, analysed_row, failed_row
-from fluxbeat.library.workers import Answer, Workers
+from fluxbeat.library.workers import AnalysisOrError, Workers
 from fluxbeat.models.registry import LoadedModel
 
 TICK_S = 0.5
@@ -80,7 +80,7 @@ class LibraryJob:
         self._fresh = fresh
         self._revision = model.info.revision
         self._stop = threading.Event()
-        self._running: dict[Future[Answer], str] = {}
+        self._running: dict[Future[AnalysisOrError], str] = {}
         self._places: dict[str, list[int]] = {}  # of all files with a content that a worker has
         self._answered: set[str] = set()
         self._done = self._analysed = 0
@@ -163,7 +163,7 @@ class LibraryJob:
             placed += self._rows(future, sha256, self._places.pop(sha256))
         return placed
 
-    def _rows(self, future: Future[Answer], sha256: str, places: list[int]) -> list[Placed]:
+    def _rows(self, future: Future[AnalysisOrError], sha256: str, places: list[int]) -> list[Placed]:
         """The rows of all files with one content."""
         files = [self._files[place] for place in places]
         try:

@@ -20,7 +20,7 @@ from ray.exceptions import GetTimeoutError, RayError
 from fluxbeat import __version__
 from fluxbeat.audio.sound_files import SoundFile
 from fluxbeat.errors import ConfigMismatchError, FluxBeatError
-from fluxbeat.library.workers import Answer, analyse_file, cores
+from fluxbeat.library.workers import AnalysisOrError, analyse_file, cores
 from fluxbeat.models.registry import LoadedModel
 
 LOCAL = "local"
@@ -71,7 +71,7 @@ class RayWorkers:
         self._task = ray.remote(num_cpus=1, max_retries=1)(_analyse_on_node)
         self._model: tuple[LoadedModel, ray.ObjectRef] | None = None
 
-    def begin(self, file: SoundFile, model: LoadedModel, stop: threading.Event) -> Future[Answer]:
+    def begin(self, file: SoundFile, model: LoadedModel, stop: threading.Event) -> Future[AnalysisOrError]:
         """Send one file; `close` ends what is no longer wanted.
 
         Raises
@@ -83,7 +83,8 @@ class RayWorkers:
         try:
             if self._model is None or self._model[0] is not model:
                 self._model = model, ray.put(model)
-            future: Future[Answer] = self._task.remote(content, file.shown, self._model[1], __version__).future()
+            task = self._task.remote(content, file.shown, self._model[1], __version__)
+            future: Future[AnalysisOrError] = task.future()
         except (RayError, ConnectionError) as error:
             raise FluxBeatError(f"the Ray cluster answers no more ({type(error).__name__}): start it again") from error
         return future

@@ -23,7 +23,7 @@ from fluxbeat.errors import AnalysisCancelled, FluxBeatError
 from fluxbeat.features.torch_threads import threads_that_compute_alone
 from fluxbeat.models.registry import LoadedModel
 
-Answer: TypeAlias = TrackAnalysis | str
+AnalysisOrError: TypeAlias = TrackAnalysis | str
 """The analysis of one file, or in one sentence, in which its name may stand, why there is none."""
 GoOn: TypeAlias = Callable[[], None]
 """Called now and then by whatever computes: others may go first; raises `AnalysisCancelled` once it is stopped."""
@@ -53,7 +53,7 @@ class Workers(Protocol):
 
     at_once: int
 
-    def begin(self, file: SoundFile, model: LoadedModel, stop: threading.Event) -> Future[Answer]:
+    def begin(self, file: SoundFile, model: LoadedModel, stop: threading.Event) -> Future[AnalysisOrError]:
         """Begin one file; once `stop` is set, its answer is not wanted any more."""
 
     def close(self) -> None:
@@ -82,13 +82,13 @@ class ThreadWorkers:
         self._turn: TurnOf = turn or turn_at_once
         self._pool = threads_that_compute_alone(count, "fluxbeat-library")
 
-    def begin(self, file: SoundFile, model: LoadedModel, stop: threading.Event) -> Future[Answer]:
+    def begin(self, file: SoundFile, model: LoadedModel, stop: threading.Event) -> Future[AnalysisOrError]:
         return self._pool.submit(self._in_turn, file, model, stop)
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _in_turn(self, file: SoundFile, model: LoadedModel, stop: threading.Event) -> Answer:
+    def _in_turn(self, file: SoundFile, model: LoadedModel, stop: threading.Event) -> AnalysisOrError:
         with self._turn(stop) as go_on:
             return analyse_file(file.path, file.shown, model, lambda *_: go_on(), self._max_duration_s)
 
@@ -99,7 +99,7 @@ def analyse_file(
     model: LoadedModel,
     progress: Progress | None = None,
     max_duration_s: float = MAX_DURATION_S,
-) -> Answer:
+) -> AnalysisOrError:
     """Analyse one file, given by its path or by its bytes, which is called `name` in front of a person.
 
     Raises

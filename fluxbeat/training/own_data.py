@@ -27,7 +27,7 @@ from fluxbeat.models.label_calibration import LabelCalibration, LabelledWindows,
 from fluxbeat.models.quick_head import fold, with_labels
 from fluxbeat.models.registry import load
 from fluxbeat.training.card import CardFacts, table, write_card
-from fluxbeat.training.data.extraction import Report
+from fluxbeat.training.data.extraction import CountReport
 from fluxbeat.training.data.recordings import Recording
 from fluxbeat.training.data.store import FeatureStore
 from fluxbeat.training.evaluation.answers import ask
@@ -116,7 +116,7 @@ class OwnPlan:
 
 def train_own_data(
     plan: OwnPlan,
-    report: Report | None = None,
+    report: CountReport | None = None,
     prints: Mapping[str, Fingerprint] | None = None,
     groups: Mapping[str, int] | None = None,
 ) -> OwnTraining:

@@ -12,10 +12,10 @@ from fluxbeat.features.log_mel import FeatureConfig
 from fluxbeat.library.cache import cache_folder
 from fluxbeat.training.data.artist_split import apply_split, split_by_artist, write_split
 from fluxbeat.training.data.datasets import read_dataset
-from fluxbeat.training.data.extraction import Report, describe, extract, fingerprints
+from fluxbeat.training.data.extraction import CountReport, describe, extract, fingerprints
 from fluxbeat.training.data.folder_data import audio_files
 from fluxbeat.training.data.recordings import Recording
-from fluxbeat.training.data.split_check import Prints, check_split, without_repeats
+from fluxbeat.training.data.split_check import Prints, check_split, distinct_recordings
 from fluxbeat.training.data.store import FeatureStore
 from fluxbeat.training.quick import check_counts, label_counts
 
@@ -28,7 +28,7 @@ def labelled_store(
     cache: Path | None = None,
     seed: int = 0,
     split_file: Path | None = None,
-    report: Report | None = None,
+    report: CountReport | None = None,
     groups: Mapping[str, int] | None = None,
 ) -> tuple[FeatureStore, list[Recording]]:
     """Features of a data set's labelled recordings, each once, with its split, and these recordings.
@@ -70,7 +70,7 @@ def labelled_store(
 
 
 def unlabelled_store(
-    folder: Path, features: FeatureConfig, cache: Path | None = None, report: Report | None = None
+    folder: Path, features: FeatureConfig, cache: Path | None = None, report: CountReport | None = None
 ) -> FeatureStore:
     """Features of all recordings of a folder, to pretrain on.
 
@@ -105,7 +105,7 @@ def _with_splits(recordings: list[Recording], prints: Prints, seed: int, path: P
     if path is not None and path.is_file():
         readable = apply_split(readable, path)
     elif not any(recording.split for recording in recordings):
-        readable = without_repeats(readable, prints)
+        readable = distinct_recordings(readable, prints)
         train_part, dev = split_by_artist(readable, seed=seed)
         held_out = label_counts(dev)
         if min(held_out[label] for label in labels) < LEAST_HELD_OUT_PER_LABEL:

@@ -24,13 +24,13 @@ from fluxbeat.library.own_genres import (
 from fluxbeat.library.songs import Song, SongReader
 from fluxbeat.models.registry import load
 from fluxbeat.training.data.datasets import read_dataset
-from fluxbeat.training.data.extraction import Report
+from fluxbeat.training.data.extraction import CountReport
 from fluxbeat.training.data.recordings import Recording
 
 _log = logging.getLogger(__name__)
 
 
-def teach_own_data(data: Path, output: Path, base: str, cache: Path | None, report: Report) -> OwnGenres:
+def teach_own_data(data: Path, output: Path, base: str, cache: Path | None, report: CountReport) -> OwnGenres:
     """Teach a head a data set's genres, and write its checkpoint.
 
     Recordings that are there twice count once; what cannot be read is named in a warning and left out; recordings of

@@ -108,14 +108,14 @@ class LiveSessions:
                 "hop_s": settings.hop_s,
             }
         )
-        waiting = Waiting(round(rate_hz * MOST_WAITING_S), samples.itemsize * settings.channels)
+        waiting = UnreadSound(round(rate_hz * MOST_WAITING_S), samples.itemsize * settings.channels)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_read, socket, waiting)
             ending = await self._answer(socket, waiting, analysis, samples)
             tasks.cancel_scope.cancel()
         return ending
 
-    async def _answer(self, socket: WebSocket, waiting: Waiting, analysis: LiveAnalysis, kind: np.dtype) -> Ending:
+    async def _answer(self, socket: WebSocket, waiting: UnreadSound, analysis: LiveAnalysis, kind: np.dtype) -> Ending:
         dropped_s = 0.0
         while (taken := await waiting.take()) is not None:
             pcm, dropped_frames = taken
@@ -135,7 +135,7 @@ class LiveSessions:
         return waiting.ending or Ending(NORMAL)
 
 
-class Waiting:
+class UnreadSound:
     """Sound that came and was not analysed yet; the oldest goes when there is too much of it.
 
     A frame is one sample of all channels. There is no `ending` while more may come.
@@ -206,7 +206,7 @@ async def _settings(socket: WebSocket) -> LiveSettings:
         raise Ending(POLICY, f"{place}: {first['msg']}") from error
 
 
-async def _read(socket: WebSocket, waiting: Waiting) -> None:
+async def _read(socket: WebSocket, waiting: UnreadSound) -> None:
     """Move what comes to what waits, until there is an ending."""
     try:
         while True:

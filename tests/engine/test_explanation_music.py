@@ -26,7 +26,7 @@ from fluxbeat.explanation.windows import cut_window
 from fluxbeat.models.checkpoint import load_checkpoint, save_checkpoint
 from fluxbeat.models.registry import bundled_names, checkpoints_folder, load
 from fluxbeat.training.evaluation.explanation_report import explanation_report, samples_of_files
-from fluxbeat.training.evaluation.sanity import likeness, mass_inside, randomised, splice
+from fluxbeat.training.evaluation.sanity import map_correlation, mass_inside, randomised, splice
 
 METAL = EXAMPLES / "metal_muldjord_chaos_god.mp3"
 CLASSICAL = EXAMPLES / "classical_john_michel_ave_maria.mp3"
@@ -70,7 +70,8 @@ def test_random_weights_give_another_map(model):
     log_mel, label = window_of(model, METAL, 5.0), label_of(model, "metal")
     true = attribute(model.network, log_mel[None], label)[0]
     parts = [
-        (part, likeness(true, attribute(broken, log_mel[None], label)[0])) for part, broken in randomised(model.network)
+        (part, map_correlation(true, attribute(broken, log_mel[None], label)[0]))
+        for part, broken in randomised(model.network)
     ]
     assert parts[0][0] in ("genre_head", "members")
     assert abs(parts[-1][1]) < 0.3

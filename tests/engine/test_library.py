@@ -38,7 +38,7 @@ from fluxbeat.library import workers
 from fluxbeat.library.cache import AnalysisCache
 from fluxbeat.library.job import LibraryJob
 from fluxbeat.library.table import LibraryRow, filtered, ordered, write_csv
-from fluxbeat.library.workers import Answer, ThreadWorkers
+from fluxbeat.library.workers import AnalysisOrError, ThreadWorkers
 from fluxbeat.models.registry import load
 
 ROOT = Path(__file__).parents[2]
@@ -333,11 +333,11 @@ class Fainting:
         self._count = 0
         self._threads = ThreadWorkers(1)
 
-    def begin(self, file: SoundFile, model: Any, stop: threading.Event) -> Future[Answer]:
+    def begin(self, file: SoundFile, model: Any, stop: threading.Event) -> Future[AnalysisOrError]:
         self._count += 1
         if self._count % 2:
             return self._threads.begin(file, model, stop)
-        future: Future[Answer] = Future()
+        future: Future[AnalysisOrError] = Future()
         future.set_exception(MemoryError("too long"))
         return future
 

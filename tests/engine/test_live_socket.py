@@ -24,7 +24,7 @@ from fluxbeat.web import live_socket
 from fluxbeat.web.analysis_queue import AnalysisQueue
 from fluxbeat.web.api import build_site
 from fluxbeat.web.api.routes.live import router
-from fluxbeat.web.live_socket import Ending, LiveSessions, Waiting
+from fluxbeat.web.live_socket import Ending, LiveSessions, UnreadSound
 from fluxbeat.web.service import Service, start_service
 from fluxbeat.web.settings import WebSettings
 from fluxbeat.web.ui.app_shell import add_page
@@ -240,7 +240,7 @@ def test_there_is_room_for_so_many_and_places_are_given_back() -> None:
 
 def test_sound_that_comes_too_fast_loses_its_oldest_part() -> None:
     async def flood() -> tuple[tuple[bytes, int] | None, ...]:
-        waiting = Waiting(most_frames=10, frame_bytes=2)
+        waiting = UnreadSound(most_frames=10, frame_bytes=2)
         for number in range(5):
             waiting.add(bytes([number] * 8))
         first = await waiting.take()

@@ -21,7 +21,7 @@ from fluxbeat.training.data.artist_split import apply_split, artist_of, read_spl
 from fluxbeat.training.data.datasets import read_dataset
 from fluxbeat.training.data.extraction import extract, fingerprints
 from fluxbeat.training.data.recordings import Recording
-from fluxbeat.training.data.split_check import check_split, without_repeats
+from fluxbeat.training.data.split_check import check_split, distinct_recordings
 from fluxbeat.training.quick import check_counts
 
 RATE_HZ = 22_050
@@ -495,6 +495,6 @@ def test_a_recording_filed_under_two_genres_has_both(copies, prints, caplog):
     labels = {"song": "folk", "other": "rock", "copy": "rock"}
     songs = [recording(name, "", label, path=copies[name].path) for name, label in labels.items()]
     with caplog.at_level(logging.WARNING):
-        kept = without_repeats(songs, prints)
+        kept = distinct_recordings(songs, prints)
     assert [(entry.name, entry.labels) for entry in kept] == [("song", ("folk", "rock")), ("other", ("rock",))]
     assert "copy.mp3 is the same recording as" in caplog.text

@@ -23,7 +23,7 @@ from fluxbeat.models.checkpoint import build_model, save_checkpoint
 from fluxbeat.models.registry import LoadedModel, ModelInfo
 from fluxbeat.training.card import CardFacts, card_text
 from fluxbeat.training.data.store import Excerpt
-from fluxbeat.training.evaluation.answers import Answer, ask
+from fluxbeat.training.evaluation.answers import RecordingAnswers, ask
 from fluxbeat.training.evaluation.catalogue import read_catalogue, spectrograms, tracks
 from fluxbeat.training.evaluation.composed import crossfaded, mixes, pairs, splices
 from fluxbeat.training.evaluation.intervals import estimate, resamples
@@ -233,7 +233,7 @@ def test_correlation_is_numpys():
 
 
 def test_genres_are_judged_in_the_order_in_which_an_analysis_names_them():
-    answer = Answer("m", ("jazz", "metal"), np.array([[0.5, 0.4]]))
+    answer = RecordingAnswers("m", ("jazz", "metal"), np.array([[0.5, 0.4]]))
     assert shown(answer, {"m": np.array([0.6, 0.2])}).argmax() == 1, "0.4 is far above metal's threshold"
     assert shown(answer, {}).argmax() == 0, "a peer has no thresholds"
 
@@ -243,7 +243,7 @@ def test_a_closed_data_set_is_judged_among_its_own_labels_and_its_long_clips_apa
                 enumerate([("jazz", 30.0), ("metal", 3.0)])]  # fmt: skip
     excerpts.append(Excerpt("2", "2", "dev", {"folk": 1.0}, "music", "popular", 30.0))
     material = Material(Protocol(tmp_path), excerpts, {})
-    answer = Answer("m", ("folk", "jazz", "metal"), np.array([[0.9, 0.5, 0.1]] * 3))
+    answer = RecordingAnswers("m", ("folk", "jazz", "metal"), np.array([[0.9, 0.5, 0.1]] * 3))
     found = {(one.measure, one.split): one for one in genre_measures([answer], material, {})}
     assert found["accuracy", "gtzan, dev"].value == 0.5, "folk is no answer there"
     assert found["accuracy", "gtzan of 10 s and more, dev"].value == 1.0

@@ -37,7 +37,7 @@ from fluxbeat.models.inverted_residuals import InvertedResidual, InvertedResidua
 from fluxbeat.models.registry import LoadedModel, ModelInfo
 from fluxbeat.training.evaluation.explanation_report import Sample, compare_cams, explanation_report
 from fluxbeat.training.evaluation.intervals import mean_with_interval
-from fluxbeat.training.evaluation.sanity import likeness, mass_inside, randomised, splice
+from fluxbeat.training.evaluation.sanity import map_correlation, mass_inside, randomised, splice
 
 LABELS = ("high", "low")
 FEATURES = FeatureConfig(n_mels=40)
@@ -303,7 +303,9 @@ def test_a_map_is_forgotten_with_the_weights(trained: GenreTempoModel) -> None:
     """Adebayo et al. 2018: what stays when the weights go was never learned."""
     window = with_sound(with_sound(noise(1, 4), HIGH, 20), LOW, 60)
     true = attribute(trained, window, 0, FINE)[0]
-    likenesses = [(part, likeness(true, attribute(broken, window, 0, FINE)[0])) for part, broken in randomised(trained)]
+    likenesses = [
+        (part, map_correlation(true, attribute(broken, window, 0, FINE)[0])) for part, broken in randomised(trained)
+    ]
     assert likenesses[0][0] == "genre_head" and likenesses[-1][0] == "stack"
     assert likenesses[0][1] < 0.95, "without its answer a network gives another map"
     assert abs(likenesses[-1][1]) < 0.6

@@ -15,7 +15,7 @@ from fluxbeat.errors import FluxBeatError
 from tools.corpus.catalogue import Track
 from tools.corpus.label_map import LabelMap, read_label_map
 from tools.corpus.splits import split_of
-from tools.corpus.table import RATE_HZ, Report, Row, write_excerpt, write_rows
+from tools.corpus.table import RATE_HZ, LineReport, Row, write_excerpt, write_rows
 from tools.corpus.track_audio import read_track, song_tempo_bpm, source_of
 
 EXCERPT_S = 30.0
@@ -66,7 +66,7 @@ def build_excerpts(
     corpus: Path,
     splits: Mapping[str, str],
     labels: LabelMap | None = None,
-    report: Report = print,
+    report: LineReport = print,
 ) -> dict[str, str]:
     """Cut all tracks and write the table; tracks that are done already are not done again.
 

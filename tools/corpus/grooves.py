@@ -22,7 +22,7 @@ from tools.corpus.accompaniment import (
     read_styles,
     render_groove,
 )
-from tools.corpus.table import RATE_HZ, Report, Row, read_rows, write_excerpt, write_rows
+from tools.corpus.table import RATE_HZ, LineReport, Row, read_rows, write_excerpt, write_rows
 
 GROOVE_S = 30.0
 QUIETEST_RMS = 1e-3
@@ -30,7 +30,7 @@ DRAWS = 20
 TEST_SHARE = 0.06
 
 
-def build_grooves(count: int, corpus: Path, seed: int = 0, report: Report = print) -> None:
+def build_grooves(count: int, corpus: Path, seed: int = 0, report: LineReport = print) -> None:
     """Render `count` grooves of 30 s; those that are done already are not done again.
 
     A style trains or tests, never both; about 6 % of the styles test.

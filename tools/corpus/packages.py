@@ -10,14 +10,14 @@ from pathlib import Path
 
 from fluxbeat.errors import FluxBeatError
 from tools.corpus.programs import run_program
-from tools.corpus.table import Report
+from tools.corpus.table import LineReport
 
 PACKAGES = "packages"
 DOWNLOAD_LIMIT_S = 1800
 UNPACK_LIMIT_S = 600
 
 
-def fetch_packages(packages: Iterable[str], output: Path, report: Report = print) -> dict[str, str]:
+def fetch_packages(packages: Iterable[str], output: Path, report: LineReport = print) -> dict[str, str]:
     """Download and unpack packages into OUTPUT/packages/PACKAGE; what is there already is left alone.
 
     Parameters

@@ -17,7 +17,7 @@ TABLE = "recordings.csv"
 RATE_HZ = 32_000
 """Of the excerpts: the highest rate that a teacher takes."""
 
-Report = Callable[[str], None]
+LineReport = Callable[[str], None]
 """Takes one line of progress."""
 
 

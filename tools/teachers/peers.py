@@ -15,7 +15,7 @@ import numpy as np
 from fluxbeat.atomic_write import atomic_write
 from fluxbeat.audio.decoding import load_audio
 from fluxbeat.training.data.store import Excerpt
-from fluxbeat.training.evaluation.answers import Answer
+from fluxbeat.training.evaluation.answers import RecordingAnswers
 from fluxbeat.training.evaluation.catalogue import read_catalogue, split_cache
 from fluxbeat.training.evaluation.composed import Composed
 
@@ -50,7 +50,7 @@ class Peers:
     weights: Path | None
     labels: tuple[str, ...]
 
-    def of_recordings(self, excerpts: Sequence[Excerpt]) -> list[Answer]:
+    def of_recordings(self, excerpts: Sequence[Excerpt]) -> list[RecordingAnswers]:
         """Answers about labelled recordings of one split; other rows hold 0."""
         split = excerpts[0].split
         asked = [excerpt.name for excerpt in excerpts if excerpt.labels]
@@ -60,17 +60,17 @@ class Peers:
         rows = {name: row for row, name in enumerate(asked)}
         place = np.array([rows.get(excerpt.name, -1) for excerpt in excerpts])
         return [
-            Answer(name, self.labels, np.where(place[:, None] >= 0, shares[place], 0.0))
+            RecordingAnswers(name, self.labels, np.where(place[:, None] >= 0, shares[place], 0.0))
             for name, shares in self._shares(outputs, excerpts, place).items()
         ]
 
-    def of_sound(self, made: Sequence[Composed], rate_hz: int, name: str, split: str) -> list[Answer]:
+    def of_sound(self, made: Sequence[Composed], rate_hz: int, name: str, split: str) -> list[RecordingAnswers]:
         """MusiCNN's, mn04's and their mean's answers about composed sound at `rate_hz`, kept under `name`."""
         if self.weights is None:
             return []
         sounds = {one.name: _resampled(one.samples, rate_hz) for one in made}
         outputs = self._asked(sounds, split_cache(self.cache, self.folder, split), name, {FCN})
-        return [Answer(peer, self.labels, shares) for peer, shares in self._mapped(outputs).items()]
+        return [RecordingAnswers(peer, self.labels, shares) for peer, shares in self._mapped(outputs).items()]
 
     def _known(self, names: Sequence[str]) -> dict[str, Mapping[str, np.ndarray]]:
         """mn04's and FCN's outputs from the file beside the recordings; empty where it lacks one."""

@@ -21,14 +21,14 @@ from fluxbeat.training.data.store import INDEX_FILE, Excerpt, FeatureStore, Stor
 SILENT_DB = -70.0
 """An excerpt whose loudest band stays below this level is silent."""
 
-Report = Callable[[int, int], None]
+CountReport = Callable[[int, int], None]
 """Takes how many recordings are done, and how many there are."""
 
 _log = logging.getLogger(__name__)
 
 
 def extract(
-    recordings: Sequence[Recording], cache: Path, features: FeatureConfig, report: Report | None = None
+    recordings: Sequence[Recording], cache: Path, features: FeatureConfig, report: CountReport | None = None
 ) -> FeatureStore:
     """Features of recordings, from `cache` where they are there already; a run that was cut off goes on.
 
@@ -96,7 +96,7 @@ def _key(recordings: Sequence[Recording], features: FeatureConfig) -> str:
     return hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-def _write(recordings: Sequence[Recording], folder: Path, features: FeatureConfig, report: Report | None) -> None:
+def _write(recordings: Sequence[Recording], folder: Path, features: FeatureConfig, report: CountReport | None) -> None:
     writer = StoreWriter(folder, features, MOST_EXCERPTS * len(recordings))
     front_end, done = LogMel(features), set(writer.done)
     for number, recording in enumerate(recordings, start=1):

@@ -65,7 +65,7 @@ def _refuse(fault: str, shared: set[str], cure: str) -> None:
         raise FluxBeatError(f"{fault} ({len(shared)}): {named}: what is tested on must not be learned from; {cure}")
 
 
-def without_repeats(recordings: Sequence[Recording], prints: Prints) -> list[Recording]:
+def distinct_recordings(recordings: Sequence[Recording], prints: Prints) -> list[Recording]:
     """Each recording once, with the labels of all its copies; every copy left out is named in a warning."""
     kept: dict[int, Recording] = {}
     places = originals([prints[recording.name] for recording in recordings])

@@ -49,13 +49,13 @@ class WindowAnswers:
         count = np.bincount(self.row, minlength=self.recordings).clip(1)
         return total / count.reshape(-1, *[1] * (values.ndim - 1))
 
-    def answer(self, name: str) -> Answer:
+    def answer(self, name: str) -> RecordingAnswers:
         """The answers over whole recordings."""
-        return Answer(name, self.labels, self.whole(self.probability))
+        return RecordingAnswers(name, self.labels, self.whole(self.probability))
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class RecordingAnswers:
     """What a model, or a peer, says of whole recordings.
 
     Attributes

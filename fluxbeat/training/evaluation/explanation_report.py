@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fluxbeat.analysis.track import Track, audible_windows, read_track
+from fluxbeat.analysis.track import Progress, Track, audible_windows, read_track
 from fluxbeat.errors import ExplanationError, FluxBeatError
 from fluxbeat.explanation.attribution import METHODS, Cam, attribute, chosen_cam, shown_probability
 from fluxbeat.explanation.faithfulness import STEPS, curves, energy_map, random_map
@@ -20,7 +20,7 @@ from fluxbeat.explanation.windows import cut_window
 from fluxbeat.models.base import WindowModel
 from fluxbeat.models.registry import LoadedModel
 from fluxbeat.training.evaluation.intervals import mean_with_interval
-from fluxbeat.training.evaluation.sanity import likeness, mass_inside, randomised, splice
+from fluxbeat.training.evaluation.sanity import map_correlation, mass_inside, randomised, splice
 
 PASSES_BELOW = 0.2
 """Rank correlation with the map of a model that knows nothing, below which a map depends on what was learned."""
@@ -30,8 +30,6 @@ COMPARED_STEPS = 6
 """Of taking away and putting back, where many layers are compared."""
 BESIDE = ("random", "energy")
 """What every map is measured beside."""
-
-Report = Callable[[float, str], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +63,7 @@ def explanation_report(
     *,
     cam: Cam | None = None,
     seed: int = 0,
-    progress: Report = lambda share, doing: None,
+    progress: Progress = lambda share, doing: None,
 ) -> dict[str, Any]:
     """Deletion and insertion, cascading randomisation, localisation and class contrast of a model's explanations.
 
@@ -102,7 +100,7 @@ def compare_cams(
     cams: Sequence[Cam],
     *,
     seed: int = 0,
-    progress: Report = lambda share, doing: None,
+    progress: Progress = lambda share, doing: None,
 ) -> dict[str, Any]:
     """Insertion minus deletion alone, in fewer steps, of many layers and methods: what `CHOSEN` is chosen by.
 
@@ -125,7 +123,7 @@ def _about(model: LoadedModel, samples: Sequence[Sample], seed: int) -> dict[str
 
 
 def samples_of_files(
-    model: LoadedModel, files: Sequence[Path], windows: int = 1, progress: Report = lambda share, doing: None
+    model: LoadedModel, files: Sequence[Path], windows: int = 1, progress: Progress = lambda share, doing: None
 ) -> tuple[list[Sample], list[dict[str, str]]]:
     """Windows of music files; each file counts as an artist of its own.
 
@@ -194,7 +192,7 @@ def _spliced(samples: Sequence[Sample], seed: int) -> list[tuple[Sample, Sample,
 
 
 def _faithfulness(
-    network: WindowModel, samples: Sequence[Sample], cams: Sequence[Cam], seed: int, steps: int, progress: Report
+    network: WindowModel, samples: Sequence[Sample], cams: Sequence[Cam], seed: int, steps: int, progress: Progress
 ) -> dict[str, dict[str, Any]]:
     """Insertion minus deletion of the windows by each map, beside that of random ones and of the energy."""
     gains: dict[str, list[float]] = {name: [] for name in (*map(str, cams), *BESIDE)}
@@ -226,7 +224,7 @@ def _randomisation(network: WindowModel, samples: Sequence[Sample], seed: int, c
     found = {}
     for part, broken in randomised(network, seed):
         forgotten = [attribute(broken, sample.log_mel[None], sample.label, cam)[0] for sample in samples]
-        alike = [abs(likeness(one, other)) for one, other in zip(maps, forgotten, strict=True)]
+        alike = [abs(map_correlation(one, other)) for one, other in zip(maps, forgotten, strict=True)]
         found[part] = mean_with_interval(alike, artists)
     return {"likeness": found, "passes": list(found.values())[-1]["value"] < PASSES_BELOW}
 
@@ -242,7 +240,7 @@ def _localisation(
         maps = [attribute(network, window[None], one.label, cam)[0] for one in (guest, host)]
         inside.append(mass_inside(maps[0], place))
         noticed.append(inside[-1] if after - before >= NOTICED else float("nan"))
-        alike.append(likeness(*maps))
+        alike.append(map_correlation(*maps))
     measures = {"splice_mass": inside, "splice_mass_where_noticed": noticed, "class_contrast": alike}
     artists = [host.artist for host, *_ in spliced]
     return {name: mean_with_interval(values, artists) for name, values in measures.items()}

@@ -21,7 +21,7 @@ from fluxbeat.models.base import GenreTempoModel, WindowModel
 from fluxbeat.models.fingerprint_file import learned_from
 from fluxbeat.models.registry import LoadedModel, checkpoint_folder
 from fluxbeat.training.data.store import Excerpt, FeatureStore
-from fluxbeat.training.evaluation.answers import Answer, WindowAnswers, ask
+from fluxbeat.training.evaluation.answers import RecordingAnswers, WindowAnswers, ask
 from fluxbeat.training.evaluation.catalogue import (
     CATALOGUE_FILE,
     default_cache,
@@ -58,10 +58,10 @@ _log = logging.getLogger(__name__)
 class Peers(typing.Protocol):
     """Others than our models, asked about the same recordings."""
 
-    def of_recordings(self, excerpts: Sequence[Excerpt]) -> list[Answer]:
+    def of_recordings(self, excerpts: Sequence[Excerpt]) -> list[RecordingAnswers]:
         """Answers about the excerpts of one split; rows of those without labels hold 0."""
 
-    def of_sound(self, made: Sequence[Composed], rate_hz: int, name: str, split: str) -> list[Answer]:
+    def of_sound(self, made: Sequence[Composed], rate_hz: int, name: str, split: str) -> list[RecordingAnswers]:
         """Answers about composed sound at `rate_hz`, which are kept under `name`."""
 
 
@@ -186,7 +186,7 @@ def warn_of_learned(models: Sequence[LoadedModel], material: Material) -> None:
             )  # fmt: skip
 
 
-def shown(answer: Answer, thresholds: Mapping[str, np.ndarray]) -> np.ndarray:
+def shown(answer: RecordingAnswers, thresholds: Mapping[str, np.ndarray]) -> np.ndarray:
     """The order in which an analysis names genres: log odds above each label's threshold; a peer's as they are."""
     if answer.name not in thresholds:
         return answer.probability
@@ -211,7 +211,7 @@ def sets_of(material: Material) -> Iterator[tuple[str, np.ndarray, bool]]:
 
 
 def genre_measures(
-    answers: Sequence[Answer], material: Material, thresholds: Mapping[str, np.ndarray]
+    answers: Sequence[RecordingAnswers], material: Material, thresholds: Mapping[str, np.ndarray]
 ) -> Iterator[Measure]:
     """First and among three on every set of recordings; average precision and calibration over all of them."""
     for answer in answers:
@@ -269,7 +269,7 @@ def _networks(models: Sequence[LoadedModel], features: FeatureConfig) -> dict[st
     return {model.info.name: model.network for model in models if model.network.config.features == features}
 
 
-def write_answers(answer: Answer, excerpts: Sequence[Excerpt], path: Path) -> None:
+def write_answers(answer: RecordingAnswers, excerpts: Sequence[Excerpt], path: Path) -> None:
     """One line per recording: its genres, and the three most probable with their probabilities; to see the misses."""
     with path.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle)

@@ -53,7 +53,7 @@ def _randomise(module: nn.Module) -> None:
         nn.init.normal_(value, std=0.02)
 
 
-def likeness(one: Tensor, other: Tensor) -> float:
+def map_correlation(one: Tensor, other: Tensor) -> float:
     """Rank correlation (Spearman) of what two maps mark, both (mels, frames); 0 where one marks nothing."""
     marked = [values.clamp(min=0).flatten().numpy() for values in (one, other)]
     if any(np.ptp(values) == 0 for values in marked):

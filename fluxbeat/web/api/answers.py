@@ -15,7 +15,7 @@ from starlette.responses import Response, StreamingResponse
 
 from fluxbeat.analysis.track import Progress
 from fluxbeat.errors import FluxBeatError
-from fluxbeat.web.analysis_queue import AnalysisQueue
+from fluxbeat.web.analysis_queue import AnalysisQueue, Work
 from fluxbeat.web.problems import Problem, crashed, problem_of
 
 LINES_MEDIA_TYPE = "application/x-ndjson"
@@ -23,11 +23,8 @@ WAITING = "waiting for its turn"
 
 _log = logging.getLogger(__name__)
 
-Answer = Callable[[Progress], Any]
-"""Called in a thread; gives what becomes the JSON of the answer."""
 
-
-async def answer(request: Request, queue: AnalysisQueue, work: Answer) -> Response:
+async def answer(request: Request, queue: AnalysisQueue, work: Work[Any]) -> Response:
     """Do `work` in its turn and answer with its result; it ends early if the client leaves.
 
     Parameters
@@ -36,6 +33,7 @@ async def answer(request: Request, queue: AnalysisQueue, work: Answer) -> Respon
         With `Accept: application/x-ndjson` the answer is a stream of lines, see `_lines`.
     queue : AnalysisQueue
     work : callable
+        Gives what becomes the JSON of the answer.
 
     Raises
     ------
@@ -67,7 +65,7 @@ async def _cancel_when_left(request: Request, scope: CancelScope) -> None:
     scope.cancel()
 
 
-async def _lines(queue: AnalysisQueue, work: Answer) -> AsyncIterator[bytes]:
+async def _lines(queue: AnalysisQueue, work: Work[Any]) -> AsyncIterator[bytes]:
     """JSON objects, one a line: `progress` (0..1) with `doing`, and last `result` or `problem`.
 
     Lines of a request that waits also have `before`: how many others go first.
@@ -85,7 +83,7 @@ async def _lines(queue: AnalysisQueue, work: Answer) -> AsyncIterator[bytes]:
 
 
 async def _compute(
-    queue: AnalysisQueue, work: Answer, send: Callable[[bytes | None], None], scope: CancelScope
+    queue: AnalysisQueue, work: Work[Any], send: Callable[[bytes | None], None], scope: CancelScope
 ) -> None:
     def on_progress(share: float, doing: str) -> None:
         send(_json({"progress": round(share, 3), "doing": doing}))
@@ -113,7 +111,7 @@ def _problem_line(problem: Problem) -> bytes:
     return _json({"problem": problem.model_dump()})
 
 
-def _json_of(work: Answer, progress: Progress) -> bytes:
+def _json_of(work: Work[Any], progress: Progress) -> bytes:
     return _json(work(progress))
 
 
