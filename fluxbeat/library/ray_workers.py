@@ -131,6 +131,6 @@ def _other_version(asking: str) -> str:
     return f"a Ray worker has FluxBeat {__version__}, this machine {asking}: install the same on every node"
 
 
-def _analyse_on_node(content: bytes, name: str, model: LoadedModel, asking: str) -> Answer:
+def _analyse_on_node(content: bytes, name: str, model: LoadedModel, asking: str) -> AnalysisOrError:
     """On a node: the answer, which is kept on the asking machine and so must be that of its own version."""
     return _other_version(asking) or analyse_file(content, name, model)

@@ -484,7 +484,7 @@ def test_the_same_recording_in_two_splits_is_refused_by_name(copies, prints):
 def test_a_copy_of_a_copy_is_left_out_though_it_is_not_like_the_first(caplog):
     whole = np.random.default_rng(5).standard_normal((20, 130)).astype(np.float32)
     cut = {name: Fingerprint(name, whole[:, start : start + 104]) for name, start in (("a", 0), ("b", 13), ("c", 26))}
-    kept = without_repeats(
+    kept = distinct_recordings(
         [recording(name, "", label) for name, label in zip("abc", ("x", "y", "z"), strict=True)], cut
     )
     assert [(entry.name, entry.labels) for entry in kept] == [("a", ("x", "y", "z"))]
