@@ -69,7 +69,7 @@ def test_a_copy_of_what_is_being_analysed_stops_nobody(folder: Path, cache: Anal
     steps.close()
 
 
-def test_what_cannot_be_analysed_is_tried_once_and_said_of_each_copy(folder: Path, cache: AnalysisCache) -> None:
+def test_what_cannot_be_analysed_is_tried_once_and_named_for_each_copy(folder: Path, cache: AnalysisCache) -> None:
     workers = WorkersByHand()
     steps = LibraryJob(find_sound_files(folder), MODEL, cache, workers).steps()
     next(steps)
