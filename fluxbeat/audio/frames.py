@@ -5,7 +5,9 @@ The first frame of an MP3 may tell how long the recording is (Xing, Info, VBRI).
 
 from __future__ import annotations
 
+import re
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -38,6 +40,17 @@ class Frame:
 LIKE_FLAC = "AAC of MPEG 2"
 """Its frames begin with the two bytes with which those of FLAC begin."""
 AAC = ("AAC", LIKE_FLAC)
+
+
+def any_byte(fits: Callable[[int], object]) -> bytes:
+    """The pattern of one byte, any that fits."""
+    return b"[%s]" % b"".join(re.escape(bytes([byte])) for byte in range(256) if fits(byte))
+
+
+_MPEG_THIRD_BYTE = any_byte(lambda byte: byte >> 4 not in (0, 15) and byte >> 2 & 3 != 3)
+_AAC_THIRD_BYTE = any_byte(lambda byte: byte >> 2 & 15 < 13)
+THIRD_BYTE = dict.fromkeys(("MP3", "layer II"), _MPEG_THIRD_BYTE) | dict.fromkeys(AAC, _AAC_THIRD_BYTE) | {"AC-3": b""}
+"""Patterns of what stands behind the two bytes with which frames of each kind begin."""
 
 
 def frame_kind(head: bytes) -> str:
@@ -113,12 +126,12 @@ def _mp3_frame_at(data: bytes, at: int) -> Frame | None:
     return _mpeg_frame(header) if len(header) == 4 and frame_kind(header) == "MP3" else None
 
 
-def first_frame(file: BinaryIO, begin: int) -> tuple[int, Frame] | None:
-    """The first frame of MP3 at or behind a place that another one follows, and where it stands."""
+def first_frame(file: BinaryIO, begin: int, within: int = _SEARCHED) -> tuple[int, Frame] | None:
+    """The first frame of MP3 that another one follows, within so many bytes behind a place, and where it stands."""
     file.seek(begin)
     data = file.read(_SEARCHED)
     at = data.find(b"\xff")
-    while at >= 0:
+    while 0 <= at < within:
         frame = _mp3_frame_at(data, at)
         if frame and _mp3_frame_at(data, at + frame.size):
             return begin + at, frame

@@ -36,6 +36,8 @@ def parts_of(file: BinaryIO) -> tuple[list[Part], int]:
     begin = end = 0
     while begin < tags_at and len(parts) < _MOST_PARTS and (not parts or begins_sound(file, begin, tags_at)):
         end = end_of_file(file, begin, tags_at)
+        if end <= begin:  # no part is empty
+            end = tags_at
         parts.append(Part(begin, before_tags(file, begin, end)))
         begin = end if begins_sound(file, end, tags_at) else next_file(file, end, tags_at)
     return (parts, _unread_bytes(file, end, tags_at)) if parts else ([Part(0, size)], 0)
