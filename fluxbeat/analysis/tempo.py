@@ -108,12 +108,7 @@ def find_tempo(
     # neighbours share most of their music: read each window with its context
     windows[~audible] = 0.0
     context = gaussian_filter1d(windows, SMOOTHING_S / hop_s, axis=0, mode="nearest")[audible]
-    tapped = as_tapped(whole, grid, freely_bpm)
-    candidates = _candidates(tapped, grid)
-    if is_three_in_two(context, grid, candidates[0].bpm, onsets):
-        whole, context = (as_two(one, grid, candidates[0].bpm) for one in (whole, context))
-        tapped = as_tapped(whole, grid, freely_bpm)
-        candidates = _candidates(tapped, grid)
+    whole, context, tapped, candidates = _without_three_in_two(whole, context, grid, freely_bpm, onsets)
     mass = _mass(context / context.sum(axis=1, keepdims=True), grid).astype(np.float32)
     weight = np.log(tapped_weight(grid.bpm, freely_bpm)).astype(np.float32)
     evidence, change_cost = np.log(np.maximum(mass, LEAST_EVIDENCE)) + weight, overlap * np.log(INSISTENCE)
@@ -188,12 +183,44 @@ def tempo_of(
     onsets: OnsetStrength = NO_ONSETS,
     music: float = 0.0,
 ) -> Tempo | None:
-    """The tempo of one distribution, shape (bins,); None where its `beat_salience` is too low. Else as `find_tempo`."""
+    """The tempo of one distribution, shape (bins,), as in `find_tempo`; None where its `beat_salience` is too low."""
     strength = beat_salience(distribution, grid)
     if strength < salience_needed(threshold, strength, music):
         return None
-    alone = np.log(distribution)[None]
-    return find_tempo(alone, np.ones(1, bool), grid, threshold, 1.0, freely_bpm, onsets, music=music)[0]
+    _, _, tapped, candidates = _without_three_in_two(distribution, distribution[None], grid, freely_bpm, onsets)
+    return Tempo(candidates[0].bpm, candidates[0].probability, candidates, grid.bpm, tapped)
+
+
+def _without_three_in_two(
+    whole: np.ndarray, context: np.ndarray, grid: TempoGrid, freely_bpm: tuple[float, float], onsets: OnsetStrength
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[TempoCandidate, ...]]:
+    """What distributions say of the beat where in swing they mean three in two.
+
+    Parameters
+    ----------
+    whole : float array, shape (bins,)
+        Of the track.
+    context : float array, shape (moments, bins)
+        Along it.
+    grid, freely_bpm, onsets
+        As in `find_tempo`.
+
+    Returns
+    -------
+    whole, context : float arrays
+        With three in two exchanged for the beat where the onsets tell it, else as they were.
+    tapped : float array, shape (bins,)
+        The whole as people tap it.
+    candidates : tuple of TempoCandidate
+        Of it, most probable first.
+    """
+    tapped = as_tapped(whole, grid, freely_bpm)
+    candidates = _candidates(tapped, grid)
+    if is_three_in_two(context, grid, candidates[0].bpm, onsets):
+        whole, context = (as_two(one, grid, candidates[0].bpm) for one in (whole, context))
+        tapped = as_tapped(whole, grid, freely_bpm)
+        candidates = _candidates(tapped, grid)
+    return whole, context, tapped, candidates
 
 
 def beat_salience(distribution: np.ndarray, grid: TempoGrid) -> float:

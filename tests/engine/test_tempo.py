@@ -22,7 +22,7 @@ from fluxbeat.analysis.octave import FREELY_BPM, freely_bpm_of
 from fluxbeat.analysis.onsets import NO_ONSETS, OnsetStream, OnsetStrength
 from fluxbeat.analysis.result import Tempo, TempoCandidate
 from fluxbeat.analysis.steady import exact_bpm
-from fluxbeat.analysis.tempo import find_tempo, softmax, tempo_of
+from fluxbeat.analysis.tempo import find_tempo, pulse, softmax, tempo_of
 from fluxbeat.audio.decoding import load_audio
 from fluxbeat.audio.sound_files import SoundFile
 from fluxbeat.charts.wording import tempo_choice
@@ -315,6 +315,15 @@ def test_slow_swing_is_named_by_its_beat_and_straight_music_is_not_renamed():
     tempo, curve = find_tempo(changed, np.ones(100, bool), grid, 0.4, 8.0, FREELY_BPM, onsets)
     assert curve[[0, -1]] == pytest.approx([100, 150], rel=0.02)
     assert tempo.bpm == pytest.approx(150, rel=0.02)
+
+
+def test_a_tempo_that_is_taken_for_swing_is_judged_once():
+    """The beat of swing has less mass around it than three in two, which is what the pulse was strong by."""
+    grid, onsets = TempoGrid(), onsets_of(ride(60, 40))
+    distribution = softmax(logits_of({90.0: 0.3, 60.0: 0.2, 180.0: 0.2, 45.0: 0.1})[0])
+    tempo = tempo_of(distribution, grid, pulse(distribution, grid) - 0.01, FREELY_BPM, onsets)
+    assert tempo.bpm == pytest.approx(60, rel=0.01)
+    assert tempo.bpm == tempo.candidates[0].bpm
 
 
 def test_in_reggae_the_octave_is_that_of_the_drums_where_the_sound_leaves_it_open():
