@@ -61,6 +61,21 @@ def version_to_write(tags: Any) -> int:
     return 4 if tags.version >= (2, 4, 0) else 3
 
 
+def pad_last_chunk(file: BinaryIO) -> None:
+    """Where the last chunk of WAV or AIFF lacks the byte that makes its size even, add it: what is written behind it
+    would not be found."""
+    file_end = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    form = ">I" if file.read(4) == b"FORM" else "<I"
+    (size,) = struct.unpack(form, file.read(4))
+    padded_size = file_end + 1 - 8
+    if file_end % 2 and size in (padded_size, padded_size - 1):
+        file.seek(4)
+        file.write(struct.pack(form, padded_size))
+        file.seek(file_end)
+        file.write(b"\0")
+
+
 def replace_in_wav(file: BinaryIO, words: Mapping[str, str], bpm: float | None) -> None:
     """Give words that stand in the lists of a WAV file another text, and a loop its tempo; nothing is added.
 
@@ -76,7 +91,11 @@ def replace_in_wav(file: BinaryIO, words: Mapping[str, str], bpm: float | None) 
     for chunk in RiffFile(file).root.subchunks():
         if isinstance(chunk, RiffListChunk) and chunk.name == "INFO":
             for word in chunk.subchunks():
-                if word.id in words:
+                room = chunk.data_offset + chunk.data_size - word.data_offset
+                if word.id in words and room >= 0:
+                    if word.data_size > room:  # what stands behind the list is none of it
+                        word.data_size = room
+                        word.size = word.HEADER_SIZE + room + word.padding()
                     text = words[word.id].encode() + b"\0"
                     word.resize(len(text))
                     word.write(text)

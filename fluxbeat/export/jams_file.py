@@ -45,9 +45,9 @@ def to_jams(analysis: TrackAnalysis) -> bytes:
         for candidate in found["tempo"]["candidates"]:
             tempo.append(**whole_track, value=candidate["bpm"], confidence=candidate["probability"])
     if found["tempo"]["beats_s"]:
-        beats, number = annotate("beat"), None
+        beats, number, downbeats_s = annotate("beat"), None, set(found["tempo"]["downbeats_s"])
         for beat_s in found["tempo"]["beats_s"]:
-            number = 1 if beat_s in found["tempo"]["downbeats_s"] else None if number is None else number + 1
+            number = 1 if beat_s in downbeats_s else None if number is None else number + 1
             beats.append(time=beat_s, duration=0.0, value=number)
     segments = annotate("segment_open")
     for segment in analysis.segments:

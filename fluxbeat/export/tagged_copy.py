@@ -25,7 +25,7 @@ from fluxbeat.audio.frames import AAC, frame_kind
 from fluxbeat.audio.readers import safe_name
 from fluxbeat.audio.source import after_id3
 from fluxbeat.errors import ExportError
-from fluxbeat.export.beside import delete_fields, forget_in_id3, replace_in_wav, version_to_write
+from fluxbeat.export.beside import delete_fields, forget_in_id3, pad_last_chunk, replace_in_wav, version_to_write
 
 EXACT_BPM = "FLUXBEAT_BPM"
 MODEL = "FLUXBEAT_MODEL"
@@ -85,6 +85,8 @@ def write_tags(file: BinaryIO, analysis: TrackAnalysis) -> None:
     kind = _kind(file, name)
     _refuse_untrue_sizes(file, name)
     try:
+        if kind in (WAVE, AIFF):
+            pad_last_chunk(file)
         forget_in_id3(file, found.names)
         if kind is WAVE:
             words = {"IGNR": "; ".join(genres), "IBPM": found.whole_bpm}

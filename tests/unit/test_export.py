@@ -414,6 +414,47 @@ def test_wav_says_one_genre_in_both_places_that_it_has_for_it(tmp_path: Path, pl
     np.testing.assert_array_equal(soundfile.read(copy)[0], soundfile.read(song)[0])
 
 
+@pytest.mark.parametrize("counts_missing", [False, True])
+@pytest.mark.parametrize("with_words", [False, True])
+@pytest.mark.parametrize("ending", ["wav", "aiff"])
+def test_tags_are_found_behind_an_odd_number_of_bytes(
+    tmp_path: Path, ending: str, with_words: bool, counts_missing: bool
+) -> None:
+    """Some programs leave out the byte that makes the last chunk even; the header counts it or does not."""
+    if ending == "wav":
+        fields = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, 8_000, 8_000, 1, 8)
+        words = info_list((b"IGNR", b"Polka\0")) if with_words else b""
+        data = b"RIFF....WAVE" + fields + words + struct.pack("<4sI", b"data", 1001) + bytes(1001)
+    else:
+        rate = bytes.fromhex("400bfa00000000000000")
+        fields = struct.pack(">4sIHIH", b"COMM", 18, 1, 1001, 8) + rate
+        words = struct.pack(">4sI", b"NAME", 4) + b"Name" if with_words else b""
+        data = b"FORM....AIFF" + fields + words + struct.pack(">4sI", b"SSND", 1009) + bytes(1009)
+    assert len(data) % 2 == 1
+    song = tmp_path / f"odd.{ending}"
+    size = struct.pack("<I" if ending == "wav" else ">I", len(data) - 8 + counts_missing)
+    song.write_bytes(data[:4] + size + data[8:])
+    copy = export(half_ambient_half_metal(), "tags", tmp_path / f"copy.{ending}", song)
+    assert mutagen.File(copy)["TBPM"].text == ["120"]
+    assert len(soundfile.read(copy)[0]) == 1001
+
+
+@pytest.mark.parametrize("claimed", [60, 5_000, 10**9])
+def test_a_word_that_claims_more_than_its_list_takes_no_samples_with_it(tmp_path: Path, claimed: int) -> None:
+    plain = chord(tmp_path, "wav").read_bytes()
+    words = info_list((b"INAM", b"Evening\0"), (b"IGNR", b"Polka\0")).replace(
+        b"IGNR" + struct.pack("<I", 6), b"IGNR" + struct.pack("<I", claimed)
+    )
+    at = plain.index(b"data")
+    data = plain[:at] + words + plain[at:]
+    song = tmp_path / "worded.wav"
+    song.write_bytes(b"RIFF" + struct.pack("<I", len(data) - 8) + data[8:])
+    copy = export(half_ambient_half_metal(), "tags", tmp_path / "copy.wav", song)
+    assert info_words(copy.read_bytes())[b"INAM"] == [b"Evening"]
+    assert b"Polka" not in copy.read_bytes()
+    np.testing.assert_array_equal(soundfile.read(copy)[0], soundfile.read(song)[0])
+
+
 def test_wav_whose_header_is_untrue_gets_no_tags_in_its_midst(tmp_path: Path) -> None:
     song = chord(tmp_path, "wav")
     data = bytearray(song.read_bytes())
