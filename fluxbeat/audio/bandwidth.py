@@ -20,6 +20,7 @@ _LEAST_MIRRORED = 0.3
 11 kHz, and their samples held, 97 do."""
 _LEAST_OF_POWER = (1e-3, 1e-5)
 """Below the mirror and above, of all power: what is weaker is the noise of a codec beside a tone."""
+_FLAT_DB = 1e-3
 _FINE_HZ = 200.0
 _MIRROR_STEP_HZ = 5.0
 
@@ -109,7 +110,7 @@ def _gentle_drop_db(level_db: np.ndarray, edge: float) -> float:
 
 def _likeness(power: np.ndarray, mirror_hz: float, bin_hz: float) -> float:
     """Correlation of one spectrum's levels on both sides of a frequency, without their slow course; 0 where one of them
-    holds next to nothing."""
+    holds next to nothing, or is flat, as that of a single sample is."""
     reach_hz = min(0.75 * mirror_hz, 10_000 - mirror_hz)
     away_hz = np.arange(0.1 * mirror_hz, reach_hz, _MIRROR_STEP_HZ)
     width = round(_FINE_HZ / _MIRROR_STEP_HZ)
@@ -121,4 +122,4 @@ def _likeness(power: np.ndarray, mirror_hz: float, bin_hz: float) -> float:
             return 0.0
         level = np.interp(hz / bin_hz, bins, level_db)
         sides.append((level - np.convolve(level, np.ones(width) / width, "same"))[width:-width])
-    return float(np.corrcoef(sides)[0, 1])
+    return float(np.corrcoef(sides)[0, 1]) if min(np.ptp(side) for side in sides) > _FLAT_DB else 0.0

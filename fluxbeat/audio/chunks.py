@@ -15,13 +15,14 @@ from typing import BinaryIO
 from fluxbeat.audio.beginnings import begins_file
 
 _SIZES_OF_STREAMS = ((0x7FFF_0000, 0x8000_0100), (0xFFFF_0000, 0xFFFF_FFFF))  # sizes that recorders write that stream
+_AU_SIZE_UNKNOWN = 0xFFFF_FFFF
 _JUNK = 1024  # fewer bytes than this behind the last chunk are no sound
 _MOST_CHUNKS = 100_000
 _LAST_CHUNKS = re.compile(
     rb"LIST|id3 |ID3 |bext|cue |smpl|inst|fact|iXML|_PMX|NAME|AUTH|\(c\) |ANNO|COMT|MARK|INST|info"
 )
 _LIST_OF_SAMPLES = b"wavl"
-_MARK = re.compile(rb"[ -~]{4}")
+_MARK = re.compile(rb"[ -~]{4}|.{10}\0\xc0\x4f\x8e\xdb\x8a", re.DOTALL)  # the second: of W64 alone
 _TAIL = 2**20
 
 
@@ -127,12 +128,13 @@ def _au_samples(file: BinaryIO, head: bytes, begin: int, end: int) -> SamplePiec
     offset, announced = struct.unpack_from(f"{order}II", head.ljust(12, b"\0"), 4)
     first = min(begin + offset, end)
     available = end - first
-    announced %= 0xFFFF_FFFF  # as large as can be: not known, as 0
-    # nothing but samples comes behind the header
-    known = announced and (available - announced <= _JUNK or _is_no_sound(file, first + announced, end))
-    last = min(first + announced, end) if known else end
-    true_size = struct.pack(f"{order}I", min(last - first, 0xFFFF_FFFF))
-    promised, recording_end = max(announced, last - first), last if known else None
+    is_known = announced not in (0, _AU_SIZE_UNKNOWN)
+    if is_known and available - announced > _JUNK:  # nothing but samples comes behind the header
+        is_known = _is_no_sound(file, first + announced, end)
+    last = min(first + announced, end) if is_known else end
+    promised = last - first if announced == _AU_SIZE_UNKNOWN else max(announced, last - first)
+    true_size = struct.pack(f"{order}I", min(last - first, _AU_SIZE_UNKNOWN))
+    recording_end = last if is_known else None
     return SamplePieces(((first, last),), promised, recording_end, ((begin, first),), ((8, true_size),))
 
 

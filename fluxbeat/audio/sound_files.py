@@ -74,7 +74,12 @@ def sound_files_below(folder: Path) -> list[SoundFile]:
         files.append(SoundFile(path, shown, f"this folder cannot be opened ({error.strerror or type(error).__name__})"))
 
     for place, folders, names in os.walk(folder, onerror=add_problem, followlinks=True):
-        state = os.stat(place)
+        try:
+            state = os.stat(place)
+        except OSError as error:  # it was removed meanwhile
+            add_problem(error)
+            folders.clear()
+            continue
         if (state.st_dev, state.st_ino) in visited:
             folders.clear()
             continue
@@ -82,7 +87,7 @@ def sound_files_below(folder: Path) -> list[SoundFile]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         paths = (Path(place, name) for name in names if is_sound_name(name))
         files += [SoundFile(path, printable(path.relative_to(folder).as_posix())) for path in paths]
-    return sorted(files, key=lambda file: file.shown.casefold())
+    return sorted(files, key=lambda file: (file.shown.casefold(), file.path))
 
 
 def printable(text: str) -> str:

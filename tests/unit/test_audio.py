@@ -21,6 +21,7 @@ import soundfile
 import soxr
 
 from fluxbeat.audio import ffmpeg_reader
+from fluxbeat.audio.bandwidth import UpperEdge
 from fluxbeat.audio.decoding import SAMPLE_RATE_HZ, LoadedAudio, load_audio, open_audio
 from fluxbeat.audio.ffmpeg_reader import find_ffmpeg
 from fluxbeat.audio.playback import needs_playable_copy, playable_copy
@@ -459,6 +460,31 @@ def test_import_is_quick_and_silent_and_so_is_the_copy_without_ffmpeg_on_path(tm
     )
     assert (run.returncode, run.stderr) == (0, b"")
     assert soundfile.info(tmp_path / "copy.mp3").channels == 1
+
+
+def test_a_w64_with_a_chunk_of_another_name_tells_that_it_is_cut_off(tmp_path: Path) -> None:
+    """Sony's chunks of that format begin with any bytes; one of them may stand before the samples."""
+    soundfile.write(tmp_path / "song.w64", tone(), 44_100, format="W64")
+    whole = (tmp_path / "song.w64").read_bytes()
+    at = whole.index(bytes.fromhex("64617461f3acd3118cd100c04f8edb8a"))
+    summary = bytes.fromhex("bc945f925a52d21186dc00c04f8edb8a") + struct.pack("<Q", 32) + bytes(8)
+    data = whole[:at] + summary + whole[at:]
+    data = data[:16] + struct.pack("<Q", len(data)) + data[24:]
+    assert_is_the_tone(load_audio(data))
+    assert [warning.code for warning in load_audio(data[: len(data) // 2]).warnings] == ["cut_off"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_single_samples_are_heard_without_a_warning_and_hide_no_mirror() -> None:
+    """A single sample has a flat spectrum, which has no likeness to anything."""
+    rate_hz = SAMPLE_RATE_HZ
+    clicks, held = np.zeros(10 * rate_hz, np.float32), np.zeros(10 * rate_hz, np.float32)
+    clicks[2048::rate_hz] = 1.0
+    held[np.arange(80_000) * rate_hz // 8000] = np.random.default_rng(0).normal(scale=0.1, size=80_000)
+    for samples, expected_hz in ((clicks, None), (np.concatenate([held, clicks[: 2 * rate_hz]]), 4000.0)):
+        edge = UpperEdge(rate_hz)
+        edge.push(samples)
+        assert edge.hz == expected_hz
 
 
 def test_marks_are_gone_through_as_they_come_however_many_there_are() -> None:
