@@ -6,6 +6,7 @@ import bisect
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.ndimage import uniform_filter1d
@@ -167,20 +168,27 @@ def _common_genres(analyses: Sequence[TrackAnalysis]) -> list[str]:
     # a model of which only the strongest labels are given says little of the others: that they are weak
     whole = [_genres(one) for one in analyses if not one.warned(ONLY_STRONGEST.code)] or known
     common = [genre for genre in whole[0] if all(genre in genres for genres in whole)]
-    return common if all(set(common) & set(genres) for genres in known) else []
+    return common if all(genres.keys() & common for genres in known) else []
 
 
-def _genres(analysis: TrackAnalysis) -> list[str]:
+def _genres(analysis: TrackAnalysis) -> dict[str, None]:
     """Common names of a model's genres, in the order of its labels."""
-    return list(dict.fromkeys(common_genre(label) for label in analysis.timeline.labels))
+    return _genres_of(analysis.timeline.labels)
+
+
+@lru_cache
+def _genres_of(labels: tuple[str, ...]) -> dict[str, None]:
+    """Asked for every pair of models: of hundreds of labels it is found once."""
+    return dict.fromkeys(common_genre(label) for label in labels)
 
 
 def _probability(timeline: Timeline, genres: Sequence[str]) -> np.ndarray:
     """Of each genre, (windows, genres): of several labels of one common name the most probable, 0 where unknown."""
     found = np.zeros((len(timeline.start_s), len(genres)))
+    columns = {genre: column for column, genre in enumerate(genres)}
     for label, probability in zip(timeline.labels, timeline.probability.T, strict=True):
-        if common_genre(label) in genres:
-            column = genres.index(common_genre(label))
+        column = columns.get(common_genre(label))
+        if column is not None:
             found[:, column] = np.maximum(found[:, column], probability)
     return found
 
@@ -236,6 +244,6 @@ def _statements(
     statements = []
     for one, genres in zip(analyses, named_by, strict=True):
         # of a model whose strongest labels alone are given nobody can tell what it does not know
-        unknown = set[str]() if one.warned(ONLY_STRONGEST.code) else everybodys - set(_genres(one))
+        unknown = set[str]() if one.warned(ONLY_STRONGEST.code) else everybodys - _genres(one).keys()
         statements.append(Statement(one.model.name, tuple(genres), tuple(sorted(unknown))))
     return tuple(statements)

@@ -13,7 +13,7 @@ from fluxbeat.analysis.correction import check_bpm, corrected
 from fluxbeat.analysis.downbeats import find_downbeats
 from fluxbeat.analysis.octave import freely_bpm_of
 from fluxbeat.analysis.presence import own_scale
-from fluxbeat.analysis.result import Genre, OtherLabel, Timeline, TrackAnalysis, TrackKind
+from fluxbeat.analysis.result import Genre, OtherLabel, Tempo, Timeline, TrackAnalysis, TrackKind
 from fluxbeat.analysis.segments import find_segments, sharpen, with_silence, with_tempo
 from fluxbeat.analysis.sound_windows import SoundWindows
 from fluxbeat.analysis.tempo import find_tempo
@@ -23,6 +23,7 @@ from fluxbeat.analysis.track_warnings import MANY_LABELS, MOSTLY, SHORTEST_GENRE
 from fluxbeat.analysis.windows import KnownWindows, WindowPredictions, slide
 from fluxbeat.audio.decoding import MAX_DURATION_S, TELEPHONE_HZ, AudioSource
 from fluxbeat.features.log_mel import FeatureConfig
+from fluxbeat.models.base import ModelConfig
 from fluxbeat.models.classifier import HubClassifier
 from fluxbeat.models.registry import LoadedModel, load, model_title
 
@@ -78,17 +79,9 @@ def analyze_track(
     window_s, start_s = min(config.window_s, track.duration_s), windows.start_s.copy()
     start_s[1:][-1:] = track.duration_s - window_s  # by less than a frame, to the very end
     centre_s = start_s + window_s / 2
-    # in less than two slow beats what would be found is the repetition that fills the window
-    long_enough = config.tempo_taught and track.duration_s >= SHORTEST_TEMPO_S
-    beats_fit = (sounding > 0) & (kinds[:, 1] < MOSTLY) & long_enough
-    grid, threshold, logits = config.tempo_grid, config.tempo_threshold, windows.tempo_logits
-    overlap, freely_bpm = max(1.0, config.window_s / windows.hop_s), freely_bpm_of(labels, whole[shown])
-    tempo, bpm = find_tempo(
-        logits, beats_fit, grid, threshold, overlap, freely_bpm, track.onsets, windows.hop_s, kind.music
-    )
-    tempo, bpm, borders_s = settle_tempo(tempo, bpm, centre_s, track.duration_s, track.onsets)
-    if tempo.stable:  # bars are counted through from the first beat
-        tempo = replace(tempo, downbeats_s=find_downbeats(tempo.beats_s, track.log_mel, rate_hz))
+    beats_fit = (sounding > 0) & (kinds[:, 1] < MOSTLY)
+    freely_bpm = freely_bpm_of(labels, whole[shown])
+    tempo, bpm, borders_s = _tempo(track, config, windows, beats_fit, centre_s, freely_bpm, music)
     segments = find_segments(
         centre_s, probability[:, shown], thresholds[shown], labels, track.duration_s, kinds, sounding, config.window_s
     )
@@ -118,6 +111,37 @@ def analyze_track(
         others=_others(config.labels, shown, whole, scaled, centre_s),
     )
     return found if tempo_bpm is None else corrected(found, tempo_bpm)
+
+
+def _tempo(
+    track: Track,
+    config: ModelConfig,
+    windows: WindowPredictions,
+    beats_fit: np.ndarray,
+    centre_s: np.ndarray,
+    freely_bpm: tuple[float, float],
+    music: float,
+) -> tuple[Tempo, np.ndarray, list[float]]:
+    """The tempo of a track with its beats, in BPM along its windows (NaN where there is none), and the moments in
+    seconds at which it changes; windows whose beats are not fit to be counted are left out."""
+    # in less than two slow beats what would be found is the repetition that fills the window
+    long_enough = config.tempo_taught and track.duration_s >= SHORTEST_TEMPO_S
+    tempo, bpm = find_tempo(
+        windows.tempo_logits,
+        beats_fit & long_enough,
+        config.tempo_grid,
+        config.tempo_threshold,
+        overlap=max(1.0, config.window_s / windows.hop_s),
+        freely_bpm=freely_bpm,
+        onsets=track.onsets,
+        hop_s=windows.hop_s,
+        music=music,
+    )
+    tempo, bpm, borders_s = settle_tempo(tempo, bpm, centre_s, track.duration_s, track.onsets)
+    if tempo.stable:  # bars are counted through from the first beat
+        downbeats_s = find_downbeats(tempo.beats_s, track.log_mel, track.features.frame_rate_hz)
+        tempo = replace(tempo, downbeats_s=downbeats_s)
+    return tempo, bpm, borders_s
 
 
 def _probability(track: Track, windows: WindowPredictions, thresholds: np.ndarray, sounding: np.ndarray) -> np.ndarray:

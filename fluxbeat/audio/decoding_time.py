@@ -16,7 +16,7 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to wait for sound, and how far decoding may fall behind playing; or how long something took.
+    """How long to wait for sound, and how far decoding may fall behind playing.
 
     Attributes
     ----------
@@ -53,7 +53,8 @@ class DecodingTime:
         self._pid = pid
         # Looked at by the watcher alone: a look takes as long as the decoding of a hundred frames.
         self._process_s = 0.0 if pid is None else _work_of_process(pid)
-        self._spent: Callable[[], Patience] | None = None  # what the step that is being done has taken so far
+        # what the step that is being done has taken so far: seconds of work and on the clock
+        self._spent: Callable[[], tuple[float, float]] | None = None
         self._worked_s = self._waited_s = self._decoded_s = 0.0
         self._closed = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
@@ -62,7 +63,7 @@ class DecodingTime:
     @property
     def was_slow(self) -> bool:
         """Whether there was sound up to the end, but less than would have played meanwhile."""
-        return self._decoded_s > 0 and self._is_too_long(Patience(0.0, 0.0))
+        return self._decoded_s > 0 and self._is_too_long(0.0, 0.0)
 
     @contextmanager
     def step(self) -> Iterator[None]:
@@ -70,18 +71,17 @@ class DecodingTime:
         work_s = _work_of_this_thread() if self._pid is None else lambda: self._process_s
         work_began_s, began_s = work_s(), time.monotonic()
 
-        def spent() -> Patience:
-            return Patience(work_s() - work_began_s, time.monotonic() - began_s)
+        def spent() -> tuple[float, float]:
+            return work_s() - work_began_s, time.monotonic() - began_s
 
         self._spent = spent
         try:
             yield
         finally:
             self._spent = None
-            step = spent()
-            self.waited_s = step.clock_s
-            self._worked_s += step.work_s
-            self._waited_s += step.clock_s
+            step_work_s, self.waited_s = spent()
+            self._worked_s += step_work_s
+            self._waited_s += self.waited_s
 
     def decoded(self, seconds: float) -> None:
         """Sound has come out."""
@@ -98,15 +98,15 @@ class DecodingTime:
             if self._pid is not None:
                 self._process_s = _work_of_process(self._pid)
             spent = self._spent
-            if spent is not None and self._is_too_long(spent()):
+            if spent is not None and self._is_too_long(*spent()):
                 self.ended = True
                 self._end()
                 return
 
-    def _is_too_long(self, step: Patience) -> bool:
+    def _is_too_long(self, step_work_s: float, step_clock_s: float) -> bool:
         """Whether a step took too long, together with how far decoding was behind playing before it."""
-        work_s = step.work_s + max(0.0, self._worked_s - self._decoded_s)
-        clock_s = step.clock_s + max(0.0, self._waited_s - self._decoded_s)
+        work_s = step_work_s + max(0.0, self._worked_s - self._decoded_s)
+        clock_s = step_clock_s + max(0.0, self._waited_s - self._decoded_s)
         return work_s > self._patience.work_s or clock_s > self._patience.clock_s
 
 

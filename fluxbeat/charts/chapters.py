@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from fluxbeat.analysis.result import Segment, TrackAnalysis
+from fluxbeat.analysis.runs import runs
 from fluxbeat.charts.wording import clock
 
 
@@ -45,8 +46,7 @@ def unfamiliar_passages(analysis: TrackAnalysis) -> list[tuple[float, float]]:
     centre_s = timeline.centre_s
     borders_s = np.concatenate([[0.0], (centre_s[1:] + centre_s[:-1]) / 2, [analysis.duration_s]])
     odd = (timeline.unfamiliar >= 0.5) & (timeline.kind.sum(axis=1) > 0)
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], odd, [False]]).astype(int)))
-    spans = [(float(borders_s[first]), float(borders_s[end])) for first, end in edges.reshape(-1, 2)]
+    spans = [(float(borders_s[run.start]), float(borders_s[run.stop])) for run in runs(odd)]
     return [(start_s, end_s) for start_s, end_s in spans if end_s - start_s >= 5.0]
 
 
