@@ -475,7 +475,7 @@ def test_a_w64_with_a_chunk_of_another_name_tells_that_it_is_cut_off(tmp_path: P
 
 
 @pytest.mark.filterwarnings("error")
-def test_single_samples_are_heard_without_a_warning_and_hide_no_mirror() -> None:
+def test_single_samples_raise_no_warning_and_hide_no_mirror() -> None:
     """A single sample has a flat spectrum, which has no likeness to anything."""
     rate_hz = SAMPLE_RATE_HZ
     clicks, held = np.zeros(10 * rate_hz, np.float32), np.zeros(10 * rate_hz, np.float32)

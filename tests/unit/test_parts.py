@@ -41,7 +41,7 @@ def test_no_part_is_empty(malformed: bytes) -> None:
 
 
 @pytest.mark.parametrize("back", [0, 4])
-def test_parts_move_on_whatever_is_said_of_their_ends(monkeypatch: pytest.MonkeyPatch, back: int) -> None:
+def test_parts_move_on_wherever_one_seems_to_end(monkeypatch: pytest.MonkeyPatch, back: int) -> None:
     monkeypatch.setattr(parts, "end_of_file", lambda file, begin, end: begin - back)
     assert parts_of(io.BytesIO(MP3)) == ([Part(0, len(MP3))], 0)
 
