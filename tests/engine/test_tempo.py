@@ -22,7 +22,7 @@ from fluxbeat.analysis.octave import FREELY_BPM, freely_bpm_of
 from fluxbeat.analysis.onsets import NO_ONSETS, OnsetStream, OnsetStrength
 from fluxbeat.analysis.result import Tempo, TempoCandidate
 from fluxbeat.analysis.steady import exact_bpm
-from fluxbeat.analysis.tempo import find_tempo, pulse, softmax, tempo_of
+from fluxbeat.analysis.tempo import beat_salience, find_tempo, softmax, tempo_of
 from fluxbeat.audio.decoding import load_audio
 from fluxbeat.audio.sound_files import SoundFile
 from fluxbeat.charts.wording import tempo_choice
@@ -321,7 +321,7 @@ def test_a_tempo_that_is_taken_for_swing_is_judged_once():
     """The beat of swing has less mass around it than three in two, which is what the pulse was strong by."""
     grid, onsets = TempoGrid(), onsets_of(ride(60, 40))
     distribution = softmax(logits_of({90.0: 0.3, 60.0: 0.2, 180.0: 0.2, 45.0: 0.1})[0])
-    tempo = tempo_of(distribution, grid, pulse(distribution, grid) - 0.01, FREELY_BPM, onsets)
+    tempo = tempo_of(distribution, grid, beat_salience(distribution, grid) - 0.01, FREELY_BPM, onsets)
     assert tempo.bpm == pytest.approx(60, rel=0.01)
     assert tempo.bpm == tempo.candidates[0].bpm
 
