@@ -19,7 +19,7 @@ check:          ## style, types and the arrows between the rooms
 	lint-imports
 
 test:           ## the first gear, under a minute
-	$(PYTHON) -m pytest -n 2
+	$(PYTHON) -m pytest
 
 test-all:       ## all four gears, as continuous integration runs them
 	$(PYTHON) -m pytest tests -n 2 --dist loadfile
