@@ -1,4 +1,5 @@
-"""Modules of the page's script by themselves: which genres are drawn, taps, links to a moment, names in streams."""
+"""Modules of the page's script by themselves: which genres are drawn, taps, links to a moment, names in streams, and
+of this machine."""
 
 from __future__ import annotations
 
@@ -6,6 +7,8 @@ from typing import Any
 
 import pytest
 from one_module import ask_module
+
+from fluxbeat.web.security import host_of, is_this_machine
 
 sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.browser
@@ -89,3 +92,16 @@ def test_a_name_rides_where_its_stream_is_thick_enough_and_is_read_as_text(brows
     assert {name["text"] for name in names} == {"R&amp;B &lt;soul&gt;"}
     assert all(80 <= name["x"] < 160 and name["y"] == pytest.approx(0.2) for name in names)
     assert names[0]["font"]["size"] == max(name["font"]["size"] for name in names)
+
+
+def test_the_page_takes_the_same_names_for_this_machine(browser: Any) -> None:
+    ours = ["127.0.0.1", "localhost", "LOCALHOST", "127.0.1.1", "127.255.0.9", "0.0.0.0", "[::1]", "[::]", "[0:0::1]"]
+    ours += ["app.localhost", "127.1", "0x7f.1"]
+    others = ["evil.example", "localhost.evil.example", "notlocalhost", "8.8.8.8", "128.0.0.1", "[2001:db8::1]"]
+    others += ["127.0.0.1.evil.example", "10.127.0.1", "192.168.0.2", "box.local", "[::2]", "[::1:1]"]
+    question = "({namesThisMachine}, names) => names.map(name => new URL(`http://${name}`).hostname)"
+    told = ask_module(
+        browser, "this_machine.js", f"{question}.map(each => [each, namesThisMachine(each)])", ours + others
+    )
+    assert [answer for _, answer in told] == [True] * len(ours) + [False] * len(others)
+    assert [is_this_machine(host_of(f"//{read}")) for read, _ in told] == [answer for _, answer in told]
