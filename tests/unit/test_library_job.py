@@ -16,6 +16,7 @@ from tiny_models import loaded, tiny
 
 from fluxbeat.audio.sound_files import find_sound_files
 from fluxbeat.cli.library import _correct, _followed
+from fluxbeat.library import job
 from fluxbeat.library.cache import AnalysisCache
 from fluxbeat.library.job import LibraryJob, Step
 
@@ -54,6 +55,11 @@ def folder(tmp_path: Path) -> Path:
     for name, content in {"a": b"song", "a2": b"song", "b": b"1", "c": b"2", "d": b"3"}.items():
         (music / f"{name}.wav").write_bytes(content)
     return music
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "TICK_S", 0.05)
 
 
 def test_a_copy_of_what_is_being_analysed_stops_nobody(folder: Path, cache: AnalysisCache) -> None:
